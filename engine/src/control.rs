@@ -1,0 +1,43 @@
+//! Control entries: whatever besides records changes the state of an entity enters the journal as one of these.
+
+use crate::ids::{IncidentId, RuleId};
+use crate::rule::Configuration;
+use crate::subject::Subject;
+use crate::time::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Control {
+    /// From here on this version holds.
+    Configured(Arc<Configuration>),
+    /// A person did something to an incident.
+    Operated(Operation),
+    /// Event time of this subject has reached `now` although no record came.
+    TimerFired { subject: Subject, now: Timestamp },
+    /// A device, or a gateway with all behind it, has been silent since `since`. `unknown` names those behind it.
+    SilenceFound { rule: RuleId, device: Arc<str>, since: Timestamp, at: Timestamp, unknown: Vec<Arc<str>> },
+    /// It spoke again.
+    SilenceEnded { rule: RuleId, device: Arc<str>, at: Timestamp },
+}
+
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Operation {
+    pub incident: IncidentId,
+    pub rule: RuleId,
+    pub subject: Subject,
+    pub at: Timestamp,
+    pub who: Arc<str>,
+    pub action: Action,
+}
+
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Action {
+    Acknowledge,
+    Comment { text: Arc<str> },
+    Shelve { until: Timestamp, reason: Arc<str> },
+    Unshelve,
+    Close { cause: Arc<str> },
+}

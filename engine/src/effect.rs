@@ -1,0 +1,72 @@
+//! What judging says to the world. Absolute values with deterministic ids, so that applying one twice changes nothing.
+
+use crate::ids::{AlertId, IncidentId, Position};
+use crate::incident::{Incident, TimelineEntry};
+use crate::time::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Effect {
+    /// The incident as it is now.
+    Incident(Box<Incident>),
+    Timeline(Box<TimelineEntry>),
+    /// Somebody is to be told, once.
+    Alert(Box<Alert>),
+    /// A device or application that nobody had registered sent its first record.
+    Registered(Registered),
+}
+
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Alert {
+    pub id: AlertId,
+    pub incident: IncidentId,
+    pub reason: AlertReason,
+    /// Event time of the record that caused it.
+    pub at: Timestamp,
+    /// When that record was received: what the e-mail's delay is measured from.
+    pub received_at: Timestamp,
+    /// Incidents opened at the same position are told to a person in one e-mail.
+    pub position: Position,
+    pub passes_throttle: bool,
+    pub historical: bool,
+    /// What to say, at most 512 bytes: the newest record's message.
+    pub text: Arc<str>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AlertReason {
+    Opened,
+    Reopened,
+    /// A fingerprint that the incident had not seen.
+    NewFault,
+    /// Level or priority rose.
+    Raised,
+    /// Repeats of what is known: never mailed by itself, counted in a digest.
+    Repeat,
+}
+
+impl AlertReason {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            AlertReason::Opened => "opened",
+            AlertReason::Reopened => "reopened",
+            AlertReason::NewFault => "new_fault",
+            AlertReason::Raised => "raised",
+            AlertReason::Repeat => "repeat",
+        }
+    }
+    pub fn parse(s: &str) -> Option<Self> {
+        use AlertReason::{NewFault, Opened, Raised, Reopened, Repeat};
+        [Opened, Reopened, NewFault, Raised, Repeat].into_iter().find(|r| r.as_str() == s)
+    }
+}
+
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Registered {
+    pub kind: crate::subject::SubjectKind,
+    pub id: Arc<str>,
+    pub first_seen: Timestamp,
+}

@@ -1,0 +1,38 @@
+//! Every limit of the domain, with its reason.
+
+use crate::time::Span;
+
+/// A record as JSON. A stack trace with context fits; a core dump does not.
+pub const RECORD_BYTES_MAX: usize = 256 * 1024;
+/// `fields` as JSON text.
+pub const FIELDS_BYTES_MAX: usize = 32 * 1024;
+/// Identifiers (device, application, user, source, item, order, location, step, the sender's id): indexed, so short.
+pub const KEY_BYTES_MAX: usize = 128;
+/// Dotted type, such as `equipment.drive.overcurrent`.
+pub const TYPE_BYTES_MAX: usize = 256;
+/// Readings of one record: the channels of one instrument.
+pub const READINGS_MAX: usize = 64;
+/// Records of one batch: 16 MiB of the smallest useful record (about 64 bytes).
+pub const BATCH_RECORDS_MAX: usize = 262_144;
+/// Further than this in the future a stamp is replaced by the time of receipt and flagged.
+pub const FUTURE_MAX: Span = Span::mins(5);
+/// Up to this far behind its source's newest, a record is put in its place.
+pub const LATENESS: Span = Span::mins(5);
+/// `received_at - timestamp` above this is history.
+pub const HISTORICAL_AFTER: Span = Span::hours(1);
+/// Records in a row behind the lateness bound that make a clock step of it.
+pub const CLOCK_STEP_RECORDS: u8 = 3;
+/// Times kept in one count window.
+pub const WINDOW_ENTRIES_MAX: usize = 4_096;
+/// Fingerprints kept by one incident.
+pub const FINGERPRINTS_MAX: usize = 1_024;
+/// How long a sender's id or an `Idempotency-Key` is remembered.
+pub const RETRY_WINDOW: Span = Span::mins(10);
+/// Hashes remembered at most: 4 million of 16 bytes and their table come to about 150 MB.
+pub const RETRY_ENTRIES_MAX: usize = 4_000_000;
+/// Rules of one site.
+pub const RULES_MAX: usize = 10_000;
+/// Shards of a process.
+pub const SHARDS: usize = 16;
+/// One e-mail to a person in this time.
+pub const THROTTLE_WINDOW: Span = Span::mins(5);

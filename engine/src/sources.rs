@@ -1,0 +1,1 @@
+//! Clocks of sources: lateness, steps, offsets. (see the module's owner)

@@ -1,0 +1,1 @@
+//! The journal: what is acknowledged lies here, on disk.

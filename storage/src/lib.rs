@@ -1,0 +1,4 @@
+//! Ports (traits) of the stores, their adapters, and the journal.
+
+pub mod journal;
+pub mod ports;

@@ -1,0 +1,78 @@
+//! The log index: full text, filters and aggregates over log records.
+
+use super::{Cursor, Result};
+use andon_engine::batch::Batch;
+use andon_engine::ids::{JournalId, RecordId};
+use andon_engine::level::Level;
+use andon_engine::record::Record;
+use andon_engine::time::Timestamp;
+use bytes::Bytes;
+
+/// Which log records. Every condition given must hold.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct LogFilter {
+    pub application: Option<String>,
+    pub device_id: Option<String>,
+    pub user_id: Option<String>,
+    pub source: Option<String>,
+    pub item_id: Option<String>,
+    pub order_id: Option<String>,
+    pub location: Option<String>,
+    pub step: Option<String>,
+    pub trace_id: Option<String>,
+    /// Whole dotted parts.
+    pub type_prefix: Option<String>,
+    pub level: Option<Level>,
+    pub min_level: Option<Level>,
+    pub fingerprint: Option<u64>,
+    /// Words that the message must all contain; a part in double quotes must stand as it is.
+    pub text: Option<String>,
+    /// Event time, `from` included, `to` excluded.
+    pub from: Option<Timestamp>,
+    pub to: Option<Timestamp>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    NewestFirst,
+    OldestFirst,
+}
+
+/// A place in the order of a search: event time, then identity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PageKey {
+    pub timestamp: Timestamp,
+    pub record_id: RecordId,
+}
+
+#[derive(Clone, Debug)]
+pub struct StoredRecord {
+    packed: Batch<Bytes>,
+    record_id: RecordId,
+}
+
+impl StoredRecord {
+    /// `packed` is a batch of this one record.
+    pub fn new(packed: Bytes, record_id: RecordId) -> std::result::Result<Self, andon_engine::batch::InvalidBatch> {
+        let packed = Batch::parse(packed, JournalId::default(), 0)?;
+        if packed.len() != 1 {
+            return Err(andon_engine::batch::InvalidBatch::Layout);
+        }
+        Ok(Self { packed, record_id })
+    }
+    pub fn record(&self) -> Record<'_> {
+        Record { record_id: self.record_id, ..self.packed.get(0) }
+    }
+}
+
+#[async_trait::async_trait]
+pub trait LogIndex: Send + Sync + 'static {
+    async fn log_cursor(&self) -> Result<Option<Cursor>>;
+    /// Adds the log records (those with a message) of the batches. Not searchable and not durable before [`LogIndex::commit`].
+    async fn add(&self, batches: &[Batch<Bytes>]) -> Result<()>;
+    /// Makes all that was added durable and searchable, together with the cursor. Records that were indexed before are not doubled.
+    async fn commit(&self, cursor: Cursor) -> Result<()>;
+    async fn search(&self, filter: &LogFilter, order: Order, after: Option<PageKey>, limit: u32) -> Result<Vec<StoredRecord>>;
+    async fn record(&self, id: RecordId) -> Result<Option<StoredRecord>>;
+    async fn count(&self, filter: &LogFilter) -> Result<u64>;
+}
