@@ -118,7 +118,7 @@ impl Entity {
                     if !state.is_active() {
                         state.remember(template, judgement.at, *within);
                     }
-                    let breach = state.count(*count, *within, record, judgement, source, live, watermark, &mut outcome);
+                    let breach = state.count(*count, *within, judgement, source, live, watermark, &mut outcome);
                     if let Some((first_at, opening)) = breach {
                         outcome.breached += 1;
                         let cause = Cause { set, rule, record, judgement, first_at, records: u64::from(opening), peak: None };
@@ -398,7 +398,6 @@ impl RuleState {
         &mut self,
         count: u32,
         within: Span,
-        record: &Record<'_>,
         judgement: &Judgement,
         source: u64,
         live_record: bool,
@@ -428,7 +427,8 @@ impl RuleState {
         let breach = window.add(at, within, count);
         if !live_record {
             // Windows of late and lagging records follow their own newest time; the live watermark says nothing about them.
-            window.prune(window.newest().unwrap_or(at).minus(LATENESS).max(record.timestamp.minus(LATENESS)), within);
+            let newest = window.bounds().map_or(at, |(_, newest)| newest);
+            window.prune(newest, within);
         }
         outcome.window_truncated |= window.truncated();
         breach.map(|b| (b.first, count))
