@@ -20,8 +20,6 @@ pub struct LogIndexWriter {
     index: Arc<dyn LogIndex>,
     journal: JournalId,
     buffer: Vec<Batch<Bytes>>,
-    /// The buffer is in the index already and only the commit is missing: a retry must not add it again.
-    added: bool,
 }
 
 impl std::fmt::Debug for LogIndexWriter {
@@ -32,7 +30,7 @@ impl std::fmt::Debug for LogIndexWriter {
 
 impl LogIndexWriter {
     pub fn new(index: Arc<dyn LogIndex>, journal: JournalId) -> Self {
-        Self { index, journal, buffer: Vec::new(), added: false }
+        Self { index, journal, buffer: Vec::new() }
     }
 }
 
@@ -66,13 +64,10 @@ impl Sink for LogIndexWriter {
     }
 
     async fn flush(&mut self, cursor: Cursor) -> Result<()> {
-        if !self.added {
-            self.index.add(&self.buffer).await?;
-            self.added = true;
-        }
+        // After a failed commit the whole buffer is given again: the index skips what it still has.
+        self.index.add(&self.buffer).await?;
         self.index.commit(cursor).await?;
         self.buffer.clear();
-        self.added = false;
         Ok(())
     }
 }

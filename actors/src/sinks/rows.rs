@@ -111,19 +111,17 @@ impl Sink for RowWriter {
     }
 
     async fn flush(&mut self, cursor: Cursor) -> Result<()> {
+        // A sum of a minute may overflow though every reading is finite: such a row says nothing, and no store takes it.
+        self.rollups.retain(|_, r| r.sum.is_finite());
         let rollups: Vec<Rollup> = self.rollups.values().cloned().collect();
         match self.store.write_rows(&rollups, &self.quarantined, cursor).await {
             Ok(()) => {}
             Err(e) if e.is_temporary() => return Err(e),
             Err(e) => {
-                // Rows of ours are all of one shape: a refusal means one value the store cannot hold. Row by row, only that one is lost.
-                tracing::error!(error = %e, "the store refuses a row: writing one by one");
-                for row in &rollups {
-                    self.one(std::slice::from_ref(row), &[], cursor).await?;
-                }
-                for row in &self.quarantined {
-                    self.one(&[], std::slice::from_ref(row), cursor).await?;
-                }
+                // Our rows are all of one shape and cleaned: a refusal is a fault of ours. Raw readings stay in the journal's archive.
+                ::metrics::counter!(metrics::EFFECTS_REFUSED).increment(1);
+                tracing::error!(error = %e, rollups = rollups.len(), "the store refuses rows: they are skipped");
+                self.store.write_rows(&[], &[], cursor).await?;
             }
         }
         self.written += self.quarantined.len() as u64;
@@ -137,18 +135,5 @@ impl Sink for RowWriter {
         self.rollups.clear();
         self.quarantined.clear();
         Ok(())
-    }
-}
-
-impl RowWriter {
-    async fn one(&self, rollup: &[Rollup], quarantined: &[Quarantined], cursor: Cursor) -> Result<()> {
-        match self.store.write_rows(rollup, quarantined, cursor).await {
-            Err(e) if !e.is_temporary() => {
-                ::metrics::counter!(metrics::EFFECTS_REFUSED).increment(1);
-                tracing::error!(error = %e, ?rollup, "a row was refused and is skipped");
-                Ok(())
-            }
-            other => other,
-        }
     }
 }
