@@ -13,6 +13,7 @@ pub mod fingerprint;
 pub mod ids;
 pub mod incident;
 pub mod level;
+pub mod limit;
 pub mod limits;
 pub mod mute;
 pub mod record;
