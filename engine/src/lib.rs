@@ -22,6 +22,7 @@ pub mod ruleset;
 pub mod silence;
 pub mod sources;
 pub mod subject;
+pub mod tell;
 pub mod throttle;
 pub mod time;
 pub mod window;
