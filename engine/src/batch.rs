@@ -37,7 +37,7 @@ pub enum InvalidBatch {
     Value,
 }
 
-fn texts<'r, 'a>(r: &'r Record<'a>) -> [Option<&'a str>; TEXTS] {
+fn texts<'a>(r: &Record<'a>) -> [Option<&'a str>; TEXTS] {
     let fields = if r.fields.is_empty() { None } else { Some(r.fields) };
     [
         r.message,
