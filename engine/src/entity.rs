@@ -156,10 +156,15 @@ impl Entity {
                 continue;
             };
             if let (Condition::Limit(limit), Judge::Limit(judge)) = (&rule.condition, &mut state.judge) {
-                match judge.advance(limit, rule.off_delay, watermark) {
-                    Some(LimitChange::Activated { since }) => state.limit_activated_by_timer(subject, set, rule, since, position, out),
-                    Some(LimitChange::Normal { at }) => state.return_to_normal(at, position, "the reading is back within its limit", out),
-                    None => {}
+                for change in judge.advance(limit, rule.off_delay, watermark) {
+                    match change {
+                        LimitChange::Activated { since, .. } => {
+                            state.limit_activated_by_timer(subject, set, rule, since, position, out);
+                        }
+                        LimitChange::Normal { at } => {
+                            state.return_to_normal(at, position, "the reading is back within its limit", out);
+                        }
+                    }
                 }
             }
             if let Some(at) = state.normal_at(rule).filter(|at| *at <= watermark) {
@@ -529,21 +534,25 @@ impl RuleState {
     ) -> u32 {
         let Some(value) = record.reading(&limit.reading) else { return 0 };
         let Judge::Limit(judge) = &mut self.judge else { return 0 };
-        let change = judge.observe(limit, rule.off_delay, judgement.at, value);
+        let changes = judge.observe(limit, rule.off_delay, judgement.at, value);
         let peak = judge.peak();
-        let cause = |first_at| Cause { set, rule, record, judgement, first_at, records: 1, peak };
-        match change {
-            Some(LimitChange::Activated { since }) => {
-                self.breach_with_text(subject, &cause(since), &limit_text(limit, value), out);
-                return 1;
-            }
-            Some(LimitChange::Normal { at }) => {
-                self.return_to_normal(at, record.record_id.position, "the reading is back within its limit", out);
-            }
-            None if self.is_active() => self.join(&cause(judgement.at), None, out),
-            None => {}
+        let cause = |first_at, peak| Cause { set, rule, record, judgement, first_at, records: 1, peak };
+        if changes.is_empty() && self.is_active() {
+            self.join(&cause(judgement.at, peak), None, out);
         }
-        0
+        let mut breaches = 0;
+        for change in changes {
+            match change {
+                LimitChange::Activated { since, peak } => {
+                    self.breach_with_text(subject, &cause(since, Some(peak)), &limit_text(limit, value), out);
+                    breaches += 1;
+                }
+                LimitChange::Normal { at } => {
+                    self.return_to_normal(at, record.record_id.position, "the reading is back within its limit", out);
+                }
+            }
+        }
+        breaches
     }
 
     fn limit_activated_by_timer(
