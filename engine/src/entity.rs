@@ -159,8 +159,8 @@ impl Entity {
             if let (Condition::Limit(limit), Judge::Limit(judge)) = (&rule.condition, &mut state.judge) {
                 for change in judge.advance(limit, rule.off_delay, watermark) {
                     match change {
-                        LimitChange::Activated { since, at } => {
-                            state.limit_activated_by_timer(subject, set, rule, since, at, position, out);
+                        LimitChange::Activated { since, peak } => {
+                            state.limit_activated_by_timer(subject, set, rule, since, peak, position, out);
                         }
                         LimitChange::Normal { at } => state.return_to_normal(at, position, LIMIT_NORMAL, out),
                     }
@@ -532,15 +532,15 @@ impl RuleState {
         let Judge::Limit(judge) = &mut self.judge else { return 0 };
         let changes = judge.observe(limit, rule.off_delay, judgement.at, value);
         let peak = judge.peak();
-        let cause = |first_at| Cause { set, rule, record, judgement, first_at, records: 1, peak };
+        let cause = |first_at, peak| Cause { set, rule, record, judgement, first_at, records: 1, peak };
         if changes.is_empty() && self.is_active() {
-            self.join(&cause(judgement.at), None, out);
+            self.join(&cause(judgement.at, peak), None, out);
         }
         let mut breached = 0;
         for change in changes {
             match change {
-                LimitChange::Activated { since, .. } => {
-                    self.breach_with_text(subject, &cause(since), &limit_text(limit, peak.unwrap_or(value)), out);
+                LimitChange::Activated { since, peak } => {
+                    self.breach_with_text(subject, &cause(since, Some(peak)), &limit_text(limit, peak), out);
                     breached += 1;
                 }
                 LimitChange::Normal { at } => self.return_to_normal(at, record.record_id.position, LIMIT_NORMAL, out),
@@ -556,12 +556,12 @@ impl RuleState {
         set: &RuleSet,
         rule: &Rule,
         since: Timestamp,
-        at: Timestamp,
+        peak: f64,
         position: Position,
         out: &mut Vec<Effect>,
     ) {
-        let (Condition::Limit(limit), Judge::Limit(judge)) = (&rule.condition, &self.judge) else { return };
-        let peak = judge.peak();
+        let Condition::Limit(limit) = &rule.condition else { return };
+        let at = since.plus(limit.on_delay);
         let record = Record {
             record_id: RecordId { position, ..RecordId::default() },
             timestamp: at,
@@ -570,9 +570,8 @@ impl RuleState {
             ..Record::default()
         };
         let judgement = Judgement::now(at);
-        let cause = Cause { set, rule, record: &record, judgement: &judgement, first_at: since, records: 1, peak };
-        let text = limit_text(limit, peak.unwrap_or(limit.bound));
-        self.breach_with_text(subject, &cause, &text, out);
+        let cause = Cause { set, rule, record: &record, judgement: &judgement, first_at: since, records: 1, peak: Some(peak) };
+        self.breach_with_text(subject, &cause, &limit_text(limit, peak), out);
     }
 
     /// The event time at which an active count incident counts as normal if nothing more comes.
