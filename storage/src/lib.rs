@@ -2,3 +2,5 @@
 
 pub mod journal;
 pub mod ports;
+pub mod relational;
+pub mod sqlite;
