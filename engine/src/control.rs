@@ -17,9 +17,19 @@ pub enum Control {
     /// Event time of this subject has reached `now` although no record came.
     TimerFired { subject: Subject, now: Timestamp },
     /// A device, or a gateway with all behind it, has been silent since `since`. `unknown` names those behind it.
-    SilenceFound { rule: RuleId, device: Arc<str>, since: Timestamp, at: Timestamp, unknown: Vec<Arc<str>> },
+    SilenceFound {
+        rule: RuleId,
+        device: Arc<str>,
+        since: Timestamp,
+        at: Timestamp,
+        unknown: Vec<Arc<str>>,
+    },
     /// It spoke again.
-    SilenceEnded { rule: RuleId, device: Arc<str>, at: Timestamp },
+    SilenceEnded {
+        rule: RuleId,
+        device: Arc<str>,
+        at: Timestamp,
+    },
 }
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
