@@ -25,7 +25,10 @@ pub struct Permit {
 impl Pool {
     pub(crate) fn new(total: usize) -> Self {
         let total = total.min(Semaphore::MAX_PERMITS).min(u32::MAX as usize);
-        Self { free: Arc::new(Semaphore::new(total)), total }
+        Self {
+            free: Arc::new(Semaphore::new(total)),
+            total,
+        }
     }
 
     /// `None` when so much is not free now. A request larger than everything takes everything.

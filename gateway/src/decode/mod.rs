@@ -32,6 +32,8 @@ use split::Elements;
 
 /// Parsed at once: fits a core's cache with its tables, and bounds them (16 bytes of table at most for each byte of chunk).
 pub const CHUNK_BYTES: usize = 256 * 1024;
+/// Records taken at once, so that a step stays short when each has to be parsed by itself.
+pub const CHUNK_RECORDS: usize = 4_096;
 /// How much of a refused record is kept.
 pub const EXCERPT_BYTES_MAX: usize = 4 * 1024;
 /// Refusals of one body that are kept with their excerpt; the others are counted in one more. A body of nothing but `x` lines would
@@ -65,12 +67,21 @@ pub struct DecodeOptions<'a> {
 impl<'a> DecodeOptions<'a> {
     /// Options for a body of `key_id`.
     pub fn new(received_at: Timestamp, format: Format, key_id: &str) -> Self {
-        Self { received_at, history: false, format, grant: None, retry_seed: xxh3_64(key_id.as_bytes()) }
+        Self {
+            received_at,
+            history: false,
+            format,
+            grant: None,
+            retry_seed: xxh3_64(key_id.as_bytes()),
+        }
     }
     /// Refuses what the key may not send.
     pub fn for_grant(received_at: Timestamp, format: Format, grant: &'a Grant) -> Self {
         let restricted = !grant.applications.is_empty() || !grant.devices.is_empty();
-        Self { grant: restricted.then_some(grant), ..Self::new(received_at, format, &grant.id) }
+        Self {
+            grant: restricted.then_some(grant),
+            ..Self::new(received_at, format, &grant.id)
+        }
     }
     fn retry_hash(&self, id: &str) -> u128 {
         xxh3_128_with_seed(id.as_bytes(), self.retry_seed)
@@ -108,7 +119,11 @@ pub enum DecodeError {
         reason: String,
     },
     #[error("{}", forbidden(*index, application.as_deref(), device_id.as_deref()))]
-    Forbidden { index: u32, application: Option<String>, device_id: Option<String> },
+    Forbidden {
+        index: u32,
+        application: Option<String>,
+        device_id: Option<String>,
+    },
     #[error("the body holds more than {BATCH_RECORDS_MAX} records: send them in several requests")]
     TooMany,
 }
@@ -156,6 +171,8 @@ pub struct Decoder<'a> {
     excerpts_bytes: usize,
     /// Refusals beyond [`REJECTED_MAX`], and the index of the first.
     untold: Option<(u32, u32)>,
+    /// Line breaks counted up to a place, so that many faults of one body cost one count.
+    counted: (usize, usize),
 }
 
 /// Memory of one thread, used again for each chunk.
@@ -178,16 +195,26 @@ impl<'a> Decoder<'a> {
     pub fn new(body: &'a [u8], options: &'a DecodeOptions<'a>) -> Result<Self, DecodeError> {
         let start = if body.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
         if body.starts_with(b"\xff\xfe") || body.starts_with(b"\xfe\xff") {
-            return Err(DecodeError::Malformed { offset: 0, line: 1, reason: "this is UTF-16: send UTF-8".into() });
+            return Err(DecodeError::Malformed {
+                offset: 0,
+                line: 1,
+                reason: "this is UTF-16: send UTF-8".into(),
+            });
         }
         let whole = split::trimmed(body, start..body.len());
         let layout = match body.get(whole.start) {
             _ if whole.is_empty() => return Err(DecodeError::Empty),
-            Some(b'[') if whole.len() <= CHUNK_BYTES => Layout::Whole { range: whole, array: true },
+            Some(b'[') if whole.len() <= CHUNK_BYTES => Layout::Whole {
+                range: whole,
+                array: true,
+            },
             Some(b'[') => Layout::Elements(Elements::new(whole.start)),
             Some(b'{') if options.format == Format::Json => match split::object_end(body, whole.start) {
                 Ok(end) if end < whole.end => Layout::Lines { next: whole.start },
-                Ok(_) => Layout::Whole { range: whole, array: false },
+                Ok(_) => Layout::Whole {
+                    range: whole,
+                    array: false,
+                },
                 Err(broken) => return Err(malformed(body, &whole, broken)),
             },
             _ if options.format == Format::Ndjson => Layout::Lines { next: whole.start },
@@ -200,8 +227,20 @@ impl<'a> Decoder<'a> {
             }
         };
         let lines = matches!(layout, Layout::Lines { .. });
-        let out = Decoded { lines, ..Decoded::default() };
-        Ok(Self { body, options, layout, batch: BatchBuilder::new(), out, excerpts_bytes: 0, untold: None })
+        let out = Decoded {
+            lines,
+            ..Decoded::default()
+        };
+        Ok(Self {
+            body,
+            options,
+            layout,
+            batch: BatchBuilder::new(),
+            out,
+            excerpts_bytes: 0,
+            untold: None,
+            counted: (0, 0),
+        })
     }
 
     /// Decodes the next chunk; false when there is none. Takes about a millisecond at most.
@@ -215,7 +254,11 @@ impl<'a> Decoder<'a> {
         self.out.batch = self.batch.finish();
         if let Some((index, n)) = self.untold {
             let reason = format!("{n} records from here on were refused as well; their reasons are not kept");
-            self.out.rejected.push(Rejected { index, reason, ..Rejected::default() });
+            self.out.rejected.push(Rejected {
+                index,
+                reason,
+                ..Rejected::default()
+            });
         }
         self.out
     }
@@ -240,12 +283,8 @@ impl<'a> Decoder<'a> {
             }
             Layout::Elements(walk) => {
                 let mut bytes = 0;
-                while bytes < CHUNK_BYTES {
-                    let next = walk.next(self.body).map_err(|b| DecodeError::Malformed {
-                        offset: b.at,
-                        line: line_of(self.body, b.at),
-                        reason: format!("expected {}", b.expected),
-                    })?;
+                while bytes < CHUNK_BYTES && scratch.items.len() < CHUNK_RECORDS {
+                    let next = walk.next(self.body).map_err(|b| broken_frame(self.body, &b))?;
                     let Some(item) = next else {
                         self.layout = Layout::Done;
                         break;
@@ -256,7 +295,7 @@ impl<'a> Decoder<'a> {
             }
             Layout::Lines { next } => {
                 let mut bytes = 0;
-                while bytes < CHUNK_BYTES {
+                while bytes < CHUNK_BYTES && scratch.items.len() < CHUNK_RECORDS {
                     let Some((line, after)) = split::next_line(self.body, *next) else {
                         self.layout = Layout::Done;
                         break;
@@ -281,11 +320,19 @@ impl<'a> Decoder<'a> {
 
     /// A small array in one run of the parser. False when it does not parse.
     fn whole_array(&mut self, range: Range<usize>, scratch: &mut Scratch) -> Result<bool, DecodeError> {
-        let Scratch { json, buffers, tape, items, work } = scratch;
+        let Scratch {
+            json,
+            buffers,
+            tape,
+            items,
+            work,
+        } = scratch;
         json.clear();
         json.extend_from_slice(&self.body[range.clone()]);
         with_tape(json, buffers, tape, |nodes| {
-            let Node::Array { len, .. } = nodes[0] else { return Ok(()) };
+            let Node::Array { len, .. } = nodes[0] else {
+                return Ok(());
+            };
             if len > BATCH_RECORDS_MAX {
                 return Err(DecodeError::TooMany);
             }
@@ -312,7 +359,13 @@ impl<'a> Decoder<'a> {
     /// Many records as one array, a `0` between each two: a record that is not one by itself (`{"a":[1` and `2]}` on two lines) would
     /// swallow a `0`, and is found out. False when the array does not parse or its parts are not the records.
     fn items_joined(&mut self, scratch: &mut Scratch) -> Result<bool, DecodeError> {
-        let Scratch { json, buffers, tape, items, work } = scratch;
+        let Scratch {
+            json,
+            buffers,
+            tape,
+            items,
+            work,
+        } = scratch;
         if items.len() < 2 || items.iter().any(|i| i.len() > RECORD_BYTES_MAX) {
             return Ok(false);
         }
@@ -344,10 +397,26 @@ impl<'a> Decoder<'a> {
 
     fn item_alone(&mut self, item: Range<usize>, scratch: &mut Scratch) -> Result<(), DecodeError> {
         if item.len() > RECORD_BYTES_MAX {
-            let reason = format!("the record has {} bytes, more than the {RECORD_BYTES_MAX} allowed", item.len());
-            return self.refuse(Fault { field: String::new(), reason }, &item);
+            let reason = format!(
+                "the record has {} bytes, more than the {RECORD_BYTES_MAX} allowed",
+                item.len()
+            );
+            self.reject(
+                Fault {
+                    field: String::new(),
+                    reason,
+                },
+                &item,
+            );
+            return Ok(());
         }
-        let Scratch { json, buffers, tape, work, .. } = scratch;
+        let Scratch {
+            json,
+            buffers,
+            tape,
+            work,
+            ..
+        } = scratch;
         let bytes = &self.body[item.clone()];
         let (text, flags) = match latin1(bytes) {
             Cow::Borrowed(_) => (Cow::Borrowed(bytes), Flags::default()),
@@ -363,18 +432,18 @@ impl<'a> Decoder<'a> {
                 return Ok(());
             }
             Some(Err(e)) => return Err(e),
+            None if self.out.lines && self.out.rejected.len() >= REJECTED_MAX => {
+                Fault { field: String::new(), reason: String::new() }
+            }
             None => match syntax_fault(&text) {
                 // A line may be broken; an array or object as a whole may not.
-                Some((line, column, reason)) if self.out.lines => Fault {
+                Some((_, column, reason)) if self.out.lines => Fault {
                     field: String::new(),
-                    reason: format!(
-                        "line {} is not JSON: {reason} at its byte {column}",
-                        line_of(self.body, item.start) + line - 1
-                    ),
+                    reason: format!("line {} is not JSON: {reason} at its byte {column}", self.line(item.start)),
                 },
                 Some((line, column, reason)) => {
                     let offset = item.start + offset_of(bytes, line, column);
-                    return Err(DecodeError::Malformed { offset, line: line_of(self.body, item.start) + line - 1, reason });
+                    return Err(DecodeError::Malformed { offset, line: self.line(item.start) + line - 1, reason });
                 }
                 None => Fault {
                     field: String::new(),
@@ -382,12 +451,17 @@ impl<'a> Decoder<'a> {
                 },
             },
         };
-        self.refuse(fault, &item)
+        self.reject(fault, &item);
+        Ok(())
     }
 
     /// Packs a record. `Some` says why it was refused.
     fn take(
-        &mut self, nodes: &[Node<'_>], at: usize, mut flags: Flags, work: &mut Workspace,
+        &mut self,
+        nodes: &[Node<'_>],
+        at: usize,
+        mut flags: Flags,
+        work: &mut Workspace,
     ) -> Result<Option<Fault>, DecodeError> {
         if self.options.history {
             flags.insert(Flags::HISTORY);
@@ -400,16 +474,21 @@ impl<'a> Decoder<'a> {
                 Ok(None)
             }
             Err(Refusal::Fault(fault)) => Ok(Some(fault)),
-            Err(Refusal::Forbidden { application, device_id }) => {
-                Err(DecodeError::Forbidden { index: self.out.found, application, device_id })
-            }
+            Err(Refusal::Forbidden { application, device_id }) => Err(DecodeError::Forbidden {
+                index: self.out.found,
+                application,
+                device_id,
+            }),
             Err(Refusal::Full) => Err(DecodeError::TooMany),
         }
     }
 
-    fn refuse(&mut self, fault: Fault, item: &Range<usize>) -> Result<(), DecodeError> {
-        self.reject(fault, item);
-        Ok(())
+    /// The number of the line, from 1, that holds the byte at `at`. Places come in order.
+    fn line(&mut self, at: usize) -> usize {
+        let (counted, breaks) = self.counted;
+        let more = memchr::memchr_iter(b'\n', self.body.get(counted..at).unwrap_or_default()).count();
+        self.counted = (at.max(counted), breaks + more);
+        self.counted.1 + 1
     }
 
     fn reject(&mut self, fault: Fault, item: &Range<usize>) {
@@ -419,9 +498,18 @@ impl<'a> Decoder<'a> {
             self.untold.get_or_insert((index, 0)).1 += 1;
             return;
         }
-        let excerpt = if self.excerpts_bytes < EXCERPTS_BYTES_MAX { excerpt(&self.body[item.clone()]) } else { String::new() };
+        let excerpt = if self.excerpts_bytes < EXCERPTS_BYTES_MAX {
+            excerpt(&self.body[item.clone()])
+        } else {
+            String::new()
+        };
         self.excerpts_bytes += excerpt.len();
-        self.out.rejected.push(Rejected { index, field: fault.field, reason: fault.reason, excerpt });
+        self.out.rejected.push(Rejected {
+            index,
+            field: fault.field,
+            reason: fault.reason,
+            excerpt,
+        });
     }
 }
 
@@ -451,7 +539,10 @@ fn latin1(bytes: &[u8]) -> Cow<'_, str> {
 
 /// Parses `json` and shows the tape; `None` when it does not parse.
 fn with_tape<R>(
-    json: &mut Vec<u8>, buffers: &mut Buffers, tape: &mut Option<Tape<'static>>, read: impl FnOnce(&[Node<'_>]) -> R,
+    json: &mut Vec<u8>,
+    buffers: &mut Buffers,
+    tape: &mut Option<Tape<'static>>,
+    read: impl FnOnce(&[Node<'_>]) -> R,
 ) -> Option<R> {
     let len = json.len();
     json.resize(len + simd_json::INPUT_PADDING, 0);
@@ -484,12 +575,19 @@ fn is_separated(nodes: &[Node<'_>], n: usize) -> bool {
 fn syntax_fault(bytes: &[u8]) -> Option<(usize, usize, String)> {
     let e = serde_json::from_slice::<serde::de::IgnoredAny>(bytes).err()?;
     let text = e.to_string();
-    let reason = text.rsplit_once(" at line ").map_or(text.as_str(), |(reason, _)| reason).to_string();
+    let reason = text
+        .rsplit_once(" at line ")
+        .map_or(text.as_str(), |(reason, _)| reason)
+        .to_string();
     Some((e.line().max(1), e.column(), reason))
 }
 
 fn offset_of(bytes: &[u8], line: usize, column: usize) -> usize {
-    let start = if line <= 1 { 0 } else { memchr::memchr_iter(b'\n', bytes).nth(line - 2).map_or(0, |n| n + 1) };
+    let start = if line <= 1 {
+        0
+    } else {
+        memchr::memchr_iter(b'\n', bytes).nth(line - 2).map_or(0, |n| n + 1)
+    };
     (start + column.saturating_sub(1)).min(bytes.len())
 }
 
@@ -505,11 +603,15 @@ fn malformed(body: &[u8], whole: &Range<usize>, broken: split::Broken) -> Decode
             line: line_of(body, whole.start) + line - 1,
             reason,
         },
-        None => DecodeError::Malformed {
-            offset: broken.at,
-            line: line_of(body, broken.at),
-            reason: format!("expected {}", broken.expected),
-        },
+        None => broken_frame(body, &broken),
+    }
+}
+
+fn broken_frame(body: &[u8], broken: &split::Broken) -> DecodeError {
+    DecodeError::Malformed {
+        offset: broken.at,
+        line: line_of(body, broken.at),
+        reason: format!("expected {}", broken.expected),
     }
 }
 

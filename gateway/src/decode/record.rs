@@ -62,7 +62,10 @@ impl From<Fault> for Refusal {
 }
 
 fn fault<T>(field: impl Into<String>, reason: impl Into<String>) -> Result<T, Fault> {
-    Err(Fault { field: field.into(), reason: reason.into() })
+    Err(Fault {
+        field: field.into(),
+        reason: reason.into(),
+    })
 }
 
 /// A member that may fill a field: the lower its rank, the better; the index of its value.
@@ -107,15 +110,28 @@ fn is_text(node: &Node<'_>) -> bool {
 }
 
 fn is_text_or_number(node: &Node<'_>) -> bool {
-    is_text(node) || matches!(node, Node::Static(StaticNode::I64(_) | StaticNode::U64(_) | StaticNode::F64(_)))
+    is_text(node)
+        || matches!(
+            node,
+            Node::Static(StaticNode::I64(_) | StaticNode::U64(_) | StaticNode::F64(_))
+        )
 }
 
 /// Packs the record at `at`. Returns the hash of its id, when it has one.
 pub(super) fn pack(
-    nodes: &[Node<'_>], at: usize, mut flags: Flags, options: &DecodeOptions<'_>, work: &mut Workspace, batch: &mut BatchBuilder,
+    nodes: &[Node<'_>],
+    at: usize,
+    mut flags: Flags,
+    options: &DecodeOptions<'_>,
+    work: &mut Workspace,
+    batch: &mut BatchBuilder,
 ) -> Result<Option<u128>, Refusal> {
     let Node::Object { .. } = nodes[at] else {
-        return Err(Fault { field: String::new(), reason: format!("a record must be a JSON object, not {}", value::kind(&nodes[at])) }.into());
+        return Err(Fault {
+            field: String::new(),
+            reason: format!("a record must be a JSON object, not {}", value::kind(&nodes[at])),
+        }
+        .into());
     };
     let Workspace { rest, fields: text } = work;
     rest.clear();
@@ -124,7 +140,8 @@ pub(super) fn pack(
     let mut slots = Slots::default();
     let (mut host, mut service, mut log) = (None, None, None);
     let (mut kind, mut user_id, mut source, mut id, mut item_id, mut order_id) = (None, None, None, None, None, None);
-    let (mut location, mut step, mut trace_id, mut span_id, mut readings, mut fields) = (None, None, None, None, None, None);
+    let (mut location, mut step, mut trace_id, mut span_id, mut readings, mut fields) =
+        (None, None, None, None, None, None);
     for (name, value) in value::members(nodes, at) {
         let node = &nodes[value];
         let plain = match name {
@@ -164,8 +181,8 @@ pub(super) fn pack(
                     "log" if is_text(node) => Some((&mut slots.message, 2)),
                     "host.name" if is_text(node) => Some((&mut slots.device_id, 1)),
                     "service.name" if is_text(node) => Some((&mut slots.application, 1)),
-                    "@timestamp" | "time" | "ts" | "severity" | "log.level" | "msg" | "log" | "host.name" | "service.name" | "host"
-                    | "service"
+                    "@timestamp" | "time" | "ts" | "severity" | "log.level" | "msg" | "log" | "host.name"
+                    | "service.name" | "host" | "service"
                         if value::is_null(node) =>
                     {
                         continue;
@@ -189,8 +206,14 @@ pub(super) fn pack(
     nested(nodes, log, "level", is_text_or_number, &mut slots.level, rest);
 
     let nul = &mut flags;
-    let application = slots.application.map(|f| key(nodes, f.value, KEY_BYTES_MAX, nul)).transpose()?;
-    let device_id = slots.device_id.map(|f| key(nodes, f.value, KEY_BYTES_MAX, nul)).transpose()?;
+    let application = slots
+        .application
+        .map(|f| key(nodes, f.value, KEY_BYTES_MAX, nul))
+        .transpose()?;
+    let device_id = slots
+        .device_id
+        .map(|f| key(nodes, f.value, KEY_BYTES_MAX, nul))
+        .transpose()?;
     if application.is_none() && device_id.is_none() {
         return Err(Fault {
             field: "application".into(),
@@ -198,10 +221,21 @@ pub(super) fn pack(
         }
         .into());
     }
-    let message = slots.message.map(|f| string(nodes, f.value, nul)).transpose()?.filter(|m| !m.is_empty());
-    let readings = readings.map(|v| self::readings(nodes, v, nul)).transpose()?.unwrap_or_default();
+    let message = slots
+        .message
+        .map(|f| string(nodes, f.value, nul))
+        .transpose()?
+        .filter(|m| !m.is_empty());
+    let readings = readings
+        .map(|v| self::readings(nodes, v, nul))
+        .transpose()?
+        .unwrap_or_default();
     if message.is_none() && readings.is_empty() {
-        return Err(Fault { field: "message".into(), reason: "message is missing: a record needs a message or readings".into() }.into());
+        return Err(Fault {
+            field: "message".into(),
+            reason: "message is missing: a record needs a message or readings".into(),
+        }
+        .into());
     }
     let level = match slots.level {
         Some(f) => Some(level(nodes, f.value)?),
@@ -237,7 +271,10 @@ pub(super) fn pack(
         && !grant.allows(application.as_deref(), device_id.as_deref())
     {
         let owned = |s: Option<Cow<'_, str>>| s.map(Cow::into_owned);
-        return Err(Refusal::Forbidden { application: owned(application), device_id: owned(device_id) });
+        return Err(Refusal::Forbidden {
+            application: owned(application),
+            device_id: owned(device_id),
+        });
     }
     let hash = id.as_deref().map(|id| options.retry_hash(id));
     let record = Record {
@@ -259,19 +296,32 @@ pub(super) fn pack(
         step: step.as_deref(),
         trace_id,
         span_id,
-        fingerprint: message.as_deref().map_or(0, |m| fingerprint(application.as_deref(), kind.as_deref(), m)),
+        fingerprint: message
+            .as_deref()
+            .map_or(0, |m| fingerprint(application.as_deref(), kind.as_deref(), m)),
         flags,
         ..Record::default()
     };
-    if batch.push(&record) { Ok(hash) } else { Err(Refusal::Full) }
+    if batch.push(&record) {
+        Ok(hash)
+    } else {
+        Err(Refusal::Full)
+    }
 }
 
 /// Takes `name` out of an object such as `host`, when nothing better fills the slot.
 fn nested(
-    nodes: &[Node<'_>], object: Option<usize>, name: &str, fits: fn(&Node<'_>) -> bool, slot: &mut Option<Found>, rest: &mut Vec<usize>,
+    nodes: &[Node<'_>],
+    object: Option<usize>,
+    name: &str,
+    fits: fn(&Node<'_>) -> bool,
+    slot: &mut Option<Found>,
+    rest: &mut Vec<usize>,
 ) {
     let Some(object) = object else { return };
-    let inner = value::members(nodes, object).filter(|(n, v)| *n == name && fits(&nodes[*v])).last();
+    let inner = value::members(nodes, object)
+        .filter(|(n, v)| *n == name && fits(&nodes[*v]))
+        .last();
     let only = matches!(nodes[object], Node::Object { len: 1, .. });
     match (inner, &slot) {
         (Some((_, value)), None) => {
@@ -295,7 +345,10 @@ fn name<'i>(nodes: &[Node<'i>], value: usize) -> &'i str {
 fn string<'i>(nodes: &[Node<'i>], value: usize, flags: &mut Flags) -> Result<Cow<'i, str>, Fault> {
     match nodes[value] {
         Node::String(s) => Ok(without_nul(s, flags)),
-        ref other => fault(name(nodes, value), format!("must be a string, not {}", value::kind(other))),
+        ref other => fault(
+            name(nodes, value),
+            format!("must be a string, not {}", value::kind(other)),
+        ),
     }
 }
 
@@ -333,8 +386,13 @@ fn sender_id<'i>(nodes: &[Node<'i>], value: usize, flags: &mut Flags) -> Result<
 
 fn hex<'i>(nodes: &[Node<'i>], value: usize) -> Result<&'i str, Fault> {
     match nodes[value] {
-        Node::String(s) if (1..=TRACE_DIGITS_MAX).contains(&s.len()) && s.bytes().all(|b| b.is_ascii_hexdigit()) => Ok(s),
-        _ => fault(name(nodes, value), format!("must be 1 to {TRACE_DIGITS_MAX} hexadecimal digits")),
+        Node::String(s) if (1..=TRACE_DIGITS_MAX).contains(&s.len()) && s.bytes().all(|b| b.is_ascii_hexdigit()) => {
+            Ok(s)
+        }
+        _ => fault(
+            name(nodes, value),
+            format!("must be 1 to {TRACE_DIGITS_MAX} hexadecimal digits"),
+        ),
     }
 }
 
@@ -366,21 +424,33 @@ fn timestamp(nodes: &[Node<'_>], value: usize) -> Result<Timestamp, Fault> {
     let read = match nodes[value] {
         Node::String(s) => stamp::from_text(s),
         Node::Static(StaticNode::U64(n)) => Ok(stamp::from_integer(n)),
-        Node::Static(StaticNode::I64(n)) => {
-            u64::try_from(n).map(stamp::from_integer).map_err(|_| stamp::BEFORE_1970.to_string())
-        }
+        Node::Static(StaticNode::I64(n)) => u64::try_from(n)
+            .map(stamp::from_integer)
+            .map_err(|_| stamp::BEFORE_1970.to_string()),
         Node::Static(StaticNode::F64(n)) => stamp::from_float(n),
-        ref other => Err(format!("must be a time as RFC 3339 text or a number, not {}", value::kind(other))),
+        ref other => Err(format!(
+            "must be a time as RFC 3339 text or a number, not {}",
+            value::kind(other)
+        )),
     };
     read.or_else(|reason| fault(name(nodes, value), reason))
 }
 
 fn readings<'i>(nodes: &[Node<'i>], value: usize, flags: &mut Flags) -> Result<Vec<(Cow<'i, str>, f64)>, Fault> {
     let Node::Object { len, .. } = nodes[value] else {
-        return fault("readings", format!("must be an object of name to number, not {}", value::kind(&nodes[value])));
+        return fault(
+            "readings",
+            format!(
+                "must be an object of name to number, not {}",
+                value::kind(&nodes[value])
+            ),
+        );
     };
     if len > READINGS_MAX {
-        return fault("readings", format!("has {len} readings, more than the {READINGS_MAX} allowed"));
+        return fault(
+            "readings",
+            format!("has {len} readings, more than the {READINGS_MAX} allowed"),
+        );
     }
     let mut out: Vec<(Cow<'i, str>, f64)> = Vec::with_capacity(len);
     for (name, value) in value::members(nodes, value) {
@@ -392,7 +462,13 @@ fn readings<'i>(nodes: &[Node<'i>], value: usize, flags: &mut Flags) -> Result<V
             Node::Static(StaticNode::I64(n)) => n as f64,
             Node::Static(StaticNode::U64(n)) => n as f64,
             ref other => {
-                return fault(path(), format!("must be a finite number, not {}: leave it out when there is none", value::kind(other)));
+                return fault(
+                    path(),
+                    format!(
+                        "must be a finite number, not {}: leave it out when there is none",
+                        value::kind(other)
+                    ),
+                );
             }
         };
         if !number.is_finite() {
@@ -408,7 +484,11 @@ fn readings<'i>(nodes: &[Node<'i>], value: usize, flags: &mut Flags) -> Result<V
 
 /// Writes `fields` and the members that belong there as one object; nothing when there are none.
 fn write_fields(
-    nodes: &[Node<'_>], fields: Option<usize>, rest: &[usize], out: &mut Vec<u8>, flags: &mut Flags,
+    nodes: &[Node<'_>],
+    fields: Option<usize>,
+    rest: &[usize],
+    out: &mut Vec<u8>,
+    flags: &mut Flags,
 ) -> Result<(), Fault> {
     if let Some(f) = fields
         && !matches!(nodes[f], Node::Object { .. })
@@ -422,7 +502,11 @@ fn write_fields(
     if members.is_empty() {
         return Ok(());
     }
-    let mut writer = Writer { out, bytes_max: FIELDS_BYTES_MAX, nul_replaced: false };
+    let mut writer = Writer {
+        out,
+        bytes_max: FIELDS_BYTES_MAX,
+        nul_replaced: false,
+    };
     let written = writer.object(nodes, &members);
     if writer.nul_replaced {
         flags.insert(Flags::NUL_REPLACED);
@@ -430,7 +514,9 @@ fn write_fields(
     written.or_else(|why| {
         let reason = match why {
             Unwritable::TooLong => {
-                format!("with the members that are no field of ours it has more than the {FIELDS_BYTES_MAX} bytes allowed")
+                format!(
+                    "with the members that are no field of ours it has more than the {FIELDS_BYTES_MAX} bytes allowed"
+                )
             }
             Unwritable::TooDeep => format!("nests deeper than the {FIELDS_DEPTH_MAX} levels allowed"),
             Unwritable::NotFinite => "holds a number too large for a 64-bit float".into(),

@@ -48,7 +48,11 @@ pub(super) struct Elements {
 
 impl Elements {
     pub(super) fn new(start: usize) -> Self {
-        Self { at: start + 1, done: false, first: true }
+        Self {
+            at: start + 1,
+            done: false,
+            first: true,
+        }
     }
 
     pub(super) fn next(&mut self, body: &[u8]) -> Result<Option<Range<usize>>, Broken> {
@@ -59,13 +63,26 @@ impl Elements {
         let stop = scan(body, start, |b| matches!(b, b',' | b']' | b'}'))?;
         let item = trimmed(body, start..stop);
         match body.get(stop) {
-            None => return Err(Broken { at: body.len(), expected: "`,` or `]`, but the body ends here" }),
-            Some(b'}') => return Err(Broken { at: stop, expected: "`,` or `]` instead of `}`" }),
+            None => {
+                return Err(Broken {
+                    at: body.len(),
+                    expected: "`,` or `]`, but the body ends here",
+                });
+            }
+            Some(b'}') => {
+                return Err(Broken {
+                    at: stop,
+                    expected: "`,` or `]` instead of `}`",
+                });
+            }
             Some(b']') => {
                 self.done = true;
                 let rest = trimmed(body, stop + 1..body.len());
                 if !rest.is_empty() {
-                    return Err(Broken { at: rest.start, expected: "nothing after the array" });
+                    return Err(Broken {
+                        at: rest.start,
+                        expected: "nothing after the array",
+                    });
                 }
                 if item.is_empty() && self.first {
                     return Ok(None);
@@ -74,7 +91,10 @@ impl Elements {
             Some(_) => {}
         }
         if item.is_empty() {
-            return Err(Broken { at: stop, expected: "a record" });
+            return Err(Broken {
+                at: stop,
+                expected: "a record",
+            });
         }
         self.first = false;
         self.at = stop + 1;
@@ -115,7 +135,10 @@ fn scan(body: &[u8], start: usize, mut stop: impl FnMut(u8) -> bool) -> Result<u
         at += 1;
     }
     if depth > 0 {
-        return Err(Broken { at: opened, expected: "a closing bracket for the one that opens here" });
+        return Err(Broken {
+            at: opened,
+            expected: "a closing bracket for the one that opens here",
+        });
     }
     Ok(body.len())
 }
@@ -130,7 +153,10 @@ fn string_end(body: &[u8], open: usize) -> Result<usize, Broken> {
         }
         at += 2;
     }
-    Err(Broken { at: open, expected: "a closing quote for the string that begins here" })
+    Err(Broken {
+        at: open,
+        expected: "a closing quote for the string that begins here",
+    })
 }
 
 #[cfg(test)]
@@ -152,7 +178,10 @@ mod tests {
             ("[]", vec![]),
             ("[ \n ] ", vec![]),
             ("[1]", vec!["1"]),
-            (r#"[{"a":1}, {"b":[1,{"c":2}]} ]"#, vec![r#"{"a":1}"#, r#"{"b":[1,{"c":2}]}"#]),
+            (
+                r#"[{"a":1}, {"b":[1,{"c":2}]} ]"#,
+                vec![r#"{"a":1}"#, r#"{"b":[1,{"c":2}]}"#],
+            ),
             (r#"["a,]}","\"]",true]"#, vec![r#""a,]}""#, r#""\"]""#, "true"]),
             (r#"[{"a":"\\"},{"b":NaN}]"#, vec![r#"{"a":"\\"}"#, r#"{"b":NaN}"#]),
         ] {

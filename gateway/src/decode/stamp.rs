@@ -84,7 +84,10 @@ fn from_digits(text: &str) -> Result<Timestamp, String> {
 }
 
 fn shortened(text: &str) -> &str {
-    let end = (0..=text.len().min(64)).rev().find(|&i| text.is_char_boundary(i)).unwrap_or(0);
+    let end = (0..=text.len().min(64))
+        .rev()
+        .find(|&i| text.is_char_boundary(i))
+        .unwrap_or(0);
     &text[..end]
 }
 
@@ -96,16 +99,23 @@ enum Fixed {
 
 /// The layouts that nearly everybody writes, read without a general parser.
 fn fixed(b: &[u8]) -> Fixed {
-    let Some(head) = b.first_chunk::<19>() else { return Fixed::Other };
+    let Some(head) = b.first_chunk::<19>() else {
+        return Fixed::Other;
+    };
     let separators = [(4, b'-'), (7, b'-'), (13, b':'), (16, b':')];
     if separators.iter().any(|(i, c)| head[*i] != *c) || !matches!(head[10], b'T' | b't' | b' ' | b'_') {
         return Fixed::Other;
     }
     let two = |i: usize| digits(&head[i..i + 2]);
-    let (Some(year), Some(month), Some(day)) = (digits(&head[..4]), two(5), two(8)) else { return Fixed::Other };
-    let (Some(hour), Some(minute), Some(second)) = (two(11), two(14), two(17)) else { return Fixed::Other };
+    let (Some(year), Some(month), Some(day)) = (digits(&head[..4]), two(5), two(8)) else {
+        return Fixed::Other;
+    };
+    let (Some(hour), Some(minute), Some(second)) = (two(11), two(14), two(17)) else {
+        return Fixed::Other;
+    };
     // A leap second goes to the general parser.
-    if !(1..=12).contains(&month) || day < 1 || day > month_days(year, month) || hour > 23 || minute > 59 || second > 59 {
+    if !(1..=12).contains(&month) || day < 1 || day > month_days(year, month) || hour > 23 || minute > 59 || second > 59
+    {
         return Fixed::Other;
     }
     let mut rest = &b[19..];
@@ -144,7 +154,8 @@ fn fixed(b: &[u8]) -> Fixed {
 }
 
 fn digits(b: &[u8]) -> Option<i64> {
-    b.iter().try_fold(0, |n, c| c.is_ascii_digit().then(|| n * 10 + i64::from(c - b'0')))
+    b.iter()
+        .try_fold(0, |n, c| c.is_ascii_digit().then(|| n * 10 + i64::from(c - b'0')))
 }
 
 fn is_leap(year: i64) -> bool {
@@ -211,7 +222,10 @@ mod tests {
             ("yesterday", "not a time"),
             ("", "not a time"),
             ("...", "not a time"),
-            ("\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}", "not a time"),
+            (
+                "\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}",
+                "not a time",
+            ),
         ] {
             let error = from_text(text).unwrap_err();
             assert!(error.contains(part), "{text}: {error}");

@@ -16,7 +16,10 @@ pub(super) fn end(nodes: &[Node<'_>], at: usize) -> usize {
 }
 
 /// The members of the object at `at` as (name, index of the value). Empty for anything else.
-pub(super) fn members<'t, 'i>(nodes: &'t [Node<'i>], at: usize) -> impl Iterator<Item = (&'i str, usize)> + use<'t, 'i> {
+pub(super) fn members<'t, 'i>(
+    nodes: &'t [Node<'i>],
+    at: usize,
+) -> impl Iterator<Item = (&'i str, usize)> + use<'t, 'i> {
     let mut left = match nodes[at] {
         Node::Object { len, .. } => len,
         _ => 0,
@@ -24,7 +27,9 @@ pub(super) fn members<'t, 'i>(nodes: &'t [Node<'i>], at: usize) -> impl Iterator
     let mut next = at + 1;
     std::iter::from_fn(move || {
         left = left.checked_sub(1)?;
-        let Node::String(name) = *nodes.get(next)? else { return None };
+        let Node::String(name) = *nodes.get(next)? else {
+            return None;
+        };
         let value = next + 1;
         next = end(nodes, value);
         Some((name, value))
@@ -145,7 +150,11 @@ impl Writer<'_> {
     }
 
     fn check(&self) -> Result<(), Unwritable> {
-        if self.out.len() > self.bytes_max { Err(Unwritable::TooLong) } else { Ok(()) }
+        if self.out.len() > self.bytes_max {
+            Err(Unwritable::TooLong)
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -183,7 +192,11 @@ mod tests {
         let tape = simd_json::to_tape(&mut bytes).unwrap();
         let list: Vec<_> = members(&tape.0, 0).collect();
         let mut out = Vec::new();
-        let mut w = Writer { out: &mut out, bytes_max, nul_replaced: false };
+        let mut w = Writer {
+            out: &mut out,
+            bytes_max,
+            nul_replaced: false,
+        };
         w.object(&tape.0, &list)?;
         let nul = w.nul_replaced;
         Ok((String::from_utf8(out).unwrap(), nul))
@@ -193,10 +206,22 @@ mod tests {
     fn values_are_written_as_they_were_read() {
         for (json, want) in [
             ("{}", "{}"),
-            (r#"{"a":1,"b":-2,"c":1.5,"d":1e300,"e":0.1}"#, r#"{"a":1,"b":-2,"c":1.5,"d":1e300,"e":0.1}"#),
-            (r#"{"n":18446744073709551615,"m":1.0}"#, r#"{"n":18446744073709551615,"m":1.0}"#),
-            (r#"{"a":[1,[2,{"x":null}],"y"],"b":{"c":{}},"d":[]}"#, r#"{"a":[1,[2,{"x":null}],"y"],"b":{"c":{}},"d":[]}"#),
-            (r#"{"q\"uote":"tab\t\u00e9 \u2028"}"#, "{\"q\\\"uote\":\"tab\\t\u{e9} \u{2028}\"}"),
+            (
+                r#"{"a":1,"b":-2,"c":1.5,"d":1e300,"e":0.1}"#,
+                r#"{"a":1,"b":-2,"c":1.5,"d":1e300,"e":0.1}"#,
+            ),
+            (
+                r#"{"n":18446744073709551615,"m":1.0}"#,
+                r#"{"n":18446744073709551615,"m":1.0}"#,
+            ),
+            (
+                r#"{"a":[1,[2,{"x":null}],"y"],"b":{"c":{}},"d":[]}"#,
+                r#"{"a":[1,[2,{"x":null}],"y"],"b":{"c":{}},"d":[]}"#,
+            ),
+            (
+                r#"{"q\"uote":"tab\t\u00e9 \u2028"}"#,
+                "{\"q\\\"uote\":\"tab\\t\u{e9} \u{2028}\"}",
+            ),
             (r#"{"a":1,"a":{"b":2,"b":3},"a":true}"#, r#"{"a":true}"#),
             (r#"{"x":{"b":2,"c":1,"b":3}}"#, r#"{"x":{"c":1,"b":3}}"#),
         ] {
@@ -206,13 +231,22 @@ mod tests {
 
     #[test]
     fn of_many_members_of_one_name_the_last_is_kept() {
-        let json = format!("{{{}}}", (0..100).map(|i| format!("\"k{}\":{i}", i % 3)).collect::<Vec<_>>().join(","));
+        let json = format!(
+            "{{{}}}",
+            (0..100)
+                .map(|i| format!("\"k{}\":{i}", i % 3))
+                .collect::<Vec<_>>()
+                .join(",")
+        );
         assert_eq!(rewrite(&json, 1_000).unwrap().0, r#"{"k1":97,"k2":98,"k0":99}"#);
     }
 
     #[test]
     fn a_nul_is_replaced_and_noted() {
-        assert_eq!(rewrite(r#"{"a\u0000":"\u0000"}"#, 100), Ok(("{\"a\u{fffd}\":\"\u{fffd}\"}".into(), true)));
+        assert_eq!(
+            rewrite(r#"{"a\u0000":"\u0000"}"#, 100),
+            Ok(("{\"a\u{fffd}\":\"\u{fffd}\"}".into(), true))
+        );
     }
 
     #[test]
