@@ -63,7 +63,13 @@ conformance!(checkpoint on CheckpointFile::open,
 
 /// Tables and indices, as SQLite has noted them.
 async fn schema(db: &SqliteDatabase) -> Vec<String> {
-    let rows = db.fetch("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name".into(), vec![]).await.unwrap();
+    let rows = db
+        .fetch(
+            "SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name".into(),
+            vec![],
+        )
+        .await
+        .unwrap();
     rows.into_iter().map(|mut r| r.text().unwrap()).collect()
 }
 
@@ -83,7 +89,9 @@ async fn migrations_step_by_step_and_twice_give_the_fresh_schema() {
     // Each file may be run again on its own: a migration whose note was lost does no harm.
     for m in RELATIONAL {
         let mut tx = stepwise.begin().await.unwrap();
-        tx.script(andon_storage::relational::migrations::render::<SqliteDatabase>(m.sql)).await.unwrap();
+        tx.script(andon_storage::relational::migrations::render::<SqliteDatabase>(m.sql))
+            .await
+            .unwrap();
         tx.commit().await.unwrap();
     }
     assert_eq!(schema(&fresh).await, schema(&stepwise).await);
@@ -93,7 +101,11 @@ async fn migrations_step_by_step_and_twice_give_the_fresh_schema() {
 async fn two_that_start_at_once_migrate_once() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("andon.db");
-    let (a, b, c) = tokio::join!(SqliteStore::open(&path), SqliteStore::open(&path), SqliteStore::open(&path));
+    let (a, b, c) = tokio::join!(
+        SqliteStore::open(&path),
+        SqliteStore::open(&path),
+        SqliteStore::open(&path)
+    );
     for store in [a, b, c] {
         assert_eq!(store.unwrap().effect_cursor().await.unwrap(), None);
     }
@@ -135,7 +147,12 @@ async fn nobody_else_may_read_the_files() {
     let mut files = 0;
     for entry in std::fs::read_dir(dir.path()).unwrap() {
         let entry = entry.unwrap();
-        assert_eq!(entry.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{:?}", entry.path());
+        assert_eq!(
+            entry.metadata().unwrap().permissions().mode() & 0o777,
+            0o600,
+            "{:?}",
+            entry.path()
+        );
         files += 1;
     }
     assert_eq!(files, 3, "the database, its log and its index of the log");
@@ -145,12 +162,23 @@ async fn nobody_else_may_read_the_files() {
 async fn a_lock_that_does_not_end_is_unavailable_and_the_pragmas_hold() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("andon.db");
-    let (ours, theirs) = (SqliteStore::open(&path).await.unwrap(), SqliteStore::open(&path).await.unwrap());
-    for (pragma, want) in [("PRAGMA journal_mode", "wal"), ("PRAGMA synchronous", "2"), ("PRAGMA foreign_keys", "1")] {
+    let (ours, theirs) = (
+        SqliteStore::open(&path).await.unwrap(),
+        SqliteStore::open(&path).await.unwrap(),
+    );
+    for (pragma, want) in [
+        ("PRAGMA journal_mode", "wal"),
+        ("PRAGMA synchronous", "2"),
+        ("PRAGMA foreign_keys", "1"),
+    ] {
         let got: String = {
             let mut tx = ours.database().begin().await.unwrap();
             let mut row = tx.fetch(pragma.into(), vec![]).await.unwrap().remove(0);
-            if want == "wal" { row.text().unwrap() } else { row.int().unwrap().to_string() }
+            if want == "wal" {
+                row.text().unwrap()
+            } else {
+                row.int().unwrap().to_string()
+            }
         };
         assert_eq!(got, want, "{pragma}");
     }
@@ -173,7 +201,10 @@ async fn a_cursor_can_be_adopted_or_begun_again() {
     store.apply_effects(&[], cursor(9, 50)).await.unwrap();
     let stored = store.row_cursor().await.unwrap().unwrap();
     assert!(stored.check("sqlite", JournalId(1), 50).is_ok());
-    assert!(matches!(stored.check("sqlite", JournalId(1), 49), Err(StoreError::ForeignJournal { .. })));
+    assert!(matches!(
+        stored.check("sqlite", JournalId(1), 49),
+        Err(StoreError::ForeignJournal { .. })
+    ));
     let e = stored.check("sqlite", JournalId(2), 50).unwrap_err();
     assert!(e.to_string().contains("--adopt-stores"), "{e}");
     store.adopt(Sink::Rows, Some(cursor(2, 3))).await.unwrap();
@@ -181,7 +212,11 @@ async fn a_cursor_can_be_adopted_or_begun_again() {
     store.write_rows(&[], &[], cursor(2, 4)).await.unwrap();
     store.adopt(Sink::Rows, None).await.unwrap();
     assert_eq!(store.row_cursor().await.unwrap(), None);
-    assert_eq!(store.effect_cursor().await.unwrap(), Some(cursor(9, 50)), "the other cursor is not touched");
+    assert_eq!(
+        store.effect_cursor().await.unwrap(),
+        Some(cursor(9, 50)),
+        "the other cursor is not touched"
+    );
 }
 
 #[tokio::test]
@@ -210,15 +245,30 @@ async fn another_process(path: &Path) -> SqliteStore {
 async fn a_key_made_or_revoked_elsewhere_is_noticed() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("andon.db");
-    let cache = KeyCache::load(Arc::new(SqliteStore::open(&path).await.unwrap())).await.unwrap();
+    let cache = KeyCache::load(Arc::new(SqliteStore::open(&path).await.unwrap()))
+        .await
+        .unwrap();
     let fresh = cache.keep_fresh();
-    let new = generate(KeyGrant { scopes: vec![Scope::Ingest], ..KeyGrant::default() }, Timestamp(1));
+    let new = generate(
+        KeyGrant {
+            scopes: vec![Scope::Ingest],
+            ..KeyGrant::default()
+        },
+        Timestamp(1),
+    );
     assert!(cache.find(&new.text).is_none());
     let other = another_process(&path).await;
     other.insert_key(&new.row).await.unwrap();
     until("the new key is known", || cache.find(&new.text).is_some()).await;
     assert_eq!(*cache.find(&new.text).unwrap(), new.row);
-    for wrong in ["", "andon_", "andon_x_y", &new.text[..new.text.len() - 1], &format!("{} ", new.text), &"andon_".repeat(9_999)] {
+    for wrong in [
+        "",
+        "andon_",
+        "andon_x_y",
+        &new.text[..new.text.len() - 1],
+        &format!("{} ", new.text),
+        &"andon_".repeat(9_999),
+    ] {
         assert!(cache.find(wrong).is_none(), "{}", wrong.len());
     }
     other.revoke_key(&new.row.id, Timestamp(2)).await.unwrap();

@@ -12,7 +12,10 @@ use bytes::Bytes;
 use std::path::{Path, PathBuf};
 
 fn options() -> IndexOptions {
-    IndexOptions { writer_bytes: IndexOptions::WRITER_BYTES_MIN, ..IndexOptions::default() }
+    IndexOptions {
+        writer_bytes: IndexOptions::WRITER_BYTES_MIN,
+        ..IndexOptions::default()
+    }
 }
 
 macro_rules! conformance {
@@ -44,7 +47,11 @@ fn batch(seq: u64, records: usize) -> Batch<Bytes> {
     let mut b = BatchBuilder::new();
     for n in 0..records {
         let message = format!("record {n} of entry {seq}");
-        b.push(&Record { timestamp: Timestamp(n as i64), message: Some(&message), ..Record::default() });
+        b.push(&Record {
+            timestamp: Timestamp(n as i64),
+            message: Some(&message),
+            ..Record::default()
+        });
     }
     Batch::parse(b.finish().into(), JournalId(1), seq).unwrap()
 }
@@ -60,7 +67,9 @@ async fn filled(dir: &Path) {
 
 fn files(dir: &Path, extension: &str) -> Vec<PathBuf> {
     let paths = std::fs::read_dir(dir).unwrap().map(|e| e.unwrap().path());
-    paths.filter(|p| p.extension().is_some_and(|e| e == extension)).collect()
+    paths
+        .filter(|p| p.extension().is_some_and(|e| e == extension))
+        .collect()
 }
 
 async fn damaged(dir: &Path, options: IndexOptions) {
@@ -100,11 +109,21 @@ async fn a_damaged_folder_is_named_and_can_be_made_anew() {
     let mut bytes = std::fs::read(store).unwrap();
     bytes[10] ^= 1;
     std::fs::write(store, bytes).unwrap();
-    damaged(&path, IndexOptions { verify: true, ..options() }).await;
+    damaged(
+        &path,
+        IndexOptions {
+            verify: true,
+            ..options()
+        },
+    )
+    .await;
     // Without the look at the start, what cannot be read is an error of the search and no more.
     let index = TantivyIndex::open(&path, options()).await.unwrap();
     let found = index.search(&LogFilter::default(), Order::OldestFirst, None, 300).await;
-    assert!(found.is_ok() || matches!(found, Err(StoreError::Damaged { .. })), "{found:?}");
+    assert!(
+        found.is_ok() || matches!(found, Err(StoreError::Damaged { .. })),
+        "{found:?}"
+    );
     assert_eq!(index.count(&LogFilter::default()).await.unwrap(), 300);
     drop(index);
 
@@ -136,12 +155,20 @@ async fn many_small_commits_leave_few_segments_and_every_record() {
     for seq in 1..=60 {
         index.add(&[batch(seq, 20)]).await.unwrap();
         index.commit(cursor(1, seq)).await.unwrap();
-        assert_eq!(index.count(&LogFilter::default()).await.unwrap(), seq * 20, "during merges too");
+        assert_eq!(
+            index.count(&LogFilter::default()).await.unwrap(),
+            seq * 20,
+            "during merges too"
+        );
     }
     index.close().await.unwrap();
     drop(index);
     let index = TantivyIndex::open(dir.path(), options()).await.unwrap();
-    assert_eq!(index.log_cursor().await.unwrap(), Some(cursor(1, 60)), "a merge keeps the cursor");
+    assert_eq!(
+        index.log_cursor().await.unwrap(),
+        Some(cursor(1, 60)),
+        "a merge keeps the cursor"
+    );
     assert_eq!(index.records(), 1_200);
     let meta: serde_json::Value =
         serde_json::from_slice(&std::fs::read(dir.path().join("meta.json")).unwrap()).unwrap();

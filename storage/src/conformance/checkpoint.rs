@@ -9,11 +9,19 @@ use rand::{RngExt, SeedableRng};
 use std::collections::BTreeMap;
 
 fn put(key: impl Into<String>, state: impl Into<Bytes>, hot: bool) -> EntityChange {
-    EntityChange { key: key.into(), state: Some(state.into()), hot }
+    EntityChange {
+        key: key.into(),
+        state: Some(state.into()),
+        hot,
+    }
 }
 
 fn remove(key: impl Into<String>) -> EntityChange {
-    EntityChange { key: key.into(), state: None, hot: false }
+    EntityChange {
+        key: key.into(),
+        state: None,
+        hot: false,
+    }
 }
 
 type Model = BTreeMap<String, (Bytes, bool)>;
@@ -22,8 +30,16 @@ async fn assert_holds(s: &impl CheckpointStore, shard: u16, want: &Model) {
     let mut got = s.load(shard).await.unwrap();
     got.hot.sort();
     got.cold.sort();
-    let hot: Vec<_> = want.iter().filter(|(_, (_, hot))| *hot).map(|(k, (s, _))| (k.clone(), s.clone())).collect();
-    let cold: Vec<_> = want.iter().filter(|(_, (_, hot))| !*hot).map(|(k, _)| k.clone()).collect();
+    let hot: Vec<_> = want
+        .iter()
+        .filter(|(_, (_, hot))| *hot)
+        .map(|(k, (s, _))| (k.clone(), s.clone()))
+        .collect();
+    let cold: Vec<_> = want
+        .iter()
+        .filter(|(_, (_, hot))| !*hot)
+        .map(|(k, _)| k.clone())
+        .collect();
     assert_eq!((got.hot, got.cold), (hot, cold));
     for (key, (state, _)) in want {
         assert_eq!(s.fetch(shard, key).await.unwrap().as_ref(), Some(state));
@@ -34,7 +50,8 @@ pub async fn what_was_saved_is_loaded<S: CheckpointStore>(open: impl AsyncFn() -
     let mut rng = StdRng::seed_from_u64(1);
     let mut s = open().await;
     assert_eq!(s.load(3).await.unwrap().cursor, None);
-    let mut models: BTreeMap<u16, Model> = BTreeMap::from([(0, Model::new()), (3, Model::new()), (u16::MAX, Model::new())]);
+    let mut models: BTreeMap<u16, Model> =
+        BTreeMap::from([(0, Model::new()), (3, Model::new()), (u16::MAX, Model::new())]);
     for seq in 0..60 {
         for (shard, model) in &mut models {
             let mut changes = Vec::new();
@@ -68,14 +85,26 @@ pub async fn what_was_saved_is_loaded<S: CheckpointStore>(open: impl AsyncFn() -
 
 pub async fn a_save_is_whole_or_not_at_all<S: CheckpointStore>(open: impl AsyncFn() -> S) {
     let s = open().await;
-    s.save(1, cursor(1, 10), vec![put("a", "1", true), put("b", "2", false)]).await.unwrap();
-    let want = Model::from([("a".to_owned(), ("1".into(), true)), ("b".to_owned(), ("2".into(), false))]);
+    s.save(1, cursor(1, 10), vec![put("a", "1", true), put("b", "2", false)])
+        .await
+        .unwrap();
+    let want = Model::from([
+        ("a".to_owned(), ("1".into(), true)),
+        ("b".to_owned(), ("2".into(), false)),
+    ]);
     for foreign in [cursor(1, 9), cursor(2, 11)] {
-        assert_foreign(s.save(1, foreign, vec![put("a", "x", false), remove("b"), put("c", "3", true)]).await);
+        assert_foreign(
+            s.save(1, foreign, vec![put("a", "x", false), remove("b"), put("c", "3", true)])
+                .await,
+        );
         assert_holds(&s, 1, &want).await;
     }
     // One that is dropped somewhere on its way: all of it is there, or nothing.
-    let many = |v: u8| (0..3_000).map(|n| put(format!("n{n}"), vec![v; 100], true)).collect::<Vec<_>>();
+    let many = |v: u8| {
+        (0..3_000)
+            .map(|n| put(format!("n{n}"), vec![v; 100], true))
+            .collect::<Vec<_>>()
+    };
     s.save(2, cursor(1, 0), many(0)).await.unwrap();
     for round in 1..20u8 {
         let before = s.load(2).await.unwrap();
@@ -91,9 +120,16 @@ pub async fn a_save_is_whole_or_not_at_all<S: CheckpointStore>(open: impl AsyncF
             () = patience => {}
         }
         let after = s.load(2).await.unwrap();
-        let whole = if after.cursor == before.cursor { before.hot[0].1[0] } else { round };
+        let whole = if after.cursor == before.cursor {
+            before.hot[0].1[0]
+        } else {
+            round
+        };
         assert_eq!(after.hot.len(), 3_000);
-        assert!(after.hot.iter().all(|(_, state)| state.iter().all(|b| *b == whole)), "half a save is there");
+        assert!(
+            after.hot.iter().all(|(_, state)| state.iter().all(|b| *b == whole)),
+            "half a save is there"
+        );
     }
     drop(s);
     let s = open().await;
@@ -114,7 +150,13 @@ pub async fn any_key_and_any_state_are_kept<S: CheckpointStore>(open: impl Async
     s.save(0, cursor(1, 1), changes).await.unwrap();
     assert_holds(&s, 0, &want).await;
     // The last of several changes of a key counts.
-    s.save(0, cursor(1, 2), vec![remove("a\0"), put("a\0", "x", true), put("'", "y", true), remove("'")]).await.unwrap();
+    s.save(
+        0,
+        cursor(1, 2),
+        vec![remove("a\0"), put("a\0", "x", true), put("'", "y", true), remove("'")],
+    )
+    .await
+    .unwrap();
     want.insert("a\0".to_owned(), ("x".into(), true));
     want.remove("'");
     assert_holds(&s, 0, &want).await;
@@ -122,12 +164,16 @@ pub async fn any_key_and_any_state_are_kept<S: CheckpointStore>(open: impl Async
 
 pub async fn many_entities_are_saved_at_once<S: CheckpointStore>(open: impl AsyncFn() -> S) {
     let s = open().await;
-    let want: Model = (0..20_000).map(|n| (format!("device {n}"), (Bytes::from(vec![1; 300]), n % 10 == 0))).collect();
+    let want: Model = (0..20_000)
+        .map(|n| (format!("device {n}"), (Bytes::from(vec![1; 300]), n % 10 == 0)))
+        .collect();
     let changes = want.iter().map(|(k, (s, hot))| put(k, s.clone(), *hot)).collect();
     s.save(0, cursor(1, 1), changes).await.unwrap();
     let got = s.load(0).await.unwrap();
     assert_eq!((got.hot.len(), got.cold.len()), (2_000, 18_000));
-    s.save(0, cursor(1, 2), want.keys().map(remove).collect()).await.unwrap();
+    s.save(0, cursor(1, 2), want.keys().map(remove).collect())
+        .await
+        .unwrap();
     let got = s.load(0).await.unwrap();
     assert_eq!((got.hot.len(), got.cold.len()), (0, 0));
 }

@@ -52,7 +52,10 @@ struct Seen {
 }
 
 async fn seen(s: &impl Store) -> Seen {
-    let mut seen = Seen { incidents: s.incidents(&ALL).await.unwrap(), ..Seen::default() };
+    let mut seen = Seen {
+        incidents: s.incidents(&ALL).await.unwrap(),
+        ..Seen::default()
+    };
     for i in &seen.incidents {
         seen.timelines.push(s.timeline(i.id).await.unwrap());
         seen.alerts.push(s.alerts_of(i.id).await.unwrap());
@@ -131,7 +134,11 @@ pub async fn applying_twice_changes_nothing<S: Store>(open: impl AsyncFn() -> S)
     assert_eq!(s.apply_effects(&effects, cursor(1, 9)).await.unwrap().len(), 50);
     let before = seen(&s).await;
     assert_eq!(before.plant.len(), 50);
-    assert_eq!(s.apply_effects(&effects, cursor(1, 9)).await.unwrap(), vec![], "no alert is new twice");
+    assert_eq!(
+        s.apply_effects(&effects, cursor(1, 9)).await.unwrap(),
+        vec![],
+        "no alert is new twice"
+    );
     // With the same ids and other content, as after a change of the program: the first counts.
     let changed: Vec<Effect> = effects
         .iter()
@@ -173,7 +180,12 @@ pub async fn an_older_state_never_overwrites_a_newer_one<S: Store>(open: impl As
                 for revision in 0..2 {
                     let position = Position { seq, index };
                     let title = format!("{seq} {index} {revision}").into();
-                    states.push(Incident { position, revision, title, ..base.clone() });
+                    states.push(Incident {
+                        position,
+                        revision,
+                        title,
+                        ..base.clone()
+                    });
                 }
             }
         }
@@ -183,7 +195,9 @@ pub async fn an_older_state_never_overwrites_a_newer_one<S: Store>(open: impl As
         let (first, second) = states.split_at(split);
         let effects = |states: &[Incident]| states.iter().map(opened).collect::<Vec<_>>();
         s.apply_effects(&effects(first), cursor(1, round * 2)).await.unwrap();
-        s.apply_effects(&effects(second), cursor(1, round * 2 + 1)).await.unwrap();
+        s.apply_effects(&effects(second), cursor(1, round * 2 + 1))
+            .await
+            .unwrap();
         assert_eq!(s.incident(base.id).await.unwrap(), Some(newest));
     }
 }
@@ -208,18 +222,43 @@ pub async fn what_is_refused_leaves_nothing_behind<S: Store>(open: impl AsyncFn(
     let mut rng = StdRng::seed_from_u64(5);
     let s = open().await;
     let good = sample::incident(&mut rng);
-    let (position, revision) = (Position { seq: u64::MAX, index: 0 }, u64::MAX);
-    let alert = Alert { position, ..sample::alert(&mut rng, good.id) };
+    let (position, revision) = (
+        Position {
+            seq: u64::MAX,
+            index: 0,
+        },
+        u64::MAX,
+    );
+    let alert = Alert {
+        position,
+        ..sample::alert(&mut rng, good.id)
+    };
     let bad = [
-        opened(&Incident { count: u64::MAX, ..good.clone() }),
-        opened(&Incident { revision, ..good.clone() }),
-        opened(&Incident { peak: Some(f64::NAN), ..good.clone() }),
-        opened(&Incident { peak: Some(f64::INFINITY), position, ..good.clone() }),
+        opened(&Incident {
+            count: u64::MAX,
+            ..good.clone()
+        }),
+        opened(&Incident {
+            revision,
+            ..good.clone()
+        }),
+        opened(&Incident {
+            peak: Some(f64::NAN),
+            ..good.clone()
+        }),
+        opened(&Incident {
+            peak: Some(f64::INFINITY),
+            position,
+            ..good.clone()
+        }),
         line(&sample::timeline(&mut rng, good.id, u64::MAX)),
         told(&alert),
     ];
     for b in bad {
-        let other = Incident { id: IncidentId(1), ..good.clone() };
+        let other = Incident {
+            id: IncidentId(1),
+            ..good.clone()
+        };
         assert_refused(s.apply_effects(&[opened(&other), b], cursor(1, 1)).await);
         assert_eq!(s.effect_cursor().await.unwrap(), None);
         assert_eq!(seen(&s).await, Seen::default());
@@ -232,7 +271,10 @@ pub async fn what_is_refused_leaves_nothing_behind<S: Store>(open: impl AsyncFn(
 pub async fn hostile_texts_are_only_texts<S: Store>(open: impl AsyncFn() -> S) {
     let mut rng = StdRng::seed_from_u64(6);
     let s = open().await;
-    let base = Incident { activity: Activity::Active, ..sample::incident(&mut rng) };
+    let base = Incident {
+        activity: Activity::Active,
+        ..sample::incident(&mut rng)
+    };
     let mut want = Vec::new();
     for (n, text) in sample::HOSTILE.iter().enumerate() {
         let i = Incident {
@@ -243,15 +285,30 @@ pub async fn hostile_texts_are_only_texts<S: Store>(open: impl AsyncFn() -> S) {
             title: (*text).into(),
             ..base.clone()
         };
-        let r = Registered { kind: SubjectKind::Device, id: (*text).into(), first_seen: Timestamp(n as i64) };
-        s.apply_effects(&[opened(&i), Effect::Registered(r)], cursor(1, n as u64)).await.unwrap();
+        let r = Registered {
+            kind: SubjectKind::Device,
+            id: (*text).into(),
+            first_seen: Timestamp(n as i64),
+        };
+        s.apply_effects(&[opened(&i), Effect::Registered(r)], cursor(1, n as u64))
+            .await
+            .unwrap();
         want.push(i);
     }
     for i in &want {
         for filter in [
-            IncidentFilter { subject_id: Some(i.subject.id.to_string()), ..ALL },
-            IncidentFilter { rule: Some(i.rule.to_string()), ..ALL },
-            IncidentFilter { area: i.area.as_ref().map(|a| a.to_string()), ..ALL },
+            IncidentFilter {
+                subject_id: Some(i.subject.id.to_string()),
+                ..ALL
+            },
+            IncidentFilter {
+                rule: Some(i.rule.to_string()),
+                ..ALL
+            },
+            IncidentFilter {
+                area: i.area.as_ref().map(|a| a.to_string()),
+                ..ALL
+            },
         ] {
             assert_eq!(s.incidents(&filter).await.unwrap(), [i.clone()], "{filter:?}");
         }
@@ -259,14 +316,32 @@ pub async fn hostile_texts_are_only_texts<S: Store>(open: impl AsyncFn() -> S) {
     let plant = s.plant(SubjectKind::Device, None, 1000).await.unwrap();
     let mut ids: Vec<&str> = sample::HOSTILE.to_vec();
     ids.sort_unstable();
-    assert_eq!(plant.iter().map(|p| p.id.as_str()).collect::<Vec<_>>(), ids, "in the order of bytes");
+    assert_eq!(
+        plant.iter().map(|p| p.id.as_str()).collect::<Vec<_>>(),
+        ids,
+        "in the order of bytes"
+    );
     // U+0000 and a text of a megabyte.
     let (with_nul, without) = ("pump\0'7'", "pump\u{fffd}'7'");
     let subject = |id| andon_engine::subject::Subject::new(SubjectKind::User, id);
-    let i = Incident { id: IncidentId(999), subject: subject(with_nul), title: huge().into(), ..base };
+    let i = Incident {
+        id: IncidentId(999),
+        subject: subject(with_nul),
+        title: huge().into(),
+        ..base
+    };
     s.apply_effects(&[opened(&i)], cursor(1, 1000)).await.unwrap();
-    let by_subject = IncidentFilter { subject_id: Some(with_nul.to_owned()), ..ALL };
-    assert_eq!(s.incidents(&by_subject).await.unwrap(), [Incident { subject: subject(without), ..i }]);
+    let by_subject = IncidentFilter {
+        subject_id: Some(with_nul.to_owned()),
+        ..ALL
+    };
+    assert_eq!(
+        s.incidents(&by_subject).await.unwrap(),
+        [Incident {
+            subject: subject(without),
+            ..i
+        }]
+    );
 }
 
 pub async fn lists_hold_what_the_filter_asks_for_in_order_and_in_pages<S: Store>(open: impl AsyncFn() -> S) {
@@ -324,10 +399,19 @@ pub async fn the_plant_is_listed_by_id_in_pages<S: Store>(open: impl AsyncFn() -
     let s = open().await;
     let registered = |kind, n: usize| {
         let id = format!("{:03}", n * 7 % 100).into();
-        Effect::Registered(Registered { kind, id, first_seen: Timestamp(n as i64) })
+        Effect::Registered(Registered {
+            kind,
+            id,
+            first_seen: Timestamp(n as i64),
+        })
     };
     let effects: Vec<_> = (0..100)
-        .flat_map(|n| [registered(SubjectKind::Device, n), registered(SubjectKind::Application, n % 3)])
+        .flat_map(|n| {
+            [
+                registered(SubjectKind::Device, n),
+                registered(SubjectKind::Application, n % 3),
+            ]
+        })
         .collect();
     s.apply_effects(&effects, cursor(1, 1)).await.unwrap();
     let mut ids = Vec::new();

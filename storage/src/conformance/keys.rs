@@ -22,7 +22,10 @@ pub async fn keys_are_kept_listed_and_revoked<S: KeyStore>(open: impl AsyncFn() 
             devices: if rng.random() { vec![] } else { vec![(*text).to_owned()] },
             records_per_second: sample::maybe(&mut rng, |r| r.random()),
         };
-        let row = KeyRow { id: format!("{n:03}{text}"), ..generate(grant, Timestamp(n as i64)).row };
+        let row = KeyRow {
+            id: format!("{n:03}{text}"),
+            ..generate(grant, Timestamp(n as i64)).row
+        };
         s.insert_key(&row).await.unwrap();
         let next = s.keys_generation().await.unwrap();
         assert!(next > generation, "a new key is noticed");
@@ -35,7 +38,10 @@ pub async fn keys_are_kept_listed_and_revoked<S: KeyStore>(open: impl AsyncFn() 
     assert!(!s.revoke_key("nobody's", Timestamp(5)).await.unwrap());
     assert_eq!(s.keys_generation().await.unwrap(), generation);
     assert!(s.revoke_key(&want[3].id, Timestamp(5)).await.unwrap());
-    assert!(!s.revoke_key(&want[3].id, Timestamp(6)).await.unwrap(), "once is enough");
+    assert!(
+        !s.revoke_key(&want[3].id, Timestamp(6)).await.unwrap(),
+        "once is enough"
+    );
     want[3].revoked_at = Some(Timestamp(5));
     assert_eq!(s.keys().await.unwrap(), want);
     assert!(s.keys_generation().await.unwrap() > generation);
@@ -47,7 +53,13 @@ pub async fn a_key_is_there_once<S: KeyStore>(open: impl AsyncFn() -> S) {
     let b = generate(KeyGrant::default(), Timestamp(0)).row;
     s.insert_key(&a).await.unwrap();
     assert_refused(s.insert_key(&a).await);
-    assert_refused(s.insert_key(&KeyRow { id: a.id.clone(), ..b.clone() }).await);
+    assert_refused(
+        s.insert_key(&KeyRow {
+            id: a.id.clone(),
+            ..b.clone()
+        })
+        .await,
+    );
     assert_refused(s.insert_key(&KeyRow { hash: a.hash, ..b }).await);
     assert_eq!(s.keys().await.unwrap(), [a]);
 }

@@ -22,7 +22,12 @@ fn batch(seq: u64, records: &[Record<'_>]) -> Batch<Bytes> {
 }
 
 fn log<'a>(timestamp: i64, message: &'a str) -> Record<'a> {
-    Record { timestamp: Timestamp(timestamp), message: Some(message), device_id: Some("D"), ..Record::default() }
+    Record {
+        timestamp: Timestamp(timestamp),
+        message: Some(message),
+        device_id: Some("D"),
+        ..Record::default()
+    }
 }
 
 async fn index(s: &impl LogIndex, seq: u64, records: &[Record<'_>]) {
@@ -37,7 +42,10 @@ async fn messages(s: &impl LogIndex, filter: &LogFilter) -> Vec<String> {
 }
 
 fn text(text: &str) -> LogFilter {
-    LogFilter { text: Some(text.to_owned()), ..LogFilter::default() }
+    LogFilter {
+        text: Some(text.to_owned()),
+        ..LogFilter::default()
+    }
 }
 
 pub async fn an_empty_index_finds_nothing<S: LogIndex>(open: impl AsyncFn() -> S) {
@@ -81,7 +89,11 @@ pub async fn a_record_comes_back_as_it_went_in<S: LogIndex>(open: impl AsyncFn()
     assert_eq!(s.record(id).await.unwrap().unwrap().record(), want);
     let found = s.search(&text("torn"), Order::NewestFirst, None, 10).await.unwrap();
     assert_eq!(found.iter().map(StoredRecord::record).collect::<Vec<_>>(), [want]);
-    for other in [RecordId::new(JournalId(2), 7, 1), RecordId::new(JournalId(1), 7, 2), RecordId::new(JournalId(1), 8, 1)] {
+    for other in [
+        RecordId::new(JournalId(2), 7, 1),
+        RecordId::new(JournalId(1), 7, 2),
+        RecordId::new(JournalId(1), 8, 1),
+    ] {
         assert!(s.record(other).await.unwrap().is_none());
     }
     // The same low half in another high half.
@@ -89,15 +101,28 @@ pub async fn a_record_comes_back_as_it_went_in<S: LogIndex>(open: impl AsyncFn()
     index(&s, far, &[log(0, "far"), log(1, "far away")]).await;
     let far = RecordId::new(JournalId(1), far, 1);
     assert_eq!(s.record(far).await.unwrap().unwrap().record().message, Some("far away"));
-    assert_eq!(s.record(id).await.unwrap().unwrap().record().message, Some("Belt torn at CNV-03"));
+    assert_eq!(
+        s.record(id).await.unwrap().unwrap().record().message,
+        Some("Belt torn at CNV-03")
+    );
 }
 
 pub async fn only_what_was_committed_is_there<S: LogIndex>(open: impl AsyncFn() -> S) {
     let s = open().await;
-    s.add(&[batch(1, &[log(1, "one")]), batch(2, &[log(2, "two")])]).await.unwrap();
-    assert_eq!(messages(&s, &LogFilter::default()).await, Vec::<String>::new(), "not searchable yet");
+    s.add(&[batch(1, &[log(1, "one")]), batch(2, &[log(2, "two")])])
+        .await
+        .unwrap();
+    assert_eq!(
+        messages(&s, &LogFilter::default()).await,
+        Vec::<String>::new(),
+        "not searchable yet"
+    );
     s.commit(cursor(1, 2)).await.unwrap();
-    assert_eq!(messages(&s, &LogFilter::default()).await, ["one", "two"], "searchable at once");
+    assert_eq!(
+        messages(&s, &LogFilter::default()).await,
+        ["one", "two"],
+        "searchable at once"
+    );
     s.add(&[batch(3, &[log(3, "three")])]).await.unwrap();
     drop(s);
     let s = open().await;
@@ -109,7 +134,9 @@ pub async fn only_what_was_committed_is_there<S: LogIndex>(open: impl AsyncFn() 
 
 pub async fn a_replay_doubles_nothing<S: LogIndex>(open: impl AsyncFn() -> S) {
     let s = open().await;
-    let batches: Vec<_> = (1..=5).map(|n| batch(n, &[log(n as i64, "a"), log(n as i64, "b")])).collect();
+    let batches: Vec<_> = (1..=5)
+        .map(|n| batch(n, &[log(n as i64, "a"), log(n as i64, "b")]))
+        .collect();
     s.add(&batches[..3]).await.unwrap();
     s.add(&batches[1..4]).await.unwrap();
     s.commit(cursor(1, 4)).await.unwrap();
@@ -138,7 +165,11 @@ pub async fn a_cursor_that_does_not_follow_is_refused<S: LogIndex>(open: impl As
 
 pub async fn readings_alone_are_no_log_record<S: LogIndex>(open: impl AsyncFn() -> S) {
     let s = open().await;
-    let readings = Record { readings: vec![("load", 1.0)], device_id: Some("D"), ..Record::default() };
+    let readings = Record {
+        readings: vec![("load", 1.0)],
+        device_id: Some("D"),
+        ..Record::default()
+    };
     index(&s, 1, &[readings.clone(), log(1, ""), readings]).await;
     assert_eq!(messages(&s, &LogFilter::default()).await, [""]);
     assert!(s.record(RecordId::new(JournalId(1), 1, 0)).await.unwrap().is_none());
@@ -147,7 +178,15 @@ pub async fn readings_alone_are_no_log_record<S: LogIndex>(open: impl AsyncFn() 
 
 pub async fn words_and_phrases_are_found<S: LogIndex>(open: impl AsyncFn() -> S) {
     let s = open().await;
-    let texts = ["Belt torn at CNV-03", "belt at CNV-04 torn", "Überlast: 3.5 A", "the the the end", "Bel", "cnv 03", "OR AND"];
+    let texts = [
+        "Belt torn at CNV-03",
+        "belt at CNV-04 torn",
+        "Überlast: 3.5 A",
+        "the the the end",
+        "Bel",
+        "cnv 03",
+        "OR AND",
+    ];
     let records: Vec<_> = texts.iter().enumerate().map(|(n, t)| log(n as i64, t)).collect();
     index(&s, 1, &records).await;
     let check = async |query: &str, want: &[usize]| {
@@ -207,21 +246,60 @@ pub async fn hostile_searches_are_only_searches<S: LogIndex>(open: impl AsyncFn(
     for key in &keys {
         let value = || Some((*key).to_owned());
         for filter in [
-            LogFilter { application: value(), ..LogFilter::default() },
-            LogFilter { device_id: value(), ..LogFilter::default() },
-            LogFilter { user_id: value(), ..LogFilter::default() },
-            LogFilter { source: value(), ..LogFilter::default() },
-            LogFilter { item_id: value(), ..LogFilter::default() },
-            LogFilter { order_id: value(), ..LogFilter::default() },
-            LogFilter { location: value(), ..LogFilter::default() },
-            LogFilter { step: value(), ..LogFilter::default() },
-            LogFilter { trace_id: value(), ..LogFilter::default() },
+            LogFilter {
+                application: value(),
+                ..LogFilter::default()
+            },
+            LogFilter {
+                device_id: value(),
+                ..LogFilter::default()
+            },
+            LogFilter {
+                user_id: value(),
+                ..LogFilter::default()
+            },
+            LogFilter {
+                source: value(),
+                ..LogFilter::default()
+            },
+            LogFilter {
+                item_id: value(),
+                ..LogFilter::default()
+            },
+            LogFilter {
+                order_id: value(),
+                ..LogFilter::default()
+            },
+            LogFilter {
+                location: value(),
+                ..LogFilter::default()
+            },
+            LogFilter {
+                step: value(),
+                ..LogFilter::default()
+            },
+            LogFilter {
+                trace_id: value(),
+                ..LogFilter::default()
+            },
         ] {
-            assert_eq!(messages(&s, &filter).await, [*key], "{}", key.chars().take(40).collect::<String>());
+            assert_eq!(
+                messages(&s, &filter).await,
+                [*key],
+                "{}",
+                key.chars().take(40).collect::<String>()
+            );
         }
         // Whatever it finds, it answers.
         messages(&s, &text(key)).await;
-        messages(&s, &LogFilter { type_prefix: value(), ..LogFilter::default() }).await;
+        messages(
+            &s,
+            &LogFilter {
+                type_prefix: value(),
+                ..LogFilter::default()
+            },
+        )
+        .await;
     }
     assert_refused(s.count(&text(&"word ".repeat(10_000))).await);
 }
@@ -230,17 +308,48 @@ pub async fn fields_of_any_shape_are_taken<S: LogIndex>(open: impl AsyncFn() -> 
     let s = open().await;
     let deep = format!("{}1{}", "{\"a\":".repeat(100), "}".repeat(100));
     let deeper = format!("{}1{}", "[".repeat(100_000), "]".repeat(100_000));
-    let wide = format!("{{{}}}", (0..5_000).map(|n| format!("\"k{n}\":{n}")).collect::<Vec<_>>().join(","));
+    let wide = format!(
+        "{{{}}}",
+        (0..5_000)
+            .map(|n| format!("\"k{n}\":{n}"))
+            .collect::<Vec<_>>()
+            .join(",")
+    );
     let list = format!("{{\"a\":[{}1]}}", "1,".repeat(15_000));
     let name = format!("{{\"{}\":1}}", "n".repeat(32_000));
     let value = format!("{{\"a\":\"{}\"}}", "v".repeat(100_000));
     let numbers = r#"{"a":1e308,"b":-9223372036854775808,"c":18446744073709551615,"d":1e-400,"e":123456789012345678901234567890}"#;
-    let all = [&deep, &deeper, &wide, &list, &name, &value, numbers, "{\"a\":1", "null", "[1]", "\u{1}{}", "{\"\\u0001a\":1}"];
-    let records: Vec<_> =
-        all.iter().enumerate().map(|(n, f)| Record { fields: f, ..log(n as i64, "with fields") }).collect();
+    let all = [
+        &deep,
+        &deeper,
+        &wide,
+        &list,
+        &name,
+        &value,
+        numbers,
+        "{\"a\":1",
+        "null",
+        "[1]",
+        "\u{1}{}",
+        "{\"\\u0001a\":1}",
+    ];
+    let records: Vec<_> = all
+        .iter()
+        .enumerate()
+        .map(|(n, f)| Record {
+            fields: f,
+            ..log(n as i64, "with fields")
+        })
+        .collect();
     index(&s, 1, &records).await;
-    let found = s.search(&LogFilter::default(), Order::OldestFirst, None, 100).await.unwrap();
-    assert_eq!(found.iter().map(|r| r.record().fields.to_owned()).collect::<Vec<_>>(), all);
+    let found = s
+        .search(&LogFilter::default(), Order::OldestFirst, None, 100)
+        .await
+        .unwrap();
+    assert_eq!(
+        found.iter().map(|r| r.record().fields.to_owned()).collect::<Vec<_>>(),
+        all
+    );
 }
 
 pub async fn pages_part_equal_stamps_exactly<S: LogIndex>(open: impl AsyncFn() -> S) {
@@ -253,14 +362,20 @@ pub async fn pages_part_equal_stamps_exactly<S: LogIndex>(open: impl AsyncFn() -
         index(&s, seq, &records).await;
     }
     let all = LogFilter::default();
-    for (order, limit) in [1, 2, 3, 7, 30, 31].into_iter().flat_map(|l| [(Order::OldestFirst, l), (Order::NewestFirst, l)]) {
+    for (order, limit) in [1, 2, 3, 7, 30, 31]
+        .into_iter()
+        .flat_map(|l| [(Order::OldestFirst, l), (Order::NewestFirst, l)])
+    {
         let mut keys = Vec::new();
         let mut after = None;
         loop {
             let page = s.search(&all, order, after, limit).await.unwrap();
             let Some(last) = page.last() else { break };
             let key = |r: &StoredRecord| (r.record().timestamp, r.record().record_id);
-            after = Some(PageKey { timestamp: key(last).0, record_id: key(last).1 });
+            after = Some(PageKey {
+                timestamp: key(last).0,
+                record_id: key(last).1,
+            });
             keys.extend(page.iter().map(key));
         }
         assert_eq!(keys.len(), 30, "{order:?} {limit}");
@@ -279,7 +394,9 @@ pub async fn pages_part_equal_stamps_exactly<S: LogIndex>(open: impl AsyncFn() -
 /// Words as letters and digits, in lower case.
 fn words(text: &str) -> Vec<String> {
     let parts = text.split(|c: char| !c.is_alphanumeric()).filter(|w| !w.is_empty());
-    parts.map(|w| w.chars().flat_map(char::to_lowercase).collect()).collect()
+    parts
+        .map(|w| w.chars().flat_map(char::to_lowercase).collect())
+        .collect()
 }
 
 fn matches(f: &LogFilter, r: &Record<'_>) -> bool {
@@ -289,7 +406,11 @@ fn matches(f: &LogFilter, r: &Record<'_>) -> bool {
     let message = words(r.message.unwrap_or(""));
     let mut quoted = false;
     text.split('"').all(|part| {
-        let ok = if quoted { has(&words(part), &message) } else { part.split(' ').all(|p| has(&words(p), &message)) };
+        let ok = if quoted {
+            has(&words(part), &message)
+        } else {
+            part.split(' ').all(|p| has(&words(p), &message))
+        };
         quoted = !quoted;
         ok
     }) && r.is_log()
@@ -303,7 +424,10 @@ fn matches(f: &LogFilter, r: &Record<'_>) -> bool {
         && same(&f.step, r.step)
         && same(&f.trace_id, r.trace_id)
         && f.type_prefix.as_deref().is_none_or(|p| {
-            r.kind.is_some_and(|k| k.strip_prefix(p).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')))
+            r.kind.is_some_and(|k| {
+                k.strip_prefix(p)
+                    .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+            })
         })
         && f.level.is_none_or(|l| r.level == Some(l))
         && f.min_level.is_none_or(|l| r.level.is_some_and(|got| got >= l))
@@ -313,7 +437,17 @@ fn matches(f: &LogFilter, r: &Record<'_>) -> bool {
 }
 
 const WORDS: &[&str] = &["belt", "Belt", "torn", "CNV-03", "motor", "ÜBERLAST", "3.5", "—", "x"];
-const KINDS: &[&str] = &["SF", "SF.estop", "SFX", "SF.estop.door", "SF-1", "SF/1", "equipment", "", "."];
+const KINDS: &[&str] = &[
+    "SF",
+    "SF.estop",
+    "SFX",
+    "SF.estop.door",
+    "SF-1",
+    "SF/1",
+    "equipment",
+    "",
+    ".",
+];
 const KEYS: &[&str] = &["a", "A", "b c", "", "…"];
 const TIMES: &[i64] = &[i64::MIN, -1, 0, 1, 2, 3, i64::MAX];
 
@@ -329,11 +463,17 @@ struct Generated {
 
 impl Generated {
     fn new(rng: &mut StdRng) -> Self {
-        let phrase =
-            |r: &mut StdRng| (0..r.random_range(0..6)).map(|_| sample::one_of(r, WORDS)).collect::<Vec<_>>().join(" ");
+        let phrase = |r: &mut StdRng| {
+            (0..r.random_range(0..6))
+                .map(|_| sample::one_of(r, WORDS))
+                .collect::<Vec<_>>()
+                .join(" ")
+        };
         Self {
             message: if rng.random_bool(0.9) { Some(phrase(rng)) } else { None },
-            keys: (0..9).map(|_| sample::maybe(rng, |r| sample::one_of(r, KEYS))).collect(),
+            keys: (0..9)
+                .map(|_| sample::maybe(rng, |r| sample::one_of(r, KEYS)))
+                .collect(),
             kind: sample::maybe(rng, |r| sample::one_of(r, KINDS)),
             level: sample::maybe(rng, |r| sample::one_of(r, &Level::ALL)),
             time: sample::one_of(rng, TIMES),
@@ -387,7 +527,10 @@ fn filter(rng: &mut StdRng) -> LogFilter {
                 let words = words.join(" ");
                 if r.random() { format!("\"{words}\"") } else { words }
             };
-            (0..r.random_range(1..3)).map(|_| piece(r)).collect::<Vec<_>>().join(" ")
+            (0..r.random_range(1..3))
+                .map(|_| piece(r))
+                .collect::<Vec<_>>()
+                .join(" ")
         }),
         from: rare(rng, time),
         to: rare(rng, time),
@@ -407,7 +550,11 @@ pub async fn a_search_agrees_with_a_scan<S: LogIndex>(open: impl AsyncFn() -> S)
     let mut found_some = 0;
     for _ in 0..500 {
         let f = filter(&mut rng);
-        let order = if rng.random() { Order::NewestFirst } else { Order::OldestFirst };
+        let order = if rng.random() {
+            Order::NewestFirst
+        } else {
+            Order::OldestFirst
+        };
         let key = |(id, r): &&(RecordId, Generated)| (Timestamp(r.time), *id);
         let mut want: Vec<_> = all.iter().filter(|(_, r)| matches(&f, &r.record())).collect();
         want.sort_by_key(key);
@@ -427,7 +574,13 @@ pub async fn a_search_agrees_with_a_scan<S: LogIndex>(open: impl AsyncFn() -> S)
         let after = after.map(|(timestamp, record_id)| PageKey { timestamp, record_id });
         let got = s.search(&f, order, after, limit).await.unwrap();
         let got: Vec<_> = got.iter().map(StoredRecord::record).collect();
-        let want: Vec<_> = want.into_iter().map(|(id, r)| Record { record_id: *id, ..r.record() }).collect();
+        let want: Vec<_> = want
+            .into_iter()
+            .map(|(id, r)| Record {
+                record_id: *id,
+                ..r.record()
+            })
+            .collect();
         assert_eq!(got, want, "{f:?} {order:?} {after:?}");
         found_some += usize::from(!want.is_empty());
     }

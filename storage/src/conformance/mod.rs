@@ -17,15 +17,24 @@ use andon_engine::ids::JournalId;
 
 /// A journal's cursor; the journals of the checks have small numbers.
 pub fn cursor(journal: u32, seq: u64) -> Cursor {
-    Cursor { journal: JournalId(journal), seq }
+    Cursor {
+        journal: JournalId(journal),
+        seq,
+    }
 }
 
 #[track_caller]
 fn assert_foreign<T: std::fmt::Debug>(result: Result<T>) {
-    assert!(matches!(result, Err(StoreError::ForeignJournal { .. })), "should name a foreign journal: {result:?}");
+    assert!(
+        matches!(result, Err(StoreError::ForeignJournal { .. })),
+        "should name a foreign journal: {result:?}"
+    );
 }
 
 #[track_caller]
 fn assert_refused<T: std::fmt::Debug>(result: Result<T>) {
-    assert!(matches!(result, Err(StoreError::Refused { .. })), "should be refused: {result:?}");
+    assert!(
+        matches!(result, Err(StoreError::Refused { .. })),
+        "should be refused: {result:?}"
+    );
 }

@@ -38,7 +38,9 @@ fn quarantined(seq: u64, reason: &str) -> Quarantined {
 }
 
 async fn of_device(s: &impl RowStore, device: &str) -> Vec<Rollup> {
-    s.rollups(device, "temperature", Timestamp::MIN, Timestamp::MAX, 1_000).await.unwrap()
+    s.rollups(device, "temperature", Timestamp::MIN, Timestamp::MAX, 1_000)
+        .await
+        .unwrap()
 }
 
 pub async fn rollups_are_merged<S: RowStore>(open: impl AsyncFn() -> S) {
@@ -80,14 +82,29 @@ pub async fn rollups_are_merged<S: RowStore>(open: impl AsyncFn() -> S) {
     let s = open().await;
     for device in ["CNV-01", "CNV-02", "'"] {
         for reading in ["load", "vibration"] {
-            let of: Vec<_> =
-                want.values().filter(|r| r.device == device && r.reading == reading).cloned().collect();
-            let got = s.rollups(device, reading, Timestamp::MIN, Timestamp::MAX, 100).await.unwrap();
+            let of: Vec<_> = want
+                .values()
+                .filter(|r| r.device == device && r.reading == reading)
+                .cloned()
+                .collect();
+            let got = s
+                .rollups(device, reading, Timestamp::MIN, Timestamp::MAX, 100)
+                .await
+                .unwrap();
             assert_eq!(got, of);
             let (from, to) = (Timestamp(-MINUTE), Timestamp(MINUTE));
             let got = s.rollups(device, reading, from, to, 100).await.unwrap();
-            assert_eq!(got, of.iter().filter(|r| r.minute >= from && r.minute < to).cloned().collect::<Vec<_>>());
-            let first = s.rollups(device, reading, Timestamp::MIN, Timestamp::MAX, 1).await.unwrap();
+            assert_eq!(
+                got,
+                of.iter()
+                    .filter(|r| r.minute >= from && r.minute < to)
+                    .cloned()
+                    .collect::<Vec<_>>()
+            );
+            let first = s
+                .rollups(device, reading, Timestamp::MIN, Timestamp::MAX, 1)
+                .await
+                .unwrap();
             assert_eq!(first, of[..1]);
         }
     }
@@ -98,7 +115,9 @@ pub async fn rows_of_a_cursor_count_once<S: RowStore>(open: impl AsyncFn() -> S)
     assert_eq!(s.row_cursor().await.unwrap(), None);
     let rows = [rollup("D", 5.0)];
     for _ in 0..3 {
-        s.write_rows(&rows, &[quarantined(1, "no")], cursor(1, 7)).await.unwrap();
+        s.write_rows(&rows, &[quarantined(1, "no")], cursor(1, 7))
+            .await
+            .unwrap();
     }
     assert_eq!(of_device(&s, "D").await, rows);
     assert_eq!(s.quarantined(10).await.unwrap().len(), 1);
@@ -117,27 +136,43 @@ pub async fn extreme_readings_are_kept_and_impossible_ones_refused<S: RowStore>(
     let extremes = [f64::MAX, f64::MIN, f64::MIN_POSITIVE, 5e-324, 0.1, -0.1];
     for (n, v) in extremes.into_iter().enumerate() {
         let device = format!("D{n}");
-        s.write_rows(&[rollup(&device, v)], &[], cursor(1, n as u64)).await.unwrap();
+        s.write_rows(&[rollup(&device, v)], &[], cursor(1, n as u64))
+            .await
+            .unwrap();
         assert_eq!(of_device(&s, &device).await, [rollup(&device, v)]);
     }
     // A sum past what a number can be stays at the end of the range.
-    s.write_rows(&[rollup("D0", f64::MAX), rollup("D1", f64::MIN)], &[], cursor(1, 10)).await.unwrap();
+    s.write_rows(&[rollup("D0", f64::MAX), rollup("D1", f64::MIN)], &[], cursor(1, 10))
+        .await
+        .unwrap();
     assert!(of_device(&s, "D0").await[0].sum > 1.7e308 && of_device(&s, "D0").await[0].sum.is_finite());
     assert!(of_device(&s, "D1").await[0].sum < -1.7e308 && of_device(&s, "D1").await[0].sum.is_finite());
     let both = [rollup("D9", f64::MAX), rollup("D9", f64::MAX)];
     s.write_rows(&both, &[], cursor(1, 11)).await.unwrap();
     assert!(of_device(&s, "D9").await[0].sum.is_finite());
-    let most = Rollup { count: i64::MAX as u64, ..rollup("D8", 1.0) };
+    let most = Rollup {
+        count: i64::MAX as u64,
+        ..rollup("D8", 1.0)
+    };
     s.write_rows(&[most.clone()], &[], cursor(1, 12)).await.unwrap();
     s.write_rows(&[most], &[], cursor(1, 13)).await.unwrap();
     assert_eq!(of_device(&s, "D8").await[0].count, i64::MAX as u64);
     for bad in [
         rollup("bad", f64::NAN),
         rollup("bad", f64::INFINITY),
-        Rollup { last: f64::NEG_INFINITY, ..rollup("bad", 1.0) },
-        Rollup { count: u64::MAX, ..rollup("bad", 1.0) },
+        Rollup {
+            last: f64::NEG_INFINITY,
+            ..rollup("bad", 1.0)
+        },
+        Rollup {
+            count: u64::MAX,
+            ..rollup("bad", 1.0)
+        },
     ] {
-        assert_refused(s.write_rows(&[rollup("good", 1.0), bad], &[quarantined(1, "r")], cursor(1, 20)).await);
+        assert_refused(
+            s.write_rows(&[rollup("good", 1.0), bad], &[quarantined(1, "r")], cursor(1, 20))
+                .await,
+        );
     }
     assert_eq!(of_device(&s, "good").await, []);
     assert_eq!(s.quarantined(10).await.unwrap(), []);
@@ -162,10 +197,16 @@ pub async fn quarantine_keeps_what_was_sent<S: RowStore>(open: impl AsyncFn() ->
     s.write_rows(&[], &want, cursor(1, 1)).await.unwrap();
     want.reverse();
     assert_eq!(s.quarantined(1_000).await.unwrap(), want, "newest first");
-    let nul = Quarantined { excerpt: "a\0b".to_owned(), ..quarantined(100, "\0") };
+    let nul = Quarantined {
+        excerpt: "a\0b".to_owned(),
+        ..quarantined(100, "\0")
+    };
     s.write_rows(&[], &[nul], cursor(1, 2)).await.unwrap();
     let got = s.quarantined(1).await.unwrap();
-    assert_eq!((got[0].excerpt.as_str(), got[0].reason.as_str()), ("a\u{fffd}b", "\u{fffd}"));
+    assert_eq!(
+        (got[0].excerpt.as_str(), got[0].reason.as_str()),
+        ("a\u{fffd}b", "\u{fffd}")
+    );
     assert_refused(s.write_rows(&[], &[quarantined(u64::MAX, "r")], cursor(1, 3)).await);
 }
 
@@ -177,7 +218,13 @@ pub async fn the_oldest_in_quarantine_go_first<S: RowStore>(open: impl AsyncFn()
     assert_eq!(s.trim_quarantine(25_000).await.unwrap(), 0);
     assert_eq!(s.trim_quarantine(24_999).await.unwrap(), 1);
     assert_eq!(s.trim_quarantine(10).await.unwrap(), 24_989);
-    let left: Vec<_> = s.quarantined(100).await.unwrap().into_iter().map(|q| q.journal_seq).collect();
+    let left: Vec<_> = s
+        .quarantined(100)
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|q| q.journal_seq)
+        .collect();
     assert_eq!(left, (24_990..25_000).rev().collect::<Vec<_>>());
     assert_eq!(s.trim_quarantine(0).await.unwrap(), 10);
     assert_eq!(s.quarantined(100).await.unwrap(), []);

@@ -59,7 +59,10 @@ pub fn text(rng: &mut impl Rng) -> String {
     match rng.random_range(0..3) {
         0 => HOSTILE[rng.random_range(0..HOSTILE.len())].to_owned(),
         1 => format!("CNV-{:02}", rng.random_range(0..20)),
-        _ => (0..rng.random_range(0..30)).map(|_| rng.random::<char>()).filter(|c| *c != '\0').collect(),
+        _ => (0..rng.random_range(0..30))
+            .map(|_| rng.random::<char>())
+            .filter(|c| *c != '\0')
+            .collect(),
     }
 }
 
@@ -107,7 +110,10 @@ pub fn record_id(rng: &mut impl Rng) -> RecordId {
 }
 
 fn position(rng: &mut impl Rng) -> Position {
-    Position { seq: one_of(rng, &[0, 1, 2, i64::MAX as u64]), index: one_of(rng, &[0, 1, u32::MAX]) }
+    Position {
+        seq: one_of(rng, &[0, 1, 2, i64::MAX as u64]),
+        index: one_of(rng, &[0, 1, u32::MAX]),
+    }
 }
 
 pub fn incident(rng: &mut StdRng) -> Incident {
@@ -117,8 +123,15 @@ pub fn incident(rng: &mut StdRng) -> Incident {
         subject: Subject::new(one_of(rng, &SubjectKind::ALL), text(rng)),
         priority: one_of(rng, &[Priority::P1, Priority::P2, Priority::P3, Priority::P4]),
         activity: one_of(rng, &[Activity::Active, Activity::ReturnedToNormal, Activity::Closed]),
-        acknowledged: maybe(rng, |r| Acknowledgement { at: time(r), by: shared(r) }),
-        shelved: maybe(rng, |r| Shelving { until: time(r), by: shared(r), reason: shared(r) }),
+        acknowledged: maybe(rng, |r| Acknowledgement {
+            at: time(r),
+            by: shared(r),
+        }),
+        shelved: maybe(rng, |r| Shelving {
+            until: time(r),
+            by: shared(r),
+            reason: shared(r),
+        }),
         closed_cause: maybe(rng, shared),
         first_at: time(rng),
         opened_at: time(rng),
