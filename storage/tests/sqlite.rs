@@ -1,5 +1,7 @@
 //! The SQLite adapters pass the checks of their ports, and what is their own.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use andon_engine::ids::JournalId;
 use andon_engine::time::Timestamp;
 use andon_storage::conformance::{self, cursor};

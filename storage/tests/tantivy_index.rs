@@ -1,5 +1,7 @@
 //! The embedded log index passes the checks of its port, and what is its own.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use andon_engine::batch::{Batch, BatchBuilder};
 use andon_engine::ids::JournalId;
 use andon_engine::record::Record;

@@ -105,7 +105,7 @@ pub async fn what_was_applied_is_read_back<S: Store>(open: impl AsyncFn() -> S) 
     }
     for a in &alerts {
         assert_eq!(s.alert(a.id).await.unwrap().as_ref(), Some(a));
-        assert_eq!(s.alerts_of(a.incident).await.unwrap(), [a.clone()]);
+        assert_eq!(s.alerts_of(a.incident).await.unwrap(), std::slice::from_ref(a));
     }
     let open_ones = incidents.iter().filter(|i| i.activity != Activity::Closed).count() as u64;
     assert_eq!(s.count_open().await.unwrap(), open_ones);
@@ -310,7 +310,11 @@ pub async fn hostile_texts_are_only_texts<S: Store>(open: impl AsyncFn() -> S) {
                 ..ALL
             },
         ] {
-            assert_eq!(s.incidents(&filter).await.unwrap(), [i.clone()], "{filter:?}");
+            assert_eq!(
+                s.incidents(&filter).await.unwrap(),
+                std::slice::from_ref(i),
+                "{filter:?}"
+            );
         }
     }
     let plant = s.plant(SubjectKind::Device, None, 1000).await.unwrap();

@@ -154,7 +154,9 @@ pub async fn extreme_readings_are_kept_and_impossible_ones_refused<S: RowStore>(
         count: i64::MAX as u64,
         ..rollup("D8", 1.0)
     };
-    s.write_rows(&[most.clone()], &[], cursor(1, 12)).await.unwrap();
+    s.write_rows(std::slice::from_ref(&most), &[], cursor(1, 12))
+        .await
+        .unwrap();
     s.write_rows(&[most], &[], cursor(1, 13)).await.unwrap();
     assert_eq!(of_device(&s, "D8").await[0].count, i64::MAX as u64);
     for bad in [
