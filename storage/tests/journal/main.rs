@@ -1,5 +1,7 @@
 //! The journal against real files and against a disk that loses, tears, refuses and flips.
 
+mod damage;
+mod faults;
 mod model;
 mod real_files;
 mod sim;
