@@ -1,4 +1,5 @@
 //! Ports (traits) of the stores, their adapters, and the journal.
 
 pub mod journal;
+pub mod link_token;
 pub mod ports;

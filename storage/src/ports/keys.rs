@@ -19,7 +19,9 @@ impl Scope {
         }
     }
     pub fn parse(s: &str) -> Option<Self> {
-        [Scope::Ingest, Scope::Read, Scope::Admin].into_iter().find(|k| k.as_str() == s)
+        [Scope::Ingest, Scope::Read, Scope::Admin]
+            .into_iter()
+            .find(|k| k.as_str() == s)
     }
 }
 

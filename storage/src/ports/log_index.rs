@@ -61,7 +61,10 @@ impl StoredRecord {
         Ok(Self { packed, record_id })
     }
     pub fn record(&self) -> Record<'_> {
-        Record { record_id: self.record_id, ..self.packed.get(0) }
+        Record {
+            record_id: self.record_id,
+            ..self.packed.get(0)
+        }
     }
 }
 
@@ -72,7 +75,13 @@ pub trait LogIndex: Send + Sync + 'static {
     async fn add(&self, batches: &[Batch<Bytes>]) -> Result<()>;
     /// Makes all that was added durable and searchable, together with the cursor. Records that were indexed before are not doubled.
     async fn commit(&self, cursor: Cursor) -> Result<()>;
-    async fn search(&self, filter: &LogFilter, order: Order, after: Option<PageKey>, limit: u32) -> Result<Vec<StoredRecord>>;
+    async fn search(
+        &self,
+        filter: &LogFilter,
+        order: Order,
+        after: Option<PageKey>,
+        limit: u32,
+    ) -> Result<Vec<StoredRecord>>;
     async fn record(&self, id: RecordId) -> Result<Option<StoredRecord>>;
     async fn count(&self, filter: &LogFilter) -> Result<u64>;
 }

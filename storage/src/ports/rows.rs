@@ -51,7 +51,14 @@ pub trait RowStore: Send + Sync + 'static {
     async fn row_cursor(&self) -> Result<Option<Cursor>>;
     /// In one transaction: merges the roll-ups into what is stored, adds the quarantined records, moves the cursor.
     async fn write_rows(&self, rollups: &[Rollup], quarantined: &[Quarantined], cursor: Cursor) -> Result<()>;
-    async fn rollups(&self, device: &str, reading: &str, from: Timestamp, to: Timestamp, limit: u32) -> Result<Vec<Rollup>>;
+    async fn rollups(
+        &self,
+        device: &str,
+        reading: &str,
+        from: Timestamp,
+        to: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Rollup>>;
     /// Newest first.
     async fn quarantined(&self, limit: u32) -> Result<Vec<Quarantined>>;
     /// Drops the oldest rows over the quota; says how many.
