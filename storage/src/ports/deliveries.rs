@@ -372,8 +372,8 @@ pub trait DeliveryStore: Send + Sync + 'static {
     async fn release_claims(&self, owner: Option<&str>) -> Result<u64>;
     /// Makes every delivery that a mute window holds due now: the windows have changed.
     async fn review_muted(&self, now: Timestamp) -> Result<u64>;
-    /// The next time at which something becomes due, if nothing else happens.
-    async fn next_due(&self) -> Result<Option<Timestamp>>;
+    /// The first time after `now` at which something becomes due, if nothing else happens.
+    async fn next_due(&self, now: Timestamp) -> Result<Option<Timestamp>>;
     async fn counts(&self) -> Result<DeliveryCounts>;
     /// Oldest first.
     async fn deliveries_of(&self, incident: IncidentId) -> Result<Vec<Delivery>>;
