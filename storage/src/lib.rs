@@ -3,3 +3,5 @@
 pub mod journal;
 pub mod link_token;
 pub mod ports;
+pub mod relational;
+pub mod sqlite;
