@@ -32,16 +32,25 @@ impl<D: Database> DeliveryStore for Relational<D> {
     async fn unexpanded(&self, limit: u32) -> Result<Vec<AlertId>> {
         let sql = "SELECT id FROM alerts WHERE expanded_at IS NULL ORDER BY position_seq, position_index, id LIMIT $1";
         let rows = self.database().fetch(sql.into(), vec![Value::int(limit)]).await?;
-        rows.into_iter().map(|mut r| r.parsed("alert id", |s| s.parse().ok())).collect()
+        rows.into_iter()
+            .map(|mut r| r.parsed("alert id", |s| s.parse().ok()))
+            .collect()
     }
 
     async fn expand(&self, alert: AlertId, deliveries: &[Delivery], now: Timestamp) -> Result<bool> {
         let mut tx = self.database().begin().await?;
         let mark = "UPDATE alerts SET expanded_at = $1 WHERE id = $2 AND expanded_at IS NULL";
-        if tx.execute(mark.into(), vec![at(now), Value::text(&alert.to_string())]).await? == 0 {
+        if tx
+            .execute(mark.into(), vec![at(now), Value::text(&alert.to_string())])
+            .await?
+            == 0
+        {
             return Ok(false);
         }
-        let rows = deliveries.iter().map(delivery_values::<D>).collect::<Result<Vec<_>>>()?;
+        let rows = deliveries
+            .iter()
+            .map(delivery_values::<D>)
+            .collect::<Result<Vec<_>>>()?;
         let head = "INSERT INTO deliveries (id, alert, incident, target, route, position_seq, position_index, passes_throttle, \
                     historical, state, reason, due, muted_until, notice, created_at, updated_at)";
         insert_rows::<D>(&mut tx, head, DELIVERY_COLUMNS, "ON CONFLICT (id) DO NOTHING", rows).await?;
@@ -53,22 +62,36 @@ impl<D: Database> DeliveryStore for Relational<D> {
         // Two index ranges; the union is sorted here because the planner would sort all of it anyway.
         let waiting = deliveries_where!("state = 'waiting' ORDER BY target, position_seq, position_index, id LIMIT $1");
         let muted = deliveries_where!("state = 'muted' AND due IS NOT NULL AND due <= $2 ORDER BY due, id LIMIT $1");
-        let mut found = read(self.database().fetch(waiting.into(), vec![Value::int(limit)]).await?, delivery)?;
-        found.extend(read(self.database().fetch(muted.into(), vec![Value::int(limit), at(now)]).await?, delivery)?);
+        let mut found = read(
+            self.database().fetch(waiting.into(), vec![Value::int(limit)]).await?,
+            delivery,
+        )?;
+        found.extend(read(
+            self.database()
+                .fetch(muted.into(), vec![Value::int(limit), at(now)])
+                .await?,
+            delivery,
+        )?);
         found.sort_by(|a, b| (&a.target, a.position, a.id).cmp(&(&b.target, b.position, b.id)));
         Ok(found)
     }
 
     async fn targets_with_held(&self, now: Timestamp) -> Result<Vec<Target>> {
         let sql = "SELECT DISTINCT target FROM deliveries WHERE state = 'held' AND due <= $1 ORDER BY target";
-        read(self.database().fetch(sql.into(), vec![at(now)]).await?, |r| r.parsed("target", Target::parse))
+        read(self.database().fetch(sql.into(), vec![at(now)]).await?, |r| {
+            r.parsed("target", Target::parse)
+        })
     }
 
     async fn held(&self, target: &Target, limit: u32) -> Result<Vec<Delivery>> {
-        let sql = deliveries_where!(
-            "state = 'held' AND target = $1 ORDER BY position_seq, position_index, id LIMIT $2"
-        );
-        read(self.database().fetch(sql.into(), vec![Value::text(&target.key()), Value::int(limit)]).await?, delivery)
+        let sql =
+            deliveries_where!("state = 'held' AND target = $1 ORDER BY position_seq, position_index, id LIMIT $2");
+        read(
+            self.database()
+                .fetch(sql.into(), vec![Value::text(&target.key()), Value::int(limit)])
+                .await?,
+            delivery,
+        )
     }
 
     async fn slot(&self, target: &Target) -> Result<Slot> {
@@ -76,8 +99,13 @@ impl<D: Database> DeliveryStore for Relational<D> {
         let sql = "SELECT s.version, s.window_end, s.passes, s.last_pass_at, \
                    (SELECT COUNT(*) FROM notices n WHERE n.target = $1 AND n.state IN ('queued', 'sending')) \
                    FROM notification_slots s WHERE s.target = $1";
-        let mut rows = self.database().fetch(sql.into(), vec![Value::text(&target.key())]).await?;
-        let Some(mut r) = rows.pop() else { return Ok(Slot::default()) };
+        let mut rows = self
+            .database()
+            .fetch(sql.into(), vec![Value::text(&target.key())])
+            .await?;
+        let Some(mut r) = rows.pop() else {
+            return Ok(Slot::default());
+        };
         Ok(Slot {
             version: r.unsigned()?,
             window_end: r.opt_int()?.map(Timestamp),
@@ -90,7 +118,12 @@ impl<D: Database> DeliveryStore for Relational<D> {
     async fn repeats_due(&self, now: Timestamp, limit: u32) -> Result<Vec<Told>> {
         let sql = "SELECT target, incident, record_count, told_at, repeats, next_repeat_at, subject FROM told \
                    WHERE next_repeat_at IS NOT NULL AND next_repeat_at <= $1 ORDER BY next_repeat_at, target, incident LIMIT $2";
-        read(self.database().fetch(sql.into(), vec![at(now), Value::int(limit)]).await?, told)
+        read(
+            self.database()
+                .fetch(sql.into(), vec![at(now), Value::int(limit)])
+                .await?,
+            told,
+        )
     }
 
     async fn told(&self, target: &Target, incident: IncidentId) -> Result<Option<Told>> {
@@ -103,7 +136,12 @@ impl<D: Database> DeliveryStore for Relational<D> {
     async fn decide(&self, decision: &Decision, now: Timestamp) -> Result<bool> {
         let target = || Value::text(&decision.target.key());
         let mut tx = self.database().begin().await?;
-        let opened = decision.notices.iter().map(|(n, _)| n).find(|n| n.claims_slot).map(|n| n.id.to_string());
+        let opened = decision
+            .notices
+            .iter()
+            .map(|(n, _)| n)
+            .find(|n| n.claims_slot)
+            .map(|n| n.id.to_string());
         let claim = "INSERT INTO notification_slots (target, version, window_end, notice, passes, last_pass_at) \
                      VALUES ($1, 1, $2, $3, $4, $5) ON CONFLICT (target) DO UPDATE SET version = notification_slots.version + 1, \
                      window_end = excluded.window_end, notice = COALESCE(excluded.notice, notification_slots.notice), \
@@ -130,14 +168,23 @@ impl<D: Database> DeliveryStore for Relational<D> {
             );
             tx.execute(sql.into(), notice_values::<D>(notice)?).await?;
             for id in deliveries {
-                let sql = "UPDATE deliveries SET state = 'noticed', notice = $1, due = NULL, updated_at = $2 WHERE id = $3";
-                let values = vec![Value::text(&notice.id.to_string()), at(now), Value::text(&id.to_string())];
+                let sql =
+                    "UPDATE deliveries SET state = 'noticed', notice = $1, due = NULL, updated_at = $2 WHERE id = $3";
+                let values = vec![
+                    Value::text(&notice.id.to_string()),
+                    at(now),
+                    Value::text(&id.to_string()),
+                ];
                 tx.execute(sql.into(), values).await?;
             }
         }
         for (incident, next) in &decision.repeats {
             let sql = "UPDATE told SET next_repeat_at = $1 WHERE target = $2 AND incident = $3";
-            tx.execute(sql.into(), vec![opt_at(*next), target(), Value::text(&incident.to_string())]).await?;
+            tx.execute(
+                sql.into(),
+                vec![opt_at(*next), target(), Value::text(&incident.to_string())],
+            )
+            .await?;
         }
         tx.commit().await?;
         Ok(true)
@@ -146,7 +193,10 @@ impl<D: Database> DeliveryStore for Relational<D> {
     async fn sendable(&self, now: Timestamp, limit: u32) -> Result<Vec<NoticeId>> {
         let sql = "SELECT id FROM notices WHERE state IN ('queued', 'sending') AND due <= $1 \
                    AND (state = 'queued' OR lease_until <= $1) ORDER BY due, id LIMIT $2";
-        let rows = self.database().fetch(sql.into(), vec![at(now), Value::int(limit)]).await?;
+        let rows = self
+            .database()
+            .fetch(sql.into(), vec![at(now), Value::int(limit)])
+            .await?;
         read(rows, |r| r.parsed("notice id", |s| s.parse().ok()))
     }
 
@@ -157,7 +207,12 @@ impl<D: Database> DeliveryStore for Relational<D> {
             "WHERE id = $3 AND due <= $4 AND (state = 'queued' OR (state = 'sending' AND lease_until <= $4)) RETURNING ",
             notice_columns!()
         );
-        let values = vec![Value::text(owner), at(lease_until), Value::text(&id.to_string()), at(now)];
+        let values = vec![
+            Value::text(owner),
+            at(lease_until),
+            Value::text(&id.to_string()),
+            at(now),
+        ];
         let claimed = read(tx.fetch(sql.into(), values).await?, notice)?.pop();
         tx.commit().await?;
         Ok(claimed)
@@ -180,7 +235,9 @@ impl<D: Database> DeliveryStore for Relational<D> {
             Value::text(&id.to_string()),
             Value::text(owner),
         ];
-        let Some(mut row) = tx.fetch(sql.into(), values).await?.pop() else { return Ok(false) };
+        let Some(mut row) = tx.fetch(sql.into(), values).await?.pop() else {
+            return Ok(false);
+        };
         let target = row.text()?;
         if over.is_some() {
             let (state, reason) = match outcome {
@@ -190,8 +247,12 @@ impl<D: Database> DeliveryStore for Relational<D> {
             // What a mute window held keeps its window's name as the reason.
             let sql = "UPDATE deliveries SET state = $1, reason = COALESCE($2, reason), updated_at = $3 \
                        WHERE notice = $4 AND state = 'noticed'";
-            let values =
-                vec![Value::text(state.as_str()), Value::opt_text(reason), at(now), Value::text(&id.to_string())];
+            let values = vec![
+                Value::text(state.as_str()),
+                Value::opt_text(reason),
+                at(now),
+                Value::text(&id.to_string()),
+            ];
             tx.execute(sql.into(), values).await?;
             let window_end = match outcome {
                 Outcome::Sent { window_end, .. } => Some(*window_end),
@@ -202,7 +263,10 @@ impl<D: Database> DeliveryStore for Relational<D> {
             tx.execute(sql.into(), values).await?;
         }
         if let Outcome::Sent { told, .. } = outcome {
-            let rows = told.iter().map(|t| told_values::<D>(&target, t)).collect::<Result<Vec<_>>>()?;
+            let rows = told
+                .iter()
+                .map(|t| told_values::<D>(&target, t))
+                .collect::<Result<Vec<_>>>()?;
             let head = "INSERT INTO told (target, incident, record_count, told_at, repeats, next_repeat_at, subject)";
             let tail = "ON CONFLICT (target, incident) DO UPDATE SET record_count = excluded.record_count, told_at = excluded.told_at, \
                         repeats = excluded.repeats, next_repeat_at = excluded.next_repeat_at, subject = excluded.subject";
@@ -267,17 +331,35 @@ impl<D: Database> DeliveryStore for Relational<D> {
 
     async fn deliveries_of(&self, incident: IncidentId) -> Result<Vec<Delivery>> {
         let sql = deliveries_where!("incident = $1 ORDER BY position_seq, position_index, id");
-        read(self.database().fetch(sql.into(), vec![Value::text(&incident.to_string())]).await?, delivery)
+        read(
+            self.database()
+                .fetch(sql.into(), vec![Value::text(&incident.to_string())])
+                .await?,
+            delivery,
+        )
     }
 
     async fn notice(&self, id: NoticeId) -> Result<Option<Notice>> {
         let sql = concat!("SELECT ", notice_columns!(), " FROM notices WHERE id = $1");
-        Ok(read(self.database().fetch(sql.into(), vec![Value::text(&id.to_string())]).await?, notice)?.pop())
+        Ok(read(
+            self.database()
+                .fetch(sql.into(), vec![Value::text(&id.to_string())])
+                .await?,
+            notice,
+        )?
+        .pop())
     }
 
     async fn notices(&self, limit: u32) -> Result<Vec<Notice>> {
-        let sql = concat!("SELECT ", notice_columns!(), " FROM notices ORDER BY created_at DESC, id LIMIT $1");
-        read(self.database().fetch(sql.into(), vec![Value::int(limit)]).await?, notice)
+        let sql = concat!(
+            "SELECT ",
+            notice_columns!(),
+            " FROM notices ORDER BY created_at DESC, id LIMIT $1"
+        );
+        read(
+            self.database().fetch(sql.into(), vec![Value::int(limit)]).await?,
+            notice,
+        )
     }
 
     async fn prune_deliveries(&self, before: Timestamp) -> Result<u64> {
@@ -295,7 +377,8 @@ impl<D: Database> DeliveryStore for Relational<D> {
 }
 
 async fn change<D: Database>(tx: &mut D::Transaction, c: &DeliveryChange, now: Timestamp) -> Result<()> {
-    let sql = "UPDATE deliveries SET state = $1, reason = $2, due = $3, muted_until = $4, updated_at = $5 WHERE id = $6";
+    let sql =
+        "UPDATE deliveries SET state = $1, reason = $2, due = $3, muted_until = $4, updated_at = $5 WHERE id = $6";
     let values = vec![
         Value::text(c.state.as_str()),
         Value::opt_text(c.reason.as_deref()),
@@ -347,7 +430,10 @@ fn delivery(r: &mut Row) -> Result<Delivery> {
         incident: r.parsed("incident id", |s| s.parse().ok())?,
         target: r.parsed("target", Target::parse)?,
         route: RouteId::new(r.text()?),
-        position: Position { seq: r.unsigned()?, index: r.unsigned()? },
+        position: Position {
+            seq: r.unsigned()?,
+            index: r.unsigned()?,
+        },
         passes_throttle: r.bool()?,
         historical: r.bool()?,
         state: r.parsed("delivery state", DeliveryState::parse)?,
@@ -363,13 +449,18 @@ fn delivery(r: &mut Row) -> Result<Delivery> {
 fn opt_parsed(r: &mut Row, what: &str) -> Result<Option<NoticeId>> {
     match r.opt_text()? {
         None => Ok(None),
-        Some(s) => s.parse().map(Some).map_err(|_| r.damaged(format!("{s:?} is no {what}"))),
+        Some(s) => s
+            .parse()
+            .map(Some)
+            .map_err(|_| r.damaged(format!("{s:?} is no {what}"))),
     }
 }
 
 fn notice_values<D: Database>(n: &Notice) -> Result<Vec<Value>> {
-    let items = serde_json::to_string(&n.items)
-        .map_err(|e| StoreError::Refused { store: D::STORE, reason: format!("a notice's items: {e}") })?;
+    let items = serde_json::to_string(&n.items).map_err(|e| StoreError::Refused {
+        store: D::STORE,
+        reason: format!("a notice's items: {e}"),
+    })?;
     Ok(vec![
         Value::text(&n.id.to_string()),
         Value::text(&n.target.key()),
