@@ -1,1 +1,3 @@
 //! andon-actors
+
+pub mod notifier;

@@ -17,8 +17,8 @@ use andon_engine::incident::{Activity, Incident};
 use andon_engine::limits::THROTTLE_WINDOW;
 use andon_engine::time::{Span, Timestamp};
 use andon_storage::ports::deliveries::{
-    ChannelKind, Decision, Delivery, DeliveryChange, DeliveryId, DeliveryState, Notice, NoticeId, NoticeItem, NoticeKind,
-    NoticeState, Slot, Target, Told,
+    ChannelKind, Decision, Delivery, DeliveryChange, DeliveryId, DeliveryState, Notice, NoticeId, NoticeItem,
+    NoticeKind, NoticeState, Slot, Target, Told,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -76,7 +76,14 @@ pub(super) struct Situation {
 
 /// `None`: nothing changes.
 pub(super) fn decide(situation: Situation, now: Timestamp) -> Option<Decision> {
-    let Situation { target, slot, undecided, held, repeats, told } = situation;
+    let Situation {
+        target,
+        slot,
+        undecided,
+        held,
+        repeats,
+        told,
+    } = situation;
     let mut d = Decider {
         throttled: target.kind != ChannelKind::Webhook,
         blocked: slot.unfinished > 0 || slot.window_end.is_some_and(|end| end > now),
@@ -95,18 +102,30 @@ pub(super) fn decide(situation: Situation, now: Timestamp) -> Option<Decision> {
     let mut history = Vec::new();
     for c in undecided {
         if let Some(c) = d.unmuted(c) {
-            if c.delivery.historical { history.push(c) } else { fresh.push(c) }
+            if c.delivery.historical {
+                history.push(c)
+            } else {
+                fresh.push(c)
+            }
         }
     }
     let mut kept = Vec::new();
     for c in held {
         // A window may have opened since it was held.
         if let Some(c) = d.unmuted(c) {
-            if c.delivery.historical { history.push(c) } else { kept.push(c) }
+            if c.delivery.historical {
+                history.push(c)
+            } else {
+                kept.push(c)
+            }
         }
     }
     let repeats = d.repeats(repeats);
-    if d.throttled { d.throttle(fresh, kept, &repeats) } else { d.each(fresh) }
+    if d.throttled {
+        d.throttle(fresh, kept, &repeats)
+    } else {
+        d.each(fresh)
+    }
     d.summarise(history);
     let nothing = d.decision.changes.is_empty() && d.decision.notices.is_empty() && d.decision.repeats.is_empty();
     (!nothing).then_some(d.decision)
@@ -126,7 +145,13 @@ impl Decider {
             DeliveryState::Muted => due.or(c.delivery.muted_until),
             _ => c.delivery.muted_until,
         };
-        let change = DeliveryChange { id: c.delivery.id, state, reason, due, muted_until };
+        let change = DeliveryChange {
+            id: c.delivery.id,
+            state,
+            reason,
+            due,
+            muted_until,
+        };
         let d = &c.delivery;
         // What is held as it was is no change: a step that finds nothing new writes nothing.
         if d.state != state || d.reason != change.reason || d.due != due || d.muted_until != muted_until {
@@ -181,7 +206,9 @@ impl Decider {
 
     fn throttle(&mut self, fresh: Vec<Candidate>, held: Vec<Candidate>, repeats: &[Known]) {
         if !self.blocked {
-            let one_record = fresh.windows(2).all(|w| w[0].delivery.position == w[1].delivery.position);
+            let one_record = fresh
+                .windows(2)
+                .all(|w| w[0].delivery.position == w[1].delivery.position);
             if held.is_empty() && !fresh.is_empty() && one_record {
                 // News of one record goes out by itself; repeats that are due wait for this window's end.
                 self.send(NoticeKind::Alert, &fresh, &[], true);
@@ -198,16 +225,28 @@ impl Decider {
             _ => self.now,
         };
         let may_pass = slot.unfinished < UNFINISHED_MAX && next_pass <= self.now;
-        let (passing, staying): (Vec<_>, Vec<_>) =
-            held.into_iter().chain(fresh).partition(|c| may_pass && c.delivery.passes_throttle);
+        let (passing, staying): (Vec<_>, Vec<_>) = held
+            .into_iter()
+            .chain(fresh)
+            .partition(|c| may_pass && c.delivery.passes_throttle);
         let end = self.decision.slot.window_end.unwrap_or(self.now);
         for c in &staying {
-            let due = if c.delivery.passes_throttle && next_pass > self.now { end.min(next_pass) } else { end };
+            let due = if c.delivery.passes_throttle && next_pass > self.now {
+                end.min(next_pass)
+            } else {
+                end
+            };
             self.change(c, DeliveryState::Held, c.delivery.reason.clone(), Some(due));
         }
         if !passing.is_empty() {
-            let one_record = passing.windows(2).all(|w| w[0].delivery.position == w[1].delivery.position);
-            let kind = if one_record { NoticeKind::Alert } else { NoticeKind::Digest };
+            let one_record = passing
+                .windows(2)
+                .all(|w| w[0].delivery.position == w[1].delivery.position);
+            let kind = if one_record {
+                NoticeKind::Alert
+            } else {
+                NoticeKind::Digest
+            };
             self.send(kind, &passing, &[], false);
             self.decision.slot.passes += 1;
             self.decision.slot.last_pass_at = Some(self.now);
@@ -288,11 +327,18 @@ impl Decider {
         let mut items: Vec<_> = items.into_values().collect();
         // The most urgent first; of equals news before repeats, then the oldest.
         items.sort_by_key(|(item, incident, _)| {
-            (incident.priority, telling(item.reason) == telling(AlertReason::Repeat), incident.opened_at, incident.id)
+            (
+                incident.priority,
+                telling(item.reason) == telling(AlertReason::Repeat),
+                incident.opened_at,
+                incident.id,
+            )
         });
         for k in repeats {
             // Should the message die, the next look is not at once: its successor would die in the same way.
-            self.decision.repeats.push((k.incident.id, Some(self.now.plus(REPEATS_SECOND))));
+            self.decision
+                .repeats
+                .push((k.incident.id, Some(self.now.plus(REPEATS_SECOND))));
         }
         for (_, incident, _) in &items {
             self.told.insert(incident.id, incident.count);
