@@ -10,7 +10,7 @@ use andon_storage::ports::deliveries::{ChannelKind, Delivery, DeliveryId, Delive
 use std::sync::Arc;
 
 /// The application that Andon's own records name.
-pub const OWN_APPLICATION: &str = "andon";
+const APPLICATION: &str = "andon";
 /// Types of the records that the notifier writes about its failures: `andon.notifier.email`, `….slack`, `….webhook`.
 pub const OWN_TYPE_PREFIX: &str = "andon.notifier.";
 
@@ -75,8 +75,8 @@ fn route_of<'c>(incident: &Incident, config: &'c Configuration) -> Option<&'c Ro
 
 /// News that e-mail fails is not sent by e-mail, nor any channel's failure by that channel.
 fn suppressed(incident: &Incident, kind: ChannelKind) -> Option<&'static str> {
-    let own = incident.application.as_deref() == Some(OWN_APPLICATION)
-        || (incident.subject.kind == SubjectKind::Application && &*incident.subject.id == OWN_APPLICATION);
+    let own = incident.application.as_deref() == Some(APPLICATION)
+        || (incident.subject.kind == SubjectKind::Application && &*incident.subject.id == APPLICATION);
     let about = incident
         .error_type
         .as_deref()

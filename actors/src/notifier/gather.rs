@@ -3,13 +3,14 @@
 use super::NotifierArgs;
 use super::decide::{Candidate, Known, Muted, NOTICE_DELIVERIES_MAX, Situation, decide};
 use super::expand::{incident_gone, incident_unknown};
+use super::telemetry::DECIDED;
 use andon_engine::effect::{Alert, AlertReason};
 use andon_engine::ids::{AlertId, IncidentId};
 use andon_engine::incident::Incident;
 use andon_engine::rule::Configuration;
 use andon_engine::time::Timestamp;
 use andon_storage::ports::Result;
-use andon_storage::ports::deliveries::{ChannelKind, Delivery, Target, Told};
+use andon_storage::ports::deliveries::{ChannelKind, Decision, Delivery, DeliveryState, Target, Told};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -56,11 +57,31 @@ pub(super) async fn decide_targets(args: &NotifierArgs, config: &Configuration, 
             let Some(decision) = decide(situation, now) else { break };
             if args.store.decide(&decision, now).await? {
                 notices += decision.notices.len() as u64;
+                count(&decision);
                 break;
             }
         }
     }
     Ok(Decided { notices, more: full })
+}
+
+fn count(decision: &Decision) {
+    let count = |what: &'static str, n: usize| {
+        if n > 0 {
+            metrics::counter!(DECIDED, "outcome" => what).increment(n as u64);
+        }
+    };
+    let changed = |state, over: bool| {
+        decision
+            .changes
+            .iter()
+            .filter(|c| c.state == state && c.due.is_none() == over)
+            .count()
+    };
+    count("sent_now", decision.notices.iter().map(|(_, d)| d.len()).sum());
+    count("held", changed(DeliveryState::Held, false));
+    count("muted", changed(DeliveryState::Muted, false));
+    count("over", changed(DeliveryState::Muted, true));
 }
 
 struct Reader<'a> {

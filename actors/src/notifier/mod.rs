@@ -19,9 +19,10 @@ mod mail;
 mod mailer;
 mod queue;
 mod send;
+mod telemetry;
 mod words;
 
-pub use expand::{OWN_APPLICATION, OWN_TYPE_PREFIX, routes_without_people};
+pub use expand::{OWN_TYPE_PREFIX, routes_without_people};
 pub use fallback::{FALLBACK_AFTER, Fallback};
 pub use http::{Secrets, signature};
 pub use mailer::{MailSettingError, Mailer, SendError};
@@ -31,9 +32,9 @@ use andon_engine::incident::Incident;
 use andon_engine::rule::Configuration;
 use andon_engine::time::{Clock, Span, Timestamp};
 use andon_storage::link_token::LinkTokens;
+use andon_storage::ports::Result;
 use andon_storage::ports::deliveries::DeliveryStore;
 use andon_storage::ports::incidents::IncidentStore;
-use andon_storage::ports::{Result, StoreError};
 use futures_util::StreamExt as _;
 use std::fmt;
 use std::future::Future;
@@ -63,18 +64,10 @@ pub trait RecentLines: Send + Sync + 'static {
     async fn lines(&self, incident: &Incident, n: usize) -> Vec<String>;
 }
 
-/// A record of Andon about itself: application [`OWN_APPLICATION`], level WARN.
-#[derive(Clone, Debug, PartialEq)]
-pub struct SelfRecord {
-    /// `type`: `andon.notifier.email`.
-    pub kind: String,
-    pub message: String,
-    pub fields: Vec<(&'static str, String)>,
-}
-
-/// Where Andon's own records go. Never waits: what does not fit is dropped and counted there.
-pub trait SelfLog: Send + Sync + 'static {
-    fn warn(&self, record: SelfRecord);
+/// Where a failed delivery is noted as a WARN record of Andon itself. Never waits: what does not fit is dropped and counted there.
+pub trait FailureLog: Send + Sync + 'static {
+    /// `kind` is the record's type: `andon.notifier.email`.
+    fn warn(&self, kind: &str, message: &str);
 }
 
 pub struct NotifierArgs {
@@ -90,7 +83,7 @@ pub struct NotifierArgs {
     /// Base of every link: `https://andon.example.com`.
     pub public_url: String,
     pub token_secret: [u8; 32],
-    pub self_log: Arc<dyn SelfLog>,
+    pub self_log: Arc<dyn FailureLog>,
     /// Names this process in claims: unique, for example drawn at random at start.
     pub owner: String,
     /// No other notifier works on this store: claims found at start are of a process that is gone, and are taken over at once.
@@ -246,7 +239,7 @@ impl Notifier {
                 let deliveries = expand::expand(&alert, &incident, config, now);
                 if deliveries.is_empty() && !incident.silent {
                     tracing::warn!(incident = %incident.id, rule = %incident.rule, "nobody is told: the rule's route leads nowhere");
-                    metrics::counter!("andon_alerts_nobody_told_total").increment(1);
+                    metrics::counter!(telemetry::NOBODY_TOLD).increment(1);
                 }
                 if args.store.expand(id, &deliveries, now).await? {
                     expanded += 1;
@@ -284,7 +277,7 @@ impl Notifier {
                     if !std::mem::replace(&mut failing, true) {
                         tracing::warn!(error = %e, "the notifier cannot work: trying again");
                     }
-                    metrics::counter!("andon_notifier_store_errors_total").increment(1);
+                    metrics::counter!(telemetry::STORE_ERRORS).increment(1);
                     STORE_PAUSE
                 }
             };
@@ -344,9 +337,4 @@ impl Notifier {
             self.wake();
         }
     }
-}
-
-/// Store errors that mean "later".
-fn is_later(e: &StoreError) -> bool {
-    e.is_temporary()
 }

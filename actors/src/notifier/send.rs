@@ -6,7 +6,7 @@ use super::letter::{ITEMS_SHOWN, LINES, Letter, Told as ToldItem, Writer, one_li
 use super::mail::{Thread, compose};
 use super::mailer::SendError;
 use super::words::Language;
-use super::{Notifier, SelfRecord, is_later};
+use super::{Notifier, telemetry};
 use andon_engine::effect::AlertReason;
 use andon_engine::incident::Incident;
 use andon_engine::limits::THROTTLE_WINDOW;
@@ -92,12 +92,11 @@ impl Notifier {
             Delivered::Retried => "retried",
             _ => "dead",
         };
-        metrics::counter!("andon_notices_total", "channel" => notice.target.kind.as_str(), "outcome" => outcome_name)
-            .increment(1);
+        let channel = notice.target.kind;
+        telemetry::attempted(channel, outcome_name);
         if delivered == Delivered::Sent && notice.kind == NoticeKind::Alert {
             if let Some(received) = notice.items.iter().map(|i| i.received_at).min() {
-                metrics::histogram!("andon_record_to_notice_seconds", "channel" => notice.target.kind.as_str())
-                    .record(now.since(received).as_secs_f64());
+                telemetry::told_after(channel, now.since(received).as_secs_f64());
             }
         }
         let mut tries = 0;
@@ -106,10 +105,10 @@ impl Notifier {
                 Ok(true) => return Ok(delivered),
                 Ok(false) => {
                     tracing::warn!(notice = %id, "a claim ran out before its message was noted: it may be sent twice");
-                    metrics::counter!("andon_notices_claim_lost_total").increment(1);
+                    metrics::counter!(telemetry::CLAIM_LOST).increment(1);
                     return Ok(delivered);
                 }
-                Err(e) if is_later(&e) && tries < NOTE_TRIES => {
+                Err(e) if e.is_temporary() && tries < NOTE_TRIES => {
                     tries += 1;
                     tokio::time::sleep(NOTE_PAUSE).await;
                 }
@@ -210,16 +209,16 @@ impl Notifier {
             return;
         }
         let what = if dead { "given up" } else { "will be tried again" };
-        self.inner.args.self_log.warn(SelfRecord {
-            kind: format!("{OWN_TYPE_PREFIX}{kind}"),
-            message: format!("message by {kind} not sent, {what}: {}", one_line(&e.reason, 256)),
-            fields: vec![
-                ("notice", notice.id.to_string()),
-                ("target", notice.target.key()),
-                ("attempts", notice.attempts.to_string()),
-                ("incidents", notice.items.len().to_string()),
-            ],
-        });
+        let message = format!(
+            "message {} by {kind} not sent after {} attempts, {what}: {}",
+            notice.id,
+            notice.attempts,
+            one_line(&e.reason, 256)
+        );
+        self.inner
+            .args
+            .self_log
+            .warn(&format!("{OWN_TYPE_PREFIX}{kind}"), &message);
     }
 }
 
