@@ -68,13 +68,20 @@ impl StoredRecord {
     }
 }
 
+/// The longest page of a search. An export reads page after page.
+pub const SEARCH_LIMIT_MAX: u32 = 10_000;
+
 #[async_trait::async_trait]
 pub trait LogIndex: Send + Sync + 'static {
     async fn log_cursor(&self) -> Result<Option<Cursor>>;
-    /// Adds the log records (those with a message) of the batches. Not searchable and not durable before [`LogIndex::commit`].
+    /// Adds the log records (those with a message) of the batches, which come in journal order, one for each entry. Not searchable and
+    /// not durable before [`LogIndex::commit`]. A batch that was added before is skipped. After an `Unavailable` what was not
+    /// committed is gone: go on from [`LogIndex::log_cursor`].
     async fn add(&self, batches: &[Batch<Bytes>]) -> Result<()>;
     /// Makes all that was added durable and searchable, together with the cursor. Records that were indexed before are not doubled.
+    /// `cursor` is the last entry that was looked at, with log records or without.
     async fn commit(&self, cursor: Cursor) -> Result<()>;
+    /// At most `limit` and [`SEARCH_LIMIT_MAX`] records, those after the key `after` if there is one.
     async fn search(
         &self,
         filter: &LogFilter,
