@@ -176,7 +176,7 @@ mod tests {
     #[test]
     fn each_dialect_says_the_same_in_its_own_words() {
         let own: Value = serde_json::from_slice(&draft(Dialect::Andon).line()).unwrap();
-        assert_eq!(own["timestamp"], "2026-09-21T13:46:40.123456Z");
+        assert_eq!(own["timestamp"], "2026-09-21T14:13:20.123456Z");
         assert_eq!((&own["level"], &own["device_id"]), (&json!("ERROR"), &json!("CNV-03")));
         let shipper: Value = serde_json::from_slice(&draft(Dialect::Shipper).line()).unwrap();
         assert_eq!(shipper["@timestamp"], own["timestamp"]);

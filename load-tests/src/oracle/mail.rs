@@ -15,8 +15,8 @@ pub struct Mail {
     pub subject: String,
     /// All text parts, decoded, one after another.
     pub text: String,
-    /// The value of `X-Andon-Held` where the message is a digest that says how many were held.
-    pub held: Option<u64>,
+    /// `X-Andon-Kind`: alert, digest or summary. Empty on what is about Andon itself.
+    pub kind: String,
 }
 
 impl Mail {
@@ -26,7 +26,7 @@ impl Mail {
 
     /// A digest tells what was held back, so what it names may have been told before.
     pub fn is_digest(&self) -> bool {
-        self.held.is_some() || self.subject.to_ascii_lowercase().contains("digest") || self.subject.contains("Sammel")
+        self.kind == "digest"
     }
 
     /// Does a number stand in the text by itself, not as a part of a longer one?
@@ -75,7 +75,9 @@ pub fn parse(bytes: &[u8]) -> anyhow::Result<Mail> {
         to: header(&headers, "to").unwrap_or_default().to_owned(),
         subject: encoded_words(header(&headers, "subject").unwrap_or_default()),
         text,
-        held: header(&headers, "x-andon-held").and_then(|v| v.parse().ok()),
+        kind: header(&headers, "x-andon-kind")
+            .unwrap_or_default()
+            .to_ascii_lowercase(),
     })
 }
 
@@ -219,7 +221,7 @@ fn encoded_words(value: &str) -> String {
 mod tests {
     use super::*;
 
-    const MESSAGE: &str = "Message-ID: <n1@andon>\r\nTo: lead@example.org\r\nSubject: =?utf-8?b?U3TDtnJ1bmc=?= =?utf-8?q?_an?=\r\n \
+    const MESSAGE: &str = "Message-ID: <n1@andon>\r\nX-Andon-Kind: digest\r\nTo: lead@example.org\r\nSubject: =?utf-8?b?U3TDtnJ1bmc=?= =?utf-8?q?_an?=\r\n \
         Presse\r\nContent-Type: multipart/alternative;\r\n boundary=\"b1\"\r\n\r\npreamble\r\n--b1\r\nContent-Type: text/plain; \
         charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\nT=C3=BCr of=\r\nfen, 505 records\r\n--b1\r\nContent-Type: \
         text/html\r\nContent-Transfer-Encoding: base64\r\n\r\nPGI+SGVsbG88L2I+\r\n--b1--\r\nepilogue";
@@ -233,6 +235,7 @@ mod tests {
         );
         assert!(m.mentions("Tür offen") && m.mentions("<b>Hello</b>"), "{}", m.text);
         assert!(!m.mentions("preamble") && !m.mentions("epilogue"));
+        assert!(m.is_digest());
         assert!(m.gives_number(505) && !m.gives_number(50));
     }
 

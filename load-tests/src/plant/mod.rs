@@ -335,6 +335,9 @@ mod tests {
         speed: 1.0,
     };
 
+    /// Stands for a message with the error list of a vehicle's state.
+    const VDA5050: &str = "a VDA 5050 state";
+
     fn stream(seed: u64, n: usize) -> Vec<Emission> {
         Plant::new(seed, NOON, "t", true).take(n).collect()
     }
@@ -433,20 +436,28 @@ mod tests {
 
     #[test]
     fn every_line_style_is_spoken() {
-        let texts: Vec<String> = stream(2, 40_000).into_iter().filter_map(|e| e.draft.message).collect();
-        for part in [
+        // Three days without stories: the German press and the Latin-1 printer rarely fail.
+        let mut left: BTreeSet<&str> = [
             "F0x",
-            "VFD",
+            " VFD ",
             "<134>1 ",
             "\n\tat ",
             ";ALARM;",
-            "STÖRUNG",
-            "AG.",
-            "LOCALIZATION_ERROR",
-        ] {
-            let found = texts.iter().any(|t| t.contains(part))
-                || FAULTS.iter().any(|f| part == "AG." && f.code.starts_with(part));
-            assert!(found, "no line says {part:?}");
+            "WARNUNG",
+            "Etikett ungültig",
+            VDA5050,
+        ]
+        .into();
+        for e in Plant::new(2, TimeMap { speed: 400.0, ..NOON }, "t", false).take(4_000_000) {
+            let Some(text) = e.draft.message else { continue };
+            left.retain(|part| match *part {
+                VDA5050 => !e.draft.fields.contains_key("errors"),
+                part => !text.contains(part),
+            });
+            if left.is_empty() {
+                return;
+            }
         }
+        panic!("no line says {left:?}");
     }
 }

@@ -151,9 +151,10 @@ pub fn devices() -> Vec<DeviceSpec> {
     out
 }
 
-/// The site as a fragment of Andon's configuration file.
+/// The site as a configuration file of Andon: nothing but its version, the site and the devices, so that more can be added below.
 pub fn configuration() -> String {
-    let mut out = format!("[[sites]]\nid = \"{SITE_ID}\"\nname = \"{SITE_NAME}\"\ntime_zone = \"{TIME_ZONE}\"\n");
+    let mut out =
+        format!("version = 1\n\n[[sites]]\nid = \"{SITE_ID}\"\nname = \"{SITE_NAME}\"\ntime_zone = \"{TIME_ZONE}\"\n");
     for d in devices() {
         // Writing to a `String` cannot fail. No name of this site needs escaping.
         let _ = write!(
