@@ -1,4 +1,9 @@
 //! Ports (traits) of the stores, their adapters, and the journal.
 
+pub mod conformance;
 pub mod journal;
+pub mod keys;
 pub mod ports;
+pub mod relational;
+pub mod sqlite;
+pub mod tantivy_index;

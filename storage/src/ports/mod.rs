@@ -15,6 +15,20 @@ pub struct Cursor {
     pub seq: u64,
 }
 
+impl Cursor {
+    /// At start: whether this cursor of `store` lies in `journal`, whose last position is `end`.
+    ///
+    /// # Errors
+    /// `ForeignJournal` when it names another journal or a later position.
+    pub fn check(self, store: &'static str, journal: JournalId, end: u64) -> Result<()> {
+        if self.journal == journal && self.seq <= end {
+            Ok(())
+        } else {
+            Err(StoreError::foreign(store, self, journal, end))
+        }
+    }
+}
+
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// Connection, lock or time-out: the same call may succeed later.
@@ -34,6 +48,15 @@ pub enum StoreError {
 impl StoreError {
     pub fn is_temporary(&self) -> bool {
         matches!(self, StoreError::Unavailable { .. })
+    }
+    /// `stored` does not fit a journal whose last position is `end`.
+    pub fn foreign(store: &'static str, stored: Cursor, journal: JournalId, end: u64) -> Self {
+        let reason = format!(
+            "its cursor stands at position {} of journal {:08x}, and this is position {end} of journal {:08x}: \
+             start with the journal that belongs to it, or with --adopt-stores to take it over",
+            stored.seq, stored.journal.0, journal.0
+        );
+        StoreError::ForeignJournal { store, reason }
     }
 }
 
