@@ -80,7 +80,9 @@ export class LiveCache {
       const newest = this.#newest.get(id);
       return (newest && newest.version > version ? newest.state : state) !== 'CLOSED';
     });
-    const opened = [...this.#newest.values()].filter(({ id, state }) => state !== 'CLOSED' && !listed.has(id)).map(typed);
+    const opened = [...this.#newest.values()]
+      .filter(({ id, state }) => state !== 'CLOSED' && !listed.has(id))
+      .map(typed);
     return opened.length === 0
       ? kept
       : [...opened, ...kept].sort((a, b) => b.openedAt.localeCompare(a.openedAt) || b.id.localeCompare(a.id));
@@ -93,10 +95,7 @@ export class LiveCache {
     const isOlder = newest !== undefined && typeof value['version'] === 'string' && value['version'] < newest.version;
     const over: Record<string, unknown> = isOlder ? typed(newest) : {};
     return Object.fromEntries(
-      Object.entries(value).map(([name, member]) => [
-        name,
-        name in over ? over[name] : this.#overlayIncidents(member),
-      ]),
+      Object.entries(value).map(([name, member]) => [name, name in over ? over[name] : this.#overlayIncidents(member)]),
     );
   }
 }

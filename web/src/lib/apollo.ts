@@ -21,6 +21,8 @@ export function createCache(): InMemoryCache {
 
 interface ClientOptions {
   uri?: string;
+  /** Left out: an empty one. */
+  cache?: InMemoryCache;
   /** Asks as the recipient of an e-mail, for its incident only. Such a client has a cache of its own. */
   linkToken?: string;
   /** Sees each answer before the cache does: an answer may be older than what the live feed has brought. */
@@ -29,7 +31,13 @@ interface ClientOptions {
   onAnswer?: () => void;
 }
 
-export function createApolloClient({ uri = '/graphql', linkToken, overlay, onAnswer }: ClientOptions = {}): ApolloClient {
+export function createApolloClient({
+  uri = '/graphql',
+  cache = createCache(),
+  linkToken,
+  overlay,
+  onAnswer,
+}: ClientOptions = {}): ApolloClient {
   const http = new HttpLink({
     uri,
     credentials: 'same-origin',
@@ -44,5 +52,5 @@ export function createApolloClient({ uri = '/graphql', linkToken, overlay, onAns
       }),
     ),
   );
-  return new ApolloClient({ link: ApolloLink.from([watched, http]), cache: createCache(), assumeImmutableResults: true });
+  return new ApolloClient({ link: ApolloLink.from([watched, http]), cache, assumeImmutableResults: true });
 }

@@ -25,7 +25,11 @@ export interface Fault {
 /** Codes of the dashboard service (`extensions.code`, and `error.code` outside GraphQL). */
 const byCode: Record<string, Omit<Fault, 'detail'>> = {
   BAD_INPUT: { kind: 'bad-input', title: 'That could not be taken.', advice: 'Change it and try again.' },
-  NOT_FOUND: { kind: 'not-found', title: 'This is not here.', advice: 'It may have been removed, or the link is wrong.' },
+  NOT_FOUND: {
+    kind: 'not-found',
+    title: 'This is not here.',
+    advice: 'It may have been removed, or the link is wrong.',
+  },
   CONFLICT: {
     kind: 'conflict',
     title: 'The incident has changed meanwhile.',

@@ -15,6 +15,8 @@ export interface FeedState {
   connection: Connection;
   /** When the server was last heard, on this device's clock; undefined before the first time. */
   heardAtMs: number | undefined;
+  /** When this feed was made, on this device's clock. */
+  openedAtMs: number;
   /** How often a connection has stood; more than 1 means that there was a gap. */
   connects: number;
 }
@@ -40,7 +42,7 @@ export class LiveFeed {
   readonly #socket: FeedSocket;
   readonly #subscriptions = new Map<string, Subscription>();
   readonly #listeners = new Set<() => void>();
-  #state: FeedState = { connection: 'waiting', heardAtMs: undefined, connects: 0 };
+  #state: FeedState = { connection: 'waiting', heardAtMs: undefined, openedAtMs: Date.now(), connects: 0 };
   #nextId = 1;
 
   constructor(socket: FeedSocket) {

@@ -8,7 +8,12 @@ describe('paths', () => {
     expect({
       now: paths.now(),
       live: paths.live(),
-      liveFiltered: paths.live({ text: 'belt "slip 3"', minLevel: 'WARN', deviceId: 'CNV/03', application: 'wms & co' }),
+      liveFiltered: paths.live({
+        text: 'belt "slip 3"',
+        minLevel: 'WARN',
+        deviceId: 'CNV/03',
+        application: 'wms & co',
+      }),
       incident: paths.incident('0af3'),
       incidentHostile: paths.incident('../x?y#z'),
       csv: paths.export('csv', { deviceId: 'CNV-03' }),

@@ -14,7 +14,10 @@ const looks: Record<Level, string> = {
 export function LevelTag({ level }: { level: Level | null }) {
   return (
     <span
-      className={classNames('inline-block w-14 px-1 text-center text-xs leading-5', level === null ? 'text-secondary' : looks[level])}
+      className={classNames(
+        'inline-block w-14 px-1 text-center text-xs leading-5',
+        level === null ? 'text-secondary' : looks[level],
+      )}
     >
       {level ?? 'reading'}
     </span>

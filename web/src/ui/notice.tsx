@@ -14,7 +14,10 @@ interface NoticeProps {
 /** Something that a person should know and that is no alarm: so it is grey, with a heavy edge. */
 export function Notice({ title, children, role = 'status', className }: NoticeProps) {
   return (
-    <div role={role} className={classNames('border border-l-[6px] border-edge border-l-strong bg-raised px-4 py-3', className)}>
+    <div
+      role={role}
+      className={classNames('border border-l-[6px] border-edge border-l-strong bg-raised px-4 py-3', className)}
+    >
       <p className="font-semibold">{title}</p>
       {children !== undefined && <div className="mt-1 max-w-prose text-sm text-secondary">{children}</div>}
     </div>

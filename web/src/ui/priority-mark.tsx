@@ -16,7 +16,11 @@ const shapes: Record<Priority, { body: string; ring: string; numberY: number }> 
   P1: { body: 'M5 5h26v26H5z', ring: 'M2 2h32v32H2z', numberY: 24 },
   P2: { body: 'M18 4 33 31H3z', ring: 'M18 .5 35.6 33.5H.4z', numberY: 27.5 },
   P3: { body: 'M18 32 33 5H3z', ring: 'M18 35.5 35.6 2.5H.4z', numberY: 20.5 },
-  P4: { body: 'M18 4a14 14 0 1 0 0 28a14 14 0 1 0 0-28z', ring: 'M18 1.2a16.8 16.8 0 1 0 0 33.6a16.8 16.8 0 1 0 0-33.6z', numberY: 24 },
+  P4: {
+    body: 'M18 4a14 14 0 1 0 0 28a14 14 0 1 0 0-28z',
+    ring: 'M18 1.2a16.8 16.8 0 1 0 0 33.6a16.8 16.8 0 1 0 0-33.6z',
+    numberY: 24,
+  },
 };
 
 const fills: Record<Priority, string> = {
@@ -32,7 +36,12 @@ export function PriorityMark({ priority, unacknowledged = false, shelved = false
   const { body, ring, numberY } = shapes[priority];
   if (shelved) return <ShelvedMark label={label} number={priority.slice(1)} className={className} />;
   return (
-    <svg viewBox="0 0 36 36" role="img" aria-label={label} className={classNames('size-9 shrink-0', fills[priority], className)}>
+    <svg
+      viewBox="0 0 36 36"
+      role="img"
+      aria-label={label}
+      className={classNames('size-9 shrink-0', fills[priority], className)}
+    >
       <title>{label}</title>
       {unacknowledged && (
         <path
@@ -43,7 +52,15 @@ export function PriorityMark({ priority, unacknowledged = false, shelved = false
         />
       )}
       <path d={body} stroke="none" />
-      <text x="18" y={numberY} textAnchor="middle" fontSize="17" fontWeight="700" stroke="none" className="fill-on-mark">
+      <text
+        x="18"
+        y={numberY}
+        textAnchor="middle"
+        fontSize="17"
+        fontWeight="700"
+        stroke="none"
+        className="fill-on-mark"
+      >
         {priority.slice(1)}
       </text>
     </svg>

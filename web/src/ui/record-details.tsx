@@ -16,7 +16,10 @@ export function RecordDetails({ record }: { record: LogRecordFragment }) {
   const { timeZone } = useSite();
   const rows: [string, string][] = [
     ['timestamp', `${siteDateTimeZone(record.timestamp, timeZone)} (${siteTimeMillis(record.timestamp, timeZone)})`],
-    ['received_at', `${siteDateTimeZone(record.receivedAt, timeZone)} (${siteTimeMillis(record.receivedAt, timeZone)})`],
+    [
+      'received_at',
+      `${siteDateTimeZone(record.receivedAt, timeZone)} (${siteTimeMillis(record.receivedAt, timeZone)})`,
+    ],
   ];
   const add = (name: string, value: string | null) => {
     if (value !== null && value !== '') rows.push([name, value]);

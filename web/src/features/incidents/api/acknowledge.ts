@@ -55,7 +55,9 @@ export function useAcknowledge(id: string) {
 /** Sends again what could not be sent, for as long as the page that uses this is open. */
 export function useResendAcknowledgements(): void {
   const client = useApolloClient();
-  const waiting = useAckStore(({ byIncident }) => Object.values(byIncident).some(({ status }) => status === 'not-sent'));
+  const waiting = useAckStore(({ byIncident }) =>
+    Object.values(byIncident).some(({ status }) => status === 'not-sent'),
+  );
   useEffect(() => {
     if (!waiting) return;
     const resend = () => {

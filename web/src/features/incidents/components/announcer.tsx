@@ -26,7 +26,11 @@ export function Announcer() {
     const fresh = incidents.filter(({ id, state }) => state !== 'SHELVED' && !before?.has(id));
     const urgent = fresh.filter(({ priority }) => priority === 'P1');
     if (urgent.length > 0) {
-      setCritical(urgent.map(({ subject, title }) => `Critical: ${subjectWords[subject.kind]} ${subject.id}: ${title}.`).join(' '));
+      setCritical(
+        urgent
+          .map(({ subject, title }) => `Critical: ${subjectWords[subject.kind]} ${subject.id}: ${title}.`)
+          .join(' '),
+      );
     }
     // What was there when the page opened is on the page; only what comes later is told.
     if (before === undefined) return;

@@ -10,7 +10,9 @@ const LISTED_MAX = 3;
 
 /** The red strip: there only while an incident of priority 1 is open and not shelved. */
 export function CriticalStrip({ incidents }: { incidents: readonly IncidentSummaryFragment[] }) {
-  const critical = incidents.filter(({ priority, state }) => priority === 'P1' && state !== 'SHELVED').toSorted(byUrgency);
+  const critical = incidents
+    .filter(({ priority, state }) => priority === 'P1' && state !== 'SHELVED')
+    .toSorted(byUrgency);
   if (critical.length === 0) return null;
   return (
     <section aria-label="Critical" className="bg-p1 px-4 py-2 text-on-mark">

@@ -81,7 +81,11 @@ const columns = helper.columns([
       </>
     ),
   }),
-  helper.accessor('firstAt', { header: 'First', sortDescFirst: true, cell: ({ getValue }) => <Time iso={getValue()} /> }),
+  helper.accessor('firstAt', {
+    header: 'First',
+    sortDescFirst: true,
+    cell: ({ getValue }) => <Time iso={getValue()} />,
+  }),
   helper.accessor('lastAt', { header: 'Last', sortDescFirst: true, cell: ({ getValue }) => <Time iso={getValue()} /> }),
   helper.display({
     id: 'action',
