@@ -1,14 +1,19 @@
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
 
-/** Browser tests against a running Andon: see e2e/README.md. One browser, one after another, for they share one server. */
+const resolve = { alias: { '@': fileURLToPath(new URL('src', import.meta.url)) } };
+const test = { environment: 'node', testTimeout: 60_000, hookTimeout: 60_000 } as const;
+
+/**
+ * Browser tests, see e2e/README.md. `andon` drives a running Andon, `mock` the built pages on the mock service. One file after
+ * another, for they share one server and one small machine.
+ */
 export default defineConfig({
-  resolve: { alias: { '@': fileURLToPath(new URL('src', import.meta.url)) } },
   test: {
-    environment: 'node',
-    include: ['e2e/**/*.e2e.ts'],
     fileParallelism: false,
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
+    projects: [
+      { resolve, test: { ...test, name: 'andon', include: ['e2e/*.e2e.ts'] } },
+      { resolve, test: { ...test, name: 'mock', include: ['e2e/mock/*.e2e.ts'] } },
+    ],
   },
 });
