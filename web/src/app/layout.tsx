@@ -36,13 +36,13 @@ function Frame({ children }: { children: ReactNode }) {
       >
         To the page
       </a>
-      <header className="flex flex-wrap items-center gap-x-6 border-b border-line bg-ground px-4">
+      <header className="flex flex-wrap items-center gap-x-6 border-b border-line bg-ground px-4 max-md:gap-x-2 max-md:px-0">
         <SiteName />
         <nav aria-label="Pages" className="flex max-md:order-last max-md:w-full max-md:border-t max-md:border-line">
           <Tab to={paths.now()}>Now</Tab>
           <Tab to={paths.live()}>Live</Tab>
         </nav>
-        <div className="ml-auto flex items-center gap-4">
+        <div className="ml-auto flex items-center gap-4 max-md:gap-1 max-md:pr-2">
           <SiteClock />
           <ThemeButton />
         </div>
@@ -59,13 +59,15 @@ function Frame({ children }: { children: ReactNode }) {
 function SiteName() {
   const { name } = useSite();
   return (
-    <p className="flex min-h-14 items-center gap-2 font-bold">
+    <p className="flex min-h-14 items-center gap-2 font-bold max-md:pl-4">
       <svg viewBox="0 0 24 24" aria-hidden="true" className="size-6 fill-transparent stroke-text" strokeWidth="2.4">
         <path d="M12 2v7" />
         <path d="M5 21 12 9l7 12z" strokeLinejoin="round" />
       </svg>
       Andon
-      {name !== undefined && <span className="max-w-48 truncate font-normal text-secondary">{name}</span>}
+      {name !== undefined && (
+        <span className="max-w-48 truncate font-normal max-sm:max-w-20 text-secondary">{name}</span>
+      )}
     </p>
   );
 }
@@ -94,11 +96,14 @@ function SiteClock() {
   const own = Intl.DateTimeFormat().resolvedOptions().timeZone;
   const differ = zonesDiffer(timeZone, own, nowMs);
   return (
-    <p className="text-right text-sm leading-tight" title={`All times are those of the site, ${timeZone}`}>
+    <p
+      className="text-right text-sm leading-tight"
+      title={`All times are those of the site, ${timeZone}${differ ? `, and not of this device, ${own}` : ''}`}
+    >
       <span className="font-semibold">{siteTime(new Date(nowMs).toISOString(), timeZone, nowMs)}</span>
       <span className="block text-xs text-secondary">
+        {differ && <b className="font-semibold text-text">site time, </b>}
         {timeZone}
-        {differ && <span className="font-semibold text-text max-sm:block"> not your device’s time</span>}
       </span>
     </p>
   );
@@ -129,7 +134,7 @@ function ThemeButton() {
           <path d={theme === 'night' ? 'M10 2a8 8 0 1 0 0 16 8 8 0 1 0 0-16z' : 'M10 2a8 8 0 0 1 0 16z'} />
         )}
       </svg>
-      {label}
+      <span className="max-sm:sr-only">{label}</span>
     </button>
   );
 }

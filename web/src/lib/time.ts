@@ -1,7 +1,10 @@
 const formats = new Map<string, Intl.DateTimeFormat>();
 
 /** Building a formatter costs more than using it a hundred times. */
-function format(zone: string, key: 'time' | 'dateTime' | 'date' | 'millis'): Intl.DateTimeFormat {
+function format(
+  zone: string,
+  key: 'time' | 'dateTime' | 'dateTimeMillis' | 'dateMinute' | 'date' | 'millis',
+): Intl.DateTimeFormat {
   const name = `${key} ${zone}`;
   let found = formats.get(name);
   if (!found) {
@@ -11,7 +14,9 @@ function format(zone: string, key: 'time' | 'dateTime' | 'date' | 'millis'): Int
       time,
       date,
       dateTime: { ...date, ...time },
+      dateMinute: { ...date, hour: '2-digit', minute: '2-digit', hourCycle: 'h23' },
       millis: { ...time, fractionalSecondDigits: 3 },
+      dateTimeMillis: { ...date, ...time, fractionalSecondDigits: 3 },
     }[key] as Intl.DateTimeFormatOptions;
     // sv-SE writes dates as ISO 8601 does: the one order that nobody misreads.
     found = new Intl.DateTimeFormat('sv-SE', { ...options, timeZone: zone });
@@ -30,12 +35,12 @@ export function knownZone(zone: string): string {
   }
 }
 
-/** `14:03:07` where it is the site's today, else `2026-11-22 14:03:07`. */
+/** `14:03:07` where it is the site's today, else `2026-11-22 14:03`. */
 export function siteTime(iso: string, zone: string, nowMs: number): string {
   const at = Date.parse(iso);
   if (Number.isNaN(at)) return iso;
   const sameDay = format(zone, 'date').format(at) === format(zone, 'date').format(nowMs);
-  return format(zone, sameDay ? 'time' : 'dateTime').format(at);
+  return format(zone, sameDay ? 'time' : 'dateMinute').format(at);
 }
 
 /** `14:03:07.123`: where lines follow each other within a second. */
@@ -44,10 +49,10 @@ export function siteTimeMillis(iso: string, zone: string): string {
   return Number.isNaN(at) ? iso : format(zone, 'millis').format(at).replace(',', '.');
 }
 
-/** `2026-11-22 14:03:07 Europe/Berlin`: nothing left to guess. */
+/** `2026-11-22 14:03:07.123 Europe/Berlin`: nothing left to guess. */
 export function siteDateTimeZone(iso: string, zone: string): string {
   const at = Date.parse(iso);
-  return Number.isNaN(at) ? iso : `${format(zone, 'dateTime').format(at)} ${zone}`;
+  return Number.isNaN(at) ? iso : `${format(zone, 'dateTimeMillis').format(at).replace(',', '.')} ${zone}`;
 }
 
 /** `just now`, `42 s ago`, `7 min ago`, `3 h 12 min ago`, `5 d 2 h ago`; `in 7 min` for what is to come. */

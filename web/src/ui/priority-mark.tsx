@@ -11,15 +11,15 @@ interface PriorityMarkProps {
   className?: string;
 }
 
-/** Square, triangle, inverted triangle, circle: told apart without colour. All within 28 of 36 units, so that the ring fits around. */
+/** Square, triangle, inverted triangle, circle: told apart without colour. The ring stands 3 units around each. */
 const shapes: Record<Priority, { body: string; ring: string; numberY: number }> = {
-  P1: { body: 'M5 5h26v26H5z', ring: 'M2 2h32v32H2z', numberY: 24 },
-  P2: { body: 'M18 4 33 31H3z', ring: 'M18 .5 35.6 33.5H.4z', numberY: 27.5 },
-  P3: { body: 'M18 32 33 5H3z', ring: 'M18 35.5 35.6 2.5H.4z', numberY: 20.5 },
+  P1: { body: 'M7 7h22v22H7z', ring: 'M3 3h30v30H3z', numberY: 24 },
+  P2: { body: 'M18 8 30 29H6z', ring: 'M18 2.15 35 31.9H1z', numberY: 27 },
+  P3: { body: 'M18 28 30 7H6z', ring: 'M18 33.85 35 4.1H1z', numberY: 19 },
   P4: {
-    body: 'M18 4a14 14 0 1 0 0 28a14 14 0 1 0 0-28z',
-    ring: 'M18 1.2a16.8 16.8 0 1 0 0 33.6a16.8 16.8 0 1 0 0-33.6z',
-    numberY: 24,
+    body: 'M18 6a12 12 0 1 0 0 24a12 12 0 1 0 0-24z',
+    ring: 'M18 2a16 16 0 1 0 0 32a16 16 0 1 0 0-32z',
+    numberY: 23.5,
   },
 };
 
@@ -46,8 +46,8 @@ export function PriorityMark({ priority, unacknowledged = false, shelved = false
       {unacknowledged && (
         <path
           d={ring}
-          className="animate-unacknowledged fill-transparent motion-reduce:stroke-[3]"
-          strokeWidth="1.6"
+          className="animate-unacknowledged fill-transparent motion-reduce:[stroke-width:3]"
+          strokeWidth="1.8"
           strokeLinejoin="round"
         />
       )}
@@ -56,7 +56,7 @@ export function PriorityMark({ priority, unacknowledged = false, shelved = false
         x="18"
         y={numberY}
         textAnchor="middle"
-        fontSize="17"
+        fontSize="15"
         fontWeight="700"
         stroke="none"
         className="fill-on-mark"

@@ -1,6 +1,6 @@
 import type { LogRecordFragment } from '@/gen/graphql';
 import { useSite } from '@/lib/site';
-import { siteDateTimeZone, siteTimeMillis } from '@/lib/time';
+import { siteDateTimeZone } from '@/lib/time';
 
 /** What was noticed about a record at admission, in words. */
 const flagWords: Record<string, string> = {
@@ -15,11 +15,8 @@ const flagWords: Record<string, string> = {
 export function RecordDetails({ record }: { record: LogRecordFragment }) {
   const { timeZone } = useSite();
   const rows: [string, string][] = [
-    ['timestamp', `${siteDateTimeZone(record.timestamp, timeZone)} (${siteTimeMillis(record.timestamp, timeZone)})`],
-    [
-      'received_at',
-      `${siteDateTimeZone(record.receivedAt, timeZone)} (${siteTimeMillis(record.receivedAt, timeZone)})`,
-    ],
+    ['timestamp', siteDateTimeZone(record.timestamp, timeZone)],
+    ['received_at', siteDateTimeZone(record.receivedAt, timeZone)],
   ];
   const add = (name: string, value: string | null) => {
     if (value !== null && value !== '') rows.push([name, value]);

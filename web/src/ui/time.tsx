@@ -5,24 +5,26 @@ import { classNames } from '@/lib/class-names';
 
 interface TimeProps {
   iso: string;
-  /** One line instead of two. */
-  inline?: boolean;
+  /** The age below the time, beside it, or beside it on a narrow screen only. */
+  age?: 'below' | 'beside' | 'beside-when-narrow';
   className?: string;
 }
 
+const ages = {
+  below: 'block text-sm',
+  beside: "before:content-['_·_']",
+  'beside-when-narrow': "text-sm max-md:before:content-['_·_'] md:block",
+};
+
 /** A moment in the site's zone with its age beside it; the whole of it, with the zone, on hover and for screen readers' title. */
-export function Time({ iso, inline = false, className }: TimeProps) {
+export function Time({ iso, age = 'below', className }: TimeProps) {
   const { timeZone } = useSite();
   const nowMs = useNowMs();
   const relative = relativeTime(iso, nowMs);
   return (
     <time dateTime={iso} title={siteDateTimeZone(iso, timeZone)} className={classNames('whitespace-nowrap', className)}>
       {siteTime(iso, timeZone, nowMs)}
-      {inline ? (
-        <span className="text-secondary"> · {relative}</span>
-      ) : (
-        <span className="block text-sm text-secondary">{relative}</span>
-      )}
+      <span className={classNames('font-normal text-secondary', ages[age])}>{relative}</span>
     </time>
   );
 }

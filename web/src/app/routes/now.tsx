@@ -17,7 +17,7 @@ export function Component() {
     <>
       <h1 className="sr-only">Now</h1>
       <CriticalStrip incidents={incidents} />
-      <div className="grid items-start gap-4 p-4 xl:grid-cols-[minmax(0,1fr)_24rem]">
+      <div className="grid items-start gap-4 p-4 min-[1720px]:grid-cols-[minmax(0,1fr)_24rem]">
         <div className="grid min-w-0 gap-4">
           <NobodyMailedNotice />
           {error && (

@@ -31,7 +31,7 @@ export function CriticalStrip({ incidents }: { incidents: readonly IncidentSumma
               </span>
               <span className="min-w-0 break-words">{incident.title}</span>
               <span>
-                since <Time iso={incident.openedAt} inline className="[&>span]:text-on-mark" />
+                since <Time iso={incident.openedAt} age="beside" className="[&>span]:text-on-mark" />
               </span>
             </Link>
           </li>

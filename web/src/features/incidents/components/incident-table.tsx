@@ -86,7 +86,11 @@ const columns = helper.columns([
     sortDescFirst: true,
     cell: ({ getValue }) => <Time iso={getValue()} />,
   }),
-  helper.accessor('lastAt', { header: 'Last', sortDescFirst: true, cell: ({ getValue }) => <Time iso={getValue()} /> }),
+  helper.accessor('lastAt', {
+    header: 'Last',
+    sortDescFirst: true,
+    cell: ({ getValue }) => <Time iso={getValue()} age="beside-when-narrow" />,
+  }),
   helper.display({
     id: 'action',
     header: 'Acknowledge',
@@ -100,14 +104,14 @@ const columns = helper.columns([
 ]);
 
 const cellLayout: Record<string, string> = {
-  priority: 'w-14 max-md:row-span-2 max-md:pt-1',
-  state: 'md:w-40',
-  title: 'min-w-0 max-md:col-start-2',
-  subject: 'md:w-44 max-md:col-start-2',
-  count: 'md:w-20 md:text-right max-md:col-start-2',
-  firstAt: 'md:w-40 max-md:hidden',
-  lastAt: 'md:w-40 max-md:col-start-2',
-  action: 'md:w-44 max-md:col-span-2 max-md:pt-2',
+  priority: 'md:w-16 max-md:row-span-2 max-md:pt-1',
+  state: 'md:w-36 max-md:col-span-2 max-md:col-start-2',
+  title: 'min-w-0 max-md:col-span-2 max-md:col-start-2',
+  subject: 'md:w-36 max-md:col-span-2 max-md:col-start-2',
+  count: 'md:w-24 md:text-right max-md:col-start-2 max-md:pr-0 max-md:text-sm',
+  firstAt: 'md:w-36 max-md:hidden',
+  lastAt: 'md:w-36 max-md:text-sm max-md:text-secondary',
+  action: 'md:w-44 max-md:col-span-2 max-md:col-start-2 max-md:pt-2',
 };
 
 interface IncidentTableProps {
@@ -152,7 +156,7 @@ function Rows({ data, sorting, onSortingChange }: RowsProps) {
     },
   });
   return (
-    <table role="table" className="w-full border-collapse text-left max-md:block">
+    <table role="table" className="w-full border-collapse text-left max-md:block md:table-fixed">
       <caption className="sr-only">Open incidents, most urgent first</caption>
       <thead role="rowgroup" className="max-md:sr-only">
         {table.getHeaderGroups().map((group) => (
@@ -165,16 +169,20 @@ function Rows({ data, sorting, onSortingChange }: RowsProps) {
                   role="columnheader"
                   scope="col"
                   aria-sort={sorted === false ? undefined : sorted === 'asc' ? 'ascending' : 'descending'}
-                  className={classNames('px-3 font-normal', header.column.id === 'count' && 'text-right')}
+                  className={classNames(
+                    'px-3 font-normal',
+                    header.column.id === 'count' && 'text-right',
+                    cellLayout[header.column.id],
+                  )}
                 >
                   {header.column.getCanSort() ? (
                     <button
                       type="button"
                       onClick={header.column.getToggleSortingHandler()}
-                      className="-mx-2 min-h-target px-2 hover:underline"
+                      className="relative -mx-2 min-h-target px-2 hover:underline"
                     >
                       <table.FlexRender header={header} />
-                      <span aria-hidden="true" className="inline-block w-4">
+                      <span aria-hidden="true" className="absolute">
                         {sorted === false ? '' : sorted === 'asc' ? ' ↑' : ' ↓'}
                       </span>
                     </button>
@@ -192,7 +200,7 @@ function Rows({ data, sorting, onSortingChange }: RowsProps) {
           <tr
             key={row.id}
             role="row"
-            className="border-b border-line align-middle last:border-b-0 max-md:grid max-md:grid-cols-[3.5rem_minmax(0,1fr)] max-md:px-1 max-md:py-3 md:hover:bg-raised"
+            className="border-b border-line align-middle last:border-b-0 max-md:grid max-md:grid-cols-[3.5rem_auto_minmax(0,1fr)] max-md:px-1 max-md:py-3 md:hover:bg-raised"
           >
             {row.getAllCells().map((cell) => (
               <td key={cell.id} role="cell" className={classNames('px-3 md:py-2', cellLayout[cell.column.id])}>

@@ -239,7 +239,7 @@ function Runbook({ address }: { address: string }) {
       href={address}
       target="_blank"
       rel="noreferrer noopener"
-      className="inline-flex min-h-target items-center break-all underline"
+      className="-my-3 inline-flex min-h-target items-center break-all underline"
     >
       {address}
     </a>

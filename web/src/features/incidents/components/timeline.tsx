@@ -18,7 +18,7 @@ export function Timeline({ entries, alerts }: TimelineProps) {
           <li key={revision} className="border-b border-line px-4 py-2 last:border-b-0">
             <div className="flex flex-wrap items-baseline justify-between gap-x-4">
               <span className="font-semibold">{timelineWords[kind]}</span>
-              <Time iso={at} inline className="text-sm" />
+              <Time iso={at} age="beside" className="text-sm" />
             </div>
             {who !== null && <p className="text-sm">by {who}</p>}
             {text !== '' && <p className="text-sm break-words whitespace-pre-line text-secondary">{text}</p>}

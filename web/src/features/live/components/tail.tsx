@@ -2,7 +2,7 @@ import { useVirtualizer } from '@tanstack/react-virtual';
 import { useEffect, useRef, useState } from 'react';
 import type { LiveBuffer, TailRow, TailView } from '@/features/live/api/live-buffer';
 import { TailLine } from '@/features/live/components/tail-line';
-import { classNames } from '@/lib/class-names';
+import { Button } from '@/ui/button';
 import { Empty, Loading } from '@/ui/notice';
 import { counted } from '@/ui/words';
 
@@ -67,7 +67,7 @@ export function Tail({ buffer, view, paused, loading, filtered }: TailProps) {
   const reason = active[0];
   return (
     <div className="relative flex min-h-0 flex-1 flex-col border border-line bg-panel">
-      <p className="flex min-h-9 flex-wrap items-center gap-x-4 border-b border-line px-3 py-1 text-sm text-secondary">
+      <div className="flex min-h-14 flex-wrap items-center gap-x-4 border-b border-line px-3 py-0.5 text-sm text-secondary">
         <span className={frozen ? 'font-semibold text-text' : ''}>
           {reason === undefined ? 'Following, newest on top.' : reasons[reason]}
         </span>
@@ -77,20 +77,20 @@ export function Tail({ buffer, view, paused, loading, filtered }: TailProps) {
             {counted(view.leftOut, 'record')} left out: more arrive than can be shown. Narrow the filter.
           </span>
         )}
-      </p>
-      {view.fresh > 0 && frozen && (
-        <button
-          type="button"
-          className="absolute top-11 left-1/2 z-10 min-h-target -translate-x-1/2 rounded-full border border-strong bg-strong px-6 text-sm font-semibold text-inverse"
-          onClick={() => {
-            buffer.take();
-            setOpen(new Set());
-            scroller.current?.scrollTo({ top: 0 });
-          }}
-        >
-          {view.fresh.toLocaleString('en')} new
-        </button>
-      )}
+        {view.fresh > 0 && frozen && (
+          <Button
+            kind="primary"
+            className="ml-auto rounded-full px-6"
+            onClick={() => {
+              buffer.take();
+              setOpen(new Set());
+              scroller.current?.scrollTo({ top: 0 });
+            }}
+          >
+            {view.fresh.toLocaleString('en')} new
+          </Button>
+        )}
+      </div>
       {view.rows.length === 0 ? (
         loading ? (
           <Loading what="the last records" />
@@ -171,7 +171,7 @@ function Lines({ rows, scroller, open, onToggle, hold }: LinesProps) {
               key={item.key}
               ref={virtualizer.measureElement}
               data-index={item.index}
-              className={classNames('absolute inset-x-0 top-0 border-b border-line')}
+              className="absolute inset-x-0 top-0 border-b border-line"
               style={{ transform: `translateY(${item.start}px)` }}
             >
               {row.kind === 'record' ? (
