@@ -199,7 +199,9 @@ impl SilenceTable {
             return;
         }
         for name in open.awaits() {
-            self.awaited.entry(hash(name)).or_default().push(key);
+            let silences = self.awaited.entry(hash(name)).or_default();
+            silences.push(key);
+            silences.sort_unstable();
         }
         self.open.insert(key, open);
     }
@@ -514,7 +516,7 @@ impl<'a> Search<'a> {
             let (mut spoke, mut missing, mut cannot_tell, mut since) = (0, 0, 0, heard.last);
             for other in behind
                 .iter()
-                .filter(|d| ***d != *device && self.is_covered(d))
+                .filter(|d| ****d != *device && self.is_covered(d))
                 .filter_map(|d| self.heard(d))
             {
                 // A gateway between may speak for itself while all behind it is dead: it is no witness for those, nor against.
