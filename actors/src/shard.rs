@@ -496,16 +496,11 @@ impl ShardState {
             let key = key_of(&entity.subject);
             let passive = entity.is_passive(&self.rules);
             if self.changed.contains(&hash) {
-                let empty = entity.is_empty();
-                let state = (!empty).then(|| checkpoint::encode_entity(entity));
+                let state = Some(checkpoint::encode_entity(entity));
                 changes.push(EntityChange { key: key.clone(), state, hot: !passive });
-                if empty {
-                    dropped.push((hash, None));
-                    continue;
-                }
             }
             if passive && hosted.touched_at <= idle_since {
-                dropped.push((hash, Some(key)));
+                dropped.push((hash, key));
             }
         }
         match self.shared.checkpoints.save(self.number, cursor, changes).await {
@@ -520,7 +515,7 @@ impl ShardState {
             if let Some(at) = self.entities.remove(&hash).and_then(|h| h.deadline) {
                 self.timers.remove(&(at, hash));
             }
-            self.passive.extend(key);
+            self.passive.insert(key);
         }
         self.changed.clear();
         self.applied = cursor.seq;

@@ -189,6 +189,9 @@ impl<B: AsRef<[u8]>> Batch<B> {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+    pub fn journal(&self) -> JournalId {
+        self.journal
+    }
     pub fn seq(&self) -> u64 {
         self.seq
     }

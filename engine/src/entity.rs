@@ -25,6 +25,7 @@ use std::sync::Arc;
 const BEHIND_WINDOWS_MAX: usize = 64;
 /// Fingerprints remembered from before an incident opens, so that what opened it is not told again as new.
 const RECENT_FINGERPRINTS_MAX: usize = 64;
+const LIMIT_NORMAL: &str = "the reading is back within its limit";
 /// An open incident's count goes to the stores at most this often; the shard's flush brings the rest.
 const REPEAT_EVERY: Span = Span::secs(1);
 
@@ -158,12 +159,10 @@ impl Entity {
             if let (Condition::Limit(limit), Judge::Limit(judge)) = (&rule.condition, &mut state.judge) {
                 for change in judge.advance(limit, rule.off_delay, watermark) {
                     match change {
-                        LimitChange::Activated { since, .. } => {
-                            state.limit_activated_by_timer(subject, set, rule, since, position, out);
+                        LimitChange::Activated { since, peak } => {
+                            state.limit_activated_by_timer(subject, set, rule, since, peak, position, out);
                         }
-                        LimitChange::Normal { at } => {
-                            state.return_to_normal(at, position, "the reading is back within its limit", out);
-                        }
+                        LimitChange::Normal { at } => state.return_to_normal(at, position, LIMIT_NORMAL, out),
                     }
                 }
             }
@@ -225,7 +224,7 @@ impl Entity {
             device_id: (subject.kind == SubjectKind::Device).then_some(&*subject.id),
             ..Record::default()
         };
-        let judgement = Judgement { at, ..Judgement::default() };
+        let judgement = Judgement::now(at);
         let cause = Cause { set, rule, record: &record, judgement: &judgement, first_at: since, records: 0, peak: None };
         state_of(rules, rule).breach_with_text(subject, &cause, &text, out);
     }
@@ -280,11 +279,6 @@ impl Entity {
             }
         }
         next
-    }
-
-    /// Nothing is left that a new entity would not have: it can be forgotten.
-    pub fn is_empty(&self) -> bool {
-        self.rules.iter().all(|s| s.incident.is_none() && s.is_quiet())
     }
 
     /// It waits for nothing that time alone brings: it can be written out until the next record or operation.
@@ -371,12 +365,14 @@ impl RuleState {
         self.incident.as_ref().is_some_and(|i| i.activity == Activity::Active)
     }
 
+    /// As if it had never been: forgetting it changes no judgement.
     fn is_quiet(&self) -> bool {
-        match &self.judge {
+        let quiet = match &self.judge {
             Judge::Count { live, late, behind } => live.is_empty() && late.is_none() && behind.is_empty(),
-            Judge::Limit(l) => l.is_quiet(),
+            Judge::Limit(l) => *l == LimitState::default(),
             Judge::Silence => true,
-        }
+        };
+        quiet && self.recent.is_empty()
     }
 
     fn remember(&mut self, template: &LazyTemplate<'_>, at: Timestamp, within: Span) {
@@ -540,32 +536,31 @@ impl RuleState {
         if changes.is_empty() && self.is_active() {
             self.join(&cause(judgement.at, peak), None, out);
         }
-        let mut breaches = 0;
+        let mut breached = 0;
         for change in changes {
             match change {
                 LimitChange::Activated { since, peak } => {
-                    self.breach_with_text(subject, &cause(since, Some(peak)), &limit_text(limit, value), out);
-                    breaches += 1;
+                    self.breach_with_text(subject, &cause(since, Some(peak)), &limit_text(limit, peak), out);
+                    breached += 1;
                 }
-                LimitChange::Normal { at } => {
-                    self.return_to_normal(at, record.record_id.position, "the reading is back within its limit", out);
-                }
+                LimitChange::Normal { at } => self.return_to_normal(at, record.record_id.position, LIMIT_NORMAL, out),
             }
         }
-        breaches
+        breached
     }
 
+    #[allow(clippy::too_many_arguments)]
     fn limit_activated_by_timer(
         &mut self,
         subject: &Subject,
         set: &RuleSet,
         rule: &Rule,
         since: Timestamp,
+        peak: f64,
         position: Position,
         out: &mut Vec<Effect>,
     ) {
-        let (Condition::Limit(limit), Judge::Limit(judge)) = (&rule.condition, &self.judge) else { return };
-        let peak = judge.peak();
+        let Condition::Limit(limit) = &rule.condition else { return };
         let at = since.plus(limit.on_delay);
         let record = Record {
             record_id: RecordId { position, ..RecordId::default() },
@@ -574,10 +569,9 @@ impl RuleState {
             device_id: (subject.kind == SubjectKind::Device).then_some(&*subject.id),
             ..Record::default()
         };
-        let judgement = Judgement { at, ..Judgement::default() };
-        let cause = Cause { set, rule, record: &record, judgement: &judgement, first_at: since, records: 1, peak };
-        let text = limit_text(limit, peak.unwrap_or(limit.bound));
-        self.breach_with_text(subject, &cause, &text, out);
+        let judgement = Judgement::now(at);
+        let cause = Cause { set, rule, record: &record, judgement: &judgement, first_at: since, records: 1, peak: Some(peak) };
+        self.breach_with_text(subject, &cause, &limit_text(limit, peak), out);
     }
 
     /// The event time at which an active count incident counts as normal if nothing more comes.
@@ -654,7 +648,7 @@ impl RuleState {
             && let Some(rule) = set.find(&self.rule)
         {
             let record = Record { record_id: RecordId { position, ..RecordId::default() }, received_at: wall, ..Record::default() };
-            let judgement = Judgement { at: wall, ..Judgement::default() };
+            let judgement = Judgement::now(wall);
             let cause = Cause { set, rule, record: &record, judgement: &judgement, first_at: wall, records: 0, peak: None };
             let text = incident.title.clone();
             tell(incident, AlertReason::Reopened, &cause, &text, out);

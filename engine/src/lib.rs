@@ -12,6 +12,7 @@ pub mod entity;
 pub mod fingerprint;
 pub mod ids;
 pub mod incident;
+pub mod intake;
 pub mod level;
 pub mod limit;
 pub mod limits;

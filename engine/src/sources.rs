@@ -49,6 +49,21 @@ pub struct Judgement {
     pub watermark: Timestamp,
 }
 
+impl Judgement {
+    /// Of what is not a record (a timer, a silence, an operation): it is now.
+    pub fn now(at: Timestamp) -> Self {
+        Self {
+            at,
+            lateness: Lateness::InOrder,
+            clock_step: false,
+            clock_offset: false,
+            historical: false,
+            behind: false,
+            watermark: at,
+        }
+    }
+}
+
 /// The table. About 64 bytes a source, at most [`SOURCES_MAX`] of them.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(from = "Vec<(u64, Source)>", into = "Vec<(u64, Source)>")]
