@@ -114,6 +114,26 @@ impl LimitState {
         changes
     }
 
+    /// The clock of its source stepped back: the next reading comes at `to`. What was read before counts as read then, so that a
+    /// delay starts anew and what comes is not taken for late.
+    pub fn clock_stepped(&mut self, to: Timestamp) {
+        let Some(newest) = self.newest.as_mut().filter(|n| n.at > to) else {
+            return;
+        };
+        newest.at = to;
+        self.normal_at = self.normal_at.map(|at| at.min(to));
+        match &mut self.phase {
+            Phase::Normal => {}
+            Phase::Pending { since, .. } => *since = to.min(*since),
+            Phase::Active {
+                since, normal_since, ..
+            } => {
+                *since = to.min(*since);
+                *normal_since = normal_since.map(|at| at.min(to));
+            }
+        }
+    }
+
     /// When time alone changes something next.
     pub fn deadline(&self, limit: &Limit, off_delay: Span) -> Option<Timestamp> {
         match self.phase {

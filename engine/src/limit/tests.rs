@@ -206,6 +206,37 @@ fn a_reading_out_of_order_proves_only_what_it_can() {
     assert_eq!(s.peak(), Some(101.0));
 }
 
+#[test]
+fn after_a_step_of_the_clock_it_goes_on_from_there() {
+    let l = above(10);
+    let mut s = check(
+        "pending when the clock steps",
+        &l,
+        10,
+        &[(1_000, 90.0), (1_005, 101.0)],
+        &[],
+    );
+    s.clock_stepped(t(100));
+    assert_eq!(s.deadline(&l, Span(10)), Some(t(110)), "the on-delay starts anew");
+    let told: Vec<_> = [(100, 101.0), (105, 120.0), (110, 101.0)]
+        .into_iter()
+        .flat_map(|(at, v)| s.observe(&l, Span(10), t(at), v))
+        .collect();
+    assert_eq!(
+        told,
+        [Activated {
+            since: t(100),
+            peak: 120.0
+        }]
+    );
+    s.observe(&l, Span(10), t(200), 90.0);
+    s.clock_stepped(t(50));
+    assert_eq!(s.deadline(&l, Span(10)), Some(t(60)));
+    s.clock_stepped(t(70));
+    assert_eq!(s.deadline(&l, Span(10)), Some(t(60)), "forward it is no step back");
+    assert_eq!(s.advance(&l, Span(10), t(60)).last(), Some(Normal { at: t(60) }));
+}
+
 /// The definition, walked microsecond by microsecond.
 struct Naive<'a> {
     limit: &'a Limit,
