@@ -71,7 +71,7 @@ fn scan<T>(
         let segment = place.segment.clone();
         let end = segment.extent().end;
         if place.offset >= end {
-            let Some(after) = shared.segment_after(&segment) else {
+            let Some(after) = shared.segment_after(&segment, next).map_err(recycled)? else {
                 break;
             };
             // The gap, if any, lies at the end of the segment that was just read.
