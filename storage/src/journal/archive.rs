@@ -11,10 +11,10 @@
 //! The stamps in a name are offset by 2^63, so that names tell and sort without a file being opened.
 
 use super::Entry;
-use super::format::{EntryView, decompress};
+use super::format::decompress;
 use super::io::{JournalFile, JournalIo, read_full_at, write_all_at};
 use super::options::ArchiveOptions;
-use super::reader::for_each;
+use super::reader::{StoredEntry, for_each};
 use super::segment::{Segment, UNFINISHED, lock};
 use super::shared::Shared;
 use andon_engine::ids::JournalId;
@@ -198,7 +198,7 @@ impl<'a> BlockWriter<'a> {
         }
     }
 
-    fn add(&mut self, view: &EntryView<'_>) -> io::Result<()> {
+    fn add(&mut self, view: &StoredEntry) -> io::Result<()> {
         let f = &view.fixed;
         let bytes = ENTRY_FIXED + view.header.len() + view.stored.len();
         if !self.raw.is_empty() && self.raw.len() + bytes > BLOCK_BYTES {
@@ -210,8 +210,8 @@ impl<'a> BlockWriter<'a> {
         self.raw.extend_from_slice(&(view.header.len() as u32).to_le_bytes());
         self.raw.extend_from_slice(&(view.stored.len() as u32).to_le_bytes());
         self.raw.extend_from_slice(&[f.kind, u8::from(f.lz4)]);
-        self.raw.extend_from_slice(view.header);
-        self.raw.extend_from_slice(view.stored);
+        self.raw.extend_from_slice(&view.header);
+        self.raw.extend_from_slice(&view.stored);
         self.received_min = self.received_min.min(f.received_at);
         self.received_max = self.received_max.max(f.received_at);
         Ok(())

@@ -1,7 +1,7 @@
 //! Cursors over a journal.
 
 use super::Entry;
-use super::format::{EntryFault, EntryView, decode_entry, decompress, next_valid};
+use super::format::{EntryFault, EntryView, Fixed, SEGMENT_HEADER_BYTES, decode_entry, decompress, next_valid};
 use super::io::read_tolerant;
 use super::segment::{Segment, lock};
 use super::shared::Shared;
@@ -79,7 +79,7 @@ fn scan<T>(
             next = next.max(after.first_seq);
             place = Place {
                 segment: after,
-                offset: super::format::SEGMENT_HEADER_BYTES,
+                offset: SEGMENT_HEADER_BYTES,
             };
             if items.is_empty() { continue } else { break }
         }
@@ -347,29 +347,37 @@ impl Headers {
     }
 }
 
-/// For the archive: every entry of a segment, in order. Blocking.
+/// An entry as it lies on disk.
+pub(super) struct StoredEntry {
+    pub fixed: Fixed,
+    pub header: Bytes,
+    pub stored: Bytes,
+}
+
+/// For the archive: every entry of a segment in use, in order, a chunk at a time. Blocking.
 pub(super) fn for_each(
     shared: &Shared,
     segment: &Arc<Segment>,
-    mut each: impl FnMut(&EntryView<'_>) -> io::Result<()>,
+    mut each: impl FnMut(&StoredEntry) -> io::Result<()>,
 ) -> io::Result<()> {
-    let end = segment.extent().end;
-    let mut bytes = vec![0; end as usize];
-    read_tolerant(&*segment.on.file, &mut bytes, 0)?;
-    let mut at = super::format::SEGMENT_HEADER_BYTES as usize;
-    let mut last = 0;
-    while at < bytes.len() {
-        match decode_entry(&bytes[at..], &shared.check, Some(segment.epoch)) {
-            Ok(view) => {
-                last = view.fixed.seq;
-                each(&view)?;
-                at += view.size;
-            }
-            Err(_) => match next_valid(&bytes, at + 8, &shared.check, segment.epoch, last + 1) {
-                Some(next) => at = next,
-                None => break,
-            },
-        }
+    let last = segment.extent().last_seq;
+    let mut next = segment.first_seq;
+    let mut place = Place {
+        segment: segment.clone(),
+        offset: SEGMENT_HEADER_BYTES,
+    };
+    while next <= last {
+        let item = |view: &EntryView<'_>| {
+            let (header, stored) = (Bytes::copy_from_slice(view.header), Bytes::copy_from_slice(view.stored));
+            Some(StoredEntry {
+                fixed: view.fixed,
+                header,
+                stored,
+            })
+        };
+        let scanned = scan(shared, Some(place), next, last, item).map_err(io::Error::other)?;
+        scanned.items.iter().try_for_each(&mut each)?;
+        (next, place) = (scanned.next, scanned.place);
     }
     Ok(())
 }

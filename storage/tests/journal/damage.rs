@@ -284,3 +284,30 @@ async fn segments_without_any_head_stop_the_start() {
         "a new journal in its place would hide the loss"
     );
 }
+
+#[tokio::test]
+async fn a_disk_that_cannot_be_read_at_all_is_an_error_and_no_damage() {
+    let (disk, _) = filled(80, true).await;
+    let (j, _) = open(&disk).await;
+    let mut reader = j.reader(1);
+    disk.fail_every_read(true);
+    for _ in 0..3 {
+        assert!(
+            matches!(reader.try_next().await, Err(ReadError::Io { .. })),
+            "it does not pass over what may be there"
+        );
+    }
+    assert_eq!(reader.position(), 1);
+    disk.fail_every_read(false);
+    assert_eq!(reader.next().await.unwrap().seq, 1);
+    assert_eq!((reader.lost(), j.usage().damaged_entries), (0, 0));
+    j.close().await;
+    disk.kill();
+    disk.fail_every_read(true);
+    let clock = clock() as Arc<dyn Clock>;
+    let opened = Journal::open(disk.io(), Path::new(DIR), options(), clock).await;
+    assert!(opened.is_err(), "nor does it open as an empty one");
+    disk.fail_every_read(false);
+    disk.kill();
+    assert_eq!(open(&disk).await.1.last_seq, 80);
+}

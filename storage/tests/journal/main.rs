@@ -1,5 +1,8 @@
 //! The journal against real files and against a disk that loses, tears, refuses and flips.
 
+// `allow-unwrap-in-tests` does not reach the helpers of an integration test.
+#![allow(clippy::unwrap_used)]
+
 mod archiving;
 mod damage;
 mod faults;

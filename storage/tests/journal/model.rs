@@ -293,7 +293,7 @@ async fn run(seed: u64, archive: bool, ops: Vec<Op>) {
         if failed {
             assert!(plant.disk.fired(), "failed without a fault");
             // The process must end; the machine need not.
-            plant.lose_process(seed % 2 == 0);
+            plant.lose_process(seed.is_multiple_of(2));
             plant.open().await;
         }
     }

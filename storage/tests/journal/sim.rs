@@ -61,6 +61,7 @@ struct State {
     powered: bool,
     locked: bool,
     sync_fails: bool,
+    read_fails: bool,
     syncs_held: bool,
     rng: StdRng,
 }
@@ -84,6 +85,7 @@ impl SimDisk {
             powered: true,
             locked: false,
             sync_fails: false,
+            read_fails: false,
             syncs_held: false,
             rng: StdRng::seed_from_u64(seed),
         };
@@ -151,6 +153,10 @@ impl SimDisk {
         let mut s = self.state();
         s.sync_fails = yes;
         s.fired |= yes;
+    }
+    /// From now on every read fails, until told otherwise.
+    pub(crate) fn fail_every_read(&self, yes: bool) {
+        self.state().read_fails = yes;
     }
     /// From now on syncs do not return, until told otherwise.
     pub(crate) fn hold_syncs(&self, yes: bool) {
@@ -424,6 +430,9 @@ impl JournalFile for SimFile {
         let inode = s.inodes.get(&self.ino).ok_or_else(eio)?;
         let offset = (offset as usize).min(inode.cached.len());
         let n = buffer.len().min(inode.cached.len() - offset);
+        if n > 0 && s.read_fails {
+            return Err(eio());
+        }
         if n > 0
             && inode
                 .unreadable
