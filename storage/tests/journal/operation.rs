@@ -156,6 +156,39 @@ async fn what_is_too_large_is_refused_and_the_largest_fits() {
 }
 
 #[tokio::test]
+async fn bodies_that_expand_a_hundredfold_are_read_a_few_at_a_time() {
+    let mut site = Site::new();
+    let (segment_bytes, quota_bytes) = (4 << 20, 64 << 20);
+    site.options = JournalOptions {
+        segment_bytes,
+        quota_bytes,
+        compress_from_bytes: 1000,
+        tail_cache_bytes: 0,
+        ..site.options
+    };
+    let j = site.open().await;
+    let body = bytes::Bytes::from(vec![b'a'; 2_000_000]);
+    for _ in 0..10 {
+        j.append(Append {
+            body: body.clone(),
+            ..Append::default()
+        })
+        .await
+        .unwrap();
+    }
+    let on_disk = j.usage().bytes;
+    assert!(on_disk < 200_000, "ten of them lie within one read: {on_disk} bytes");
+    let mut reader = j.reader(1);
+    let mut seen = 0;
+    while seen < 10 {
+        let batch = reader.next_batch(100).await.unwrap();
+        assert!(batch.len() <= 3, "{} entries at once", batch.len());
+        assert!(batch.iter().all(|e| e.body == body));
+        seen += batch.len();
+    }
+}
+
+#[tokio::test]
 async fn nothing_is_recycled_before_everybody_who_is_expected_has_come() {
     let mut site = Site::new();
     site.options.holders = vec!["rows".into(), "index".into()];
