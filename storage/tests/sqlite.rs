@@ -25,8 +25,9 @@ macro_rules! conformance {
                 #[tokio::test]
                 async fn $check() {
                     let dir = tempfile::tempdir().unwrap();
-                    let path = dir.path().join("new folder").join("file.db");
+                    let path = dir.path().join("new folder %41?a=b#'").join("file.db");
                     conformance::$suite::$check(async || $open(&path).await.unwrap()).await;
+                    assert!(path.exists());
                 }
             )+
         }

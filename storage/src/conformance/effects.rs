@@ -325,7 +325,7 @@ pub async fn hostile_texts_are_only_texts<S: Store>(open: impl AsyncFn() -> S) {
         ids,
         "in the order of bytes"
     );
-    // U+0000 and a text of a megabyte.
+    // U+0000, and a text that is far too long.
     let (with_nul, without) = ("pump\0'7'", "pump\u{fffd}'7'");
     let subject = |id| andon_engine::subject::Subject::new(SubjectKind::User, id);
     let i = Incident {

@@ -10,7 +10,7 @@ use crate::relational::database::{Database, Row, Sql, Transaction, Value};
 use sqlx::sqlite::{
     SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
 };
-use sqlx::{AssertSqlSafe, Column, Row as _, Sqlite, SqlitePool, TypeInfo, ValueRef};
+use sqlx::{AssertSqlSafe, Column, ConnectOptions, Row as _, Sqlite, SqlitePool, TypeInfo, ValueRef};
 use std::path::Path;
 use std::time::Duration;
 
@@ -55,7 +55,9 @@ impl SqliteDatabase {
             // A cursor that is committed must survive a power cut together with its rows.
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
-            .busy_timeout(BUSY_TIMEOUT);
+            .busy_timeout(BUSY_TIMEOUT)
+            // An error is told by whoever handles it; a statement is no news.
+            .disable_statement_logging();
         let pool = || {
             SqlitePoolOptions::new()
                 .acquire_timeout(ACQUIRE_TIMEOUT)
