@@ -383,6 +383,7 @@ pub async fn lists_hold_what_the_filter_asks_for_in_order_and_in_pages<S: Store>
             let Some(last) = page.last() else { break };
             f.after = Some((last.opened_at, last.id));
             got.extend(page);
+            assert!(got.len() <= want.len(), "pages overlap: {f:?}");
         }
         assert_eq!(got, want, "{f:?}");
     }
@@ -425,6 +426,7 @@ pub async fn the_plant_is_listed_by_id_in_pages<S: Store>(open: impl AsyncFn() -
         let Some(last) = page.last() else { break };
         after = Some(last.id.clone());
         ids.extend(page.into_iter().map(|p| p.id));
+        assert!(ids.len() <= 100, "pages overlap");
     }
     assert_eq!(ids, (0..100).map(|n| format!("{n:03}")).collect::<Vec<_>>());
     assert_eq!(s.plant(SubjectKind::Application, None, 10).await.unwrap().len(), 3);

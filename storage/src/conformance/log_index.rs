@@ -381,6 +381,7 @@ pub async fn pages_part_equal_stamps_exactly<S: LogIndex>(open: impl AsyncFn() -
                 record_id: key(last).1,
             });
             keys.extend(page.iter().map(key));
+            assert!(keys.len() <= 30, "pages overlap: {order:?} {limit}");
         }
         assert_eq!(keys.len(), 30, "{order:?} {limit}");
         let mut sorted = keys.clone();
