@@ -163,6 +163,7 @@ pub async fn applying_twice_changes_nothing<S: Store>(open: impl AsyncFn() -> S)
         })
         .collect();
     assert_eq!(s.apply_effects(&changed, cursor(1, 10)).await.unwrap(), vec![]);
+    assert_eq!(seen(&s).await, before);
     // Twice within one batch.
     let twice: Vec<Effect> = effects.iter().chain(&effects).cloned().collect();
     assert_eq!(s.apply_effects(&twice, cursor(1, 11)).await.unwrap(), vec![]);
@@ -177,7 +178,7 @@ pub async fn an_older_state_never_overwrites_a_newer_one<S: Store>(open: impl As
         let mut states: Vec<Incident> = Vec::new();
         for seq in 0..3 {
             for index in 0..2 {
-                for revision in 0..2 {
+                for revision in 0..4 {
                     let position = Position { seq, index };
                     let title = format!("{seq} {index} {revision}").into();
                     states.push(Incident {
