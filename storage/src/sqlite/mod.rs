@@ -51,7 +51,6 @@ impl SqliteDatabase {
         make_file(path)?;
         let options = SqliteConnectOptions::new()
             .filename(path)
-            .journal_mode(SqliteJournalMode::Wal)
             // A cursor that is committed must survive a power cut together with its rows.
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
@@ -64,12 +63,24 @@ impl SqliteDatabase {
                 .idle_timeout(None)
                 .max_lifetime(None)
         };
-        let writer = pool()
-            .min_connections(1)
-            .max_connections(1)
-            .connect_with(options.clone())
-            .await
-            .map_err(error)?;
+        let deadline = tokio::time::Instant::now() + BUSY_TIMEOUT;
+        let writer = loop {
+            let wal = options.clone().journal_mode(SqliteJournalMode::Wal);
+            match pool()
+                .min_connections(1)
+                .max_connections(1)
+                .connect_with(wal)
+                .await
+                .map_err(error)
+            {
+                Ok(pool) => break pool,
+                // Turning a new file to WAL needs it alone, and SQLite does not wait for that as it waits for a lock.
+                Err(e) if e.is_temporary() && tokio::time::Instant::now() < deadline => {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+                Err(e) => return Err(e),
+            }
+        };
         let readers = pool()
             .max_connections(READERS)
             .connect_lazy_with(options.read_only(true));
