@@ -4,6 +4,7 @@ pub mod database;
 pub mod migrations;
 
 mod cursors;
+mod deliveries;
 mod effects;
 mod incidents;
 mod keys;
