@@ -30,7 +30,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// For an HTTP/2 peer to take note that its idle connection ends.
 const GOODBYE: Duration = Duration::from_secs(1);
 /// What a connection beyond the limit is told, as far as its socket takes it at once.
-const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: 75\r\n\r\n{\"error\":{\"code\":\"connections\",\"message\":\"too many connections: try again\"}}";
+const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: 76\r\n\r\n{\"error\":{\"code\":\"connections\",\"message\":\"too many connections: try again\"}}";
 
 /// The ingest server, bound and not yet serving.
 pub struct Gateway {
