@@ -37,7 +37,7 @@ pub enum InvalidBatch {
     Value,
 }
 
-fn texts<'r, 'a>(r: &'r Record<'a>) -> [Option<&'a str>; TEXTS] {
+fn texts<'a>(r: &Record<'a>) -> [Option<&'a str>; TEXTS] {
     let fields = if r.fields.is_empty() { None } else { Some(r.fields) };
     [
         r.message,
@@ -188,6 +188,9 @@ impl<B: AsRef<[u8]>> Batch<B> {
     }
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+    pub fn journal(&self) -> JournalId {
+        self.journal
     }
     pub fn seq(&self) -> u64 {
         self.seq

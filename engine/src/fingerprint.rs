@@ -458,7 +458,7 @@ impl<'a> Scanner<'a> {
             return Some((Mask::Hex, self.at + len));
         }
         let v6 =
-            separator == b':' && short && ((groups == 8 && empty == 0) || (groups >= 3 && groups <= 9 && empty == 1));
+            separator == b':' && short && ((groups == 8 && empty == 0) || ((3..=9).contains(&groups) && empty == 1));
         v6.then_some((Mask::Ip, self.at + len))
     }
 

@@ -21,9 +21,10 @@ use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 
 /// Within its source, a record's place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Lateness {
+    #[default]
     /// At most [`LATENESS`] behind the newest: put in its place and judged.
     InOrder,
     /// Further behind: counted, and judged in a pass of its own.
@@ -31,7 +32,7 @@ pub enum Lateness {
 }
 
 /// How a record is to be judged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Judgement {
     /// Event time to judge by.
     pub at: Timestamp,
@@ -46,6 +47,21 @@ pub struct Judgement {
     pub behind: bool,
     /// The newest time of the source with this record; windows of its own are pruned by it.
     pub watermark: Timestamp,
+}
+
+impl Judgement {
+    /// Of what is not a record (a timer, a silence, an operation): it is now.
+    pub fn now(at: Timestamp) -> Self {
+        Self {
+            at,
+            lateness: Lateness::InOrder,
+            clock_step: false,
+            clock_offset: false,
+            historical: false,
+            behind: false,
+            watermark: at,
+        }
+    }
 }
 
 /// The table. About 64 bytes a source, at most [`SOURCES_MAX`] of them.

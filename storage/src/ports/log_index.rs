@@ -61,18 +61,34 @@ impl StoredRecord {
         Ok(Self { packed, record_id })
     }
     pub fn record(&self) -> Record<'_> {
-        Record { record_id: self.record_id, ..self.packed.get(0) }
+        Record {
+            record_id: self.record_id,
+            ..self.packed.get(0)
+        }
     }
 }
+
+/// The longest page of a search. An export reads page after page.
+pub const SEARCH_LIMIT_MAX: u32 = 10_000;
 
 #[async_trait::async_trait]
 pub trait LogIndex: Send + Sync + 'static {
     async fn log_cursor(&self) -> Result<Option<Cursor>>;
-    /// Adds the log records (those with a message) of the batches. Not searchable and not durable before [`LogIndex::commit`].
+    /// Adds the log records (those with a message) of the batches, which come in journal order, one for each entry. Not searchable and
+    /// not durable before [`LogIndex::commit`]. A batch that was added before is skipped. After an `Unavailable` what was not
+    /// committed is gone: go on from [`LogIndex::log_cursor`].
     async fn add(&self, batches: &[Batch<Bytes>]) -> Result<()>;
     /// Makes all that was added durable and searchable, together with the cursor. Records that were indexed before are not doubled.
+    /// `cursor` is the last entry that was looked at, with log records or without.
     async fn commit(&self, cursor: Cursor) -> Result<()>;
-    async fn search(&self, filter: &LogFilter, order: Order, after: Option<PageKey>, limit: u32) -> Result<Vec<StoredRecord>>;
+    /// At most `limit` and [`SEARCH_LIMIT_MAX`] records, those after the key `after` if there is one.
+    async fn search(
+        &self,
+        filter: &LogFilter,
+        order: Order,
+        after: Option<PageKey>,
+        limit: u32,
+    ) -> Result<Vec<StoredRecord>>;
     async fn record(&self, id: RecordId) -> Result<Option<StoredRecord>>;
     async fn count(&self, filter: &LogFilter) -> Result<u64>;
 }
