@@ -4,6 +4,7 @@
 //! in one step or none: it never holds some and waits for others, so that no two requests wait for each other. One that finds a hash in
 //! flight waits for the outcome: when the first was stored it is a duplicate, when the first failed it takes the record itself.
 
+use andon_engine::dedup::RetrySet;
 use andon_engine::intake::Idempotency;
 use andon_engine::limits::RETRY_WINDOW;
 use andon_engine::time::Timestamp;
@@ -13,7 +14,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::ANSWER_BYTES_MAX;
-use crate::retry_set::RetrySet;
 
 /// What keeping an answer costs besides its text.
 const ANSWER_BYTES_OVERHEAD: usize = 128;
@@ -103,7 +103,7 @@ impl Retries {
         let mut duplicates = Vec::new();
         let mut hashes = Vec::with_capacity(records.len());
         for (place, hash) in records.iter().enumerate() {
-            if state.done.contains(hash) {
+            if state.done.contains(*hash) {
                 duplicates.push(place);
                 continue;
             }

@@ -180,9 +180,7 @@ fn builder(config: &Config) -> auto::Builder<TokioExecutor> {
         .timer(TokioTimer::new())
         // The watchdog keeps the exact deadlines; this one holds should it be wrong.
         .header_read_timeout(config.idle_deadline.max(config.header_deadline))
-        .half_close(false)
-        // Answers of pipelined requests leave together.
-        .pipeline_flush(true);
+        .half_close(false);
     builder
         .http2()
         .timer(TokioTimer::new())

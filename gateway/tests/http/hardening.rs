@@ -258,7 +258,17 @@ async fn a_connection_outlives_refusals_and_answers_in_order() {
     for status in [202, 202, 202, 400] {
         assert_eq!(client.answer().await.unwrap().status, status);
     }
-    assert_eq!(server.journal.messages(), ["m", "1", "2", "3"]);
+    // An answer does not wait for the rest of the request behind it, and a malformed one behind it does not swallow it.
+    let mut half = request("", GOOD.as_bytes());
+    half.extend_from_slice(b"POST /v1/rec");
+    client.send(half).await;
+    assert_eq!(client.answer().await.unwrap().status, 202);
+    client
+        .send("ords HTTP/1.1\r\nHost: x\r\nContent-Length: +1\r\n\r\n{")
+        .await;
+    assert_eq!(client.answer().await.unwrap().status, 400);
+    client.is_closed().await;
+    assert_eq!(server.journal.messages(), ["m", "1", "2", "3", "m"]);
 }
 
 #[tokio::test]
