@@ -7,7 +7,7 @@
 use andon_engine::dedup::RetrySet;
 use andon_engine::intake::Idempotency;
 use andon_engine::limits::RETRY_WINDOW;
-use andon_engine::time::Timestamp;
+use andon_engine::time::{Span, Timestamp};
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -71,6 +71,11 @@ impl Retries {
     fn lock(&self) -> MutexGuard<'_, State> {
         // A panic elsewhere leaves the sets whole: each change is one insertion or removal.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How far back every record's id is still known.
+    pub(crate) fn effective_window(&self, now: Timestamp) -> Span {
+        self.lock().done.effective_window(now)
     }
 
     /// The answer given to this keyed request, if it was.
@@ -216,7 +221,6 @@ impl Answers {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use andon_engine::time::Span;
 
     fn at(secs: i64) -> Timestamp {
         Timestamp(0).plus(Span::secs(1_000_000 + secs))

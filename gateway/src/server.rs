@@ -18,7 +18,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::admission::{Pool, Rates};
-use crate::config::{CONNECTION_WINDOW_BYTES, Config, HEADER_LIST_BYTES_MAX, STREAM_WINDOW_BYTES, STREAMS_MAX};
+use crate::config::{
+    CONNECTION_WINDOW_BYTES, Config, HEAD_BYTES_MAX, HEADER_LIST_BYTES_MAX, STREAM_WINDOW_BYTES, STREAMS_MAX,
+};
 use crate::metrics::{CONNECTIONS, CONNECTIONS_CLOSED};
 use crate::ports::{Intake, Keys};
 use crate::request::{MetricsHook, ReadyHook, Shared, handle};
@@ -180,6 +182,7 @@ fn builder(config: &Config) -> auto::Builder<TokioExecutor> {
         .timer(TokioTimer::new())
         // The watchdog keeps the exact deadlines; this one holds should it be wrong.
         .header_read_timeout(config.idle_deadline.max(config.header_deadline))
+        .max_buf_size(HEAD_BYTES_MAX)
         .half_close(false);
     builder
         .http2()

@@ -620,4 +620,6 @@ fn broken_frame(body: &[u8], broken: &split::Broken) -> DecodeError {
 }
 
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;

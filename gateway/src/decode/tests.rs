@@ -3,30 +3,29 @@ use andon_engine::batch::Batch;
 use andon_engine::ids::JournalId;
 use andon_engine::level::Level;
 use andon_engine::record::Record;
-use proptest::prelude::*;
 
 const NOW: Timestamp = Timestamp(1_795_401_059_000_000);
 
-fn options(format: Format) -> DecodeOptions<'static> {
+pub(super) fn options(format: Format) -> DecodeOptions<'static> {
     DecodeOptions::new(NOW, format, "k")
 }
 
-fn json(body: impl AsRef<[u8]>) -> Result<Decoded, DecodeError> {
+pub(super) fn json(body: impl AsRef<[u8]>) -> Result<Decoded, DecodeError> {
     decode(body.as_ref(), &options(Format::Json))
 }
 
-fn ndjson(body: impl AsRef<[u8]>) -> Decoded {
+pub(super) fn ndjson(body: impl AsRef<[u8]>) -> Decoded {
     decode(body.as_ref(), &options(Format::Ndjson)).unwrap()
 }
 
-fn parsed(d: &Decoded) -> Batch<&[u8]> {
+pub(super) fn parsed(d: &Decoded) -> Batch<&[u8]> {
     let batch = Batch::parse(&d.batch[..], JournalId(0), 0).unwrap();
     assert_eq!(batch.len(), d.records as usize);
     batch
 }
 
 /// One accepted record, as a line of what the test is about.
-fn show(r: &Record<'_>) -> String {
+pub(super) fn show(r: &Record<'_>) -> String {
     let mut out = r.level.map_or("-", Level::as_str).to_string();
     let texts = [
         ("msg", r.message),
@@ -683,128 +682,4 @@ fn the_fingerprint_is_of_the_message_and_none_of_readings_alone() {
         andon_engine::fingerprint::fingerprint(None, None, "m")
     );
     assert_eq!(batch.get(1).fingerprint, 0);
-}
-
-fn any_json() -> impl Strategy<Value = String> {
-    let leaf = prop_oneof![
-        Just("null".to_string()),
-        any::<bool>().prop_map(|b| b.to_string()),
-        any::<i64>().prop_map(|n| n.to_string()),
-        any::<f64>()
-            .prop_filter("finite", |f| f.is_finite())
-            .prop_map(|f| format!("{f:?}")),
-        ".{0,12}".prop_map(|s| serde_json::to_string(&s).unwrap()),
-    ];
-    leaf.prop_recursive(4, 32, 6, |inner| {
-        let name = prop_oneof![
-            prop::sample::select(vec![
-                "timestamp",
-                "@timestamp",
-                "time",
-                "ts",
-                "level",
-                "severity",
-                "log.level",
-                "log",
-                "message",
-                "msg",
-                "device_id",
-                "host",
-                "host.name",
-                "name",
-                "application",
-                "service",
-                "service.name",
-                "readings",
-                "fields",
-                "id",
-                "trace_id",
-                "type",
-                "user_id"
-            ])
-            .prop_map(String::from),
-            "[a-z]{1,3}",
-        ];
-        prop_oneof![
-            prop::collection::vec(inner.clone(), 0..4).prop_map(|v| format!("[{}]", v.join(","))),
-            prop::collection::vec((name, inner), 0..8).prop_map(|m| {
-                let members: Vec<_> = m
-                    .into_iter()
-                    .map(|(k, v)| format!("{}:{v}", serde_json::to_string(&k).unwrap()))
-                    .collect();
-                format!("{{{}}}", members.join(","))
-            }),
-        ]
-    })
-}
-
-/// Records that are mostly acceptable.
-fn any_record() -> impl Strategy<Value = String> {
-    (any_json(), ".{1,20}", prop::option::of("[a-z]{1,9}")).prop_map(|(x, message, id)| {
-        let id = id.map_or(String::new(), |i| format!(",\"id\":\"{i}\""));
-        format!(
-            "{{\"device_id\":\"d\",\"x\":{x},\"message\":{}{id}}}",
-            serde_json::to_string(&message).unwrap()
-        )
-    })
-}
-
-fn records(d: &Decoded) -> Vec<String> {
-    parsed(d).iter().map(|r| show(&r)).collect()
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
-
-    #[test]
-    fn arbitrary_bytes_never_panic(body in prop::collection::vec(any::<u8>(), 0..300)) {
-        for format in [Format::Json, Format::Ndjson] {
-            if let Ok(d) = decode(&body, &options(format)) {
-                prop_assert_eq!(d.found as usize, parsed(&d).len() + d.rejected.len());
-            }
-        }
-    }
-
-    #[test]
-    fn nearly_json_never_panics(parts in prop::collection::vec(prop::sample::select(vec![
-        "{", "}", "[", "]", ",", ":", "\"", "\\", "\n", "0", "-", "1e9", "true", "\"message\":\"m\"", "\"device_id\":\"d\"", "\"fields\"", "\u{0}", "\u{e9}", " ",
-        "{\"device_id\":\"d\",\"message\":\"m\"}",
-    ]), 0..40)) {
-        let body = parts.concat();
-        for format in [Format::Json, Format::Ndjson] {
-            if let Ok(d) = decode(body.as_bytes(), &options(format)) {
-                prop_assert_eq!(d.found as usize, parsed(&d).len() + d.rejected.len());
-            }
-        }
-    }
-
-    #[test]
-    fn any_json_is_accepted_or_refused_with_a_reason(values in prop::collection::vec(any_json(), 1..6)) {
-        let d = json(format!("[{}]", values.join(","))).unwrap();
-        prop_assert_eq!(d.found as usize, values.len());
-        for (i, r) in d.rejected.iter().enumerate() {
-            prop_assert!(!r.reason.is_empty() && !r.excerpt.is_empty(), "{i}");
-        }
-        for r in parsed(&d).iter().filter(|r| !r.fields.is_empty()) {
-            let fields: serde_json::Value = serde_json::from_str(r.fields).unwrap();
-            prop_assert!(fields.is_object());
-        }
-    }
-
-    #[test]
-    fn lines_and_an_array_of_the_same_records_are_equal(values in prop::collection::vec(prop_oneof![any_record(), any_json()], 1..12),
-                                                        blank in any::<bool>(), repeat in prop_oneof![30 => Just(1usize), 1 => Just(400)]) {
-        let values: Vec<String> = values.iter().cycle().take(values.len() * repeat).cloned().collect();
-        let array = json(format!("[{}]", values.join(","))).unwrap();
-        let end = if blank { "\r\n\r\n" } else { "\n" };
-        // A line that is an array makes a body of its own kind when it is the first.
-        prop_assume!(!values[0].starts_with('['));
-        let lines = ndjson(values.join(end));
-        prop_assert_eq!(&array.batch, &lines.batch);
-        prop_assert_eq!(&array.ids, &lines.ids);
-        prop_assert_eq!(&array.rejected, &lines.rejected);
-        // And so is each by itself.
-        let single: Vec<String> = values.iter().filter(|v| v.starts_with('{')).flat_map(|v| records(&json(v).unwrap())).collect();
-        prop_assert_eq!(records(&lines), single);
-    }
 }

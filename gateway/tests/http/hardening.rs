@@ -80,7 +80,7 @@ async fn heads_that_could_be_read_in_two_ways_are_400() {
 async fn both_lengths_are_seen_byte_by_byte_and_behind_a_good_request() {
     let server = start().await;
     let bad = post(
-        &format!("Host: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n"),
+        "Host: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n",
         "0\r\n\r\n",
     );
     let mut client = server.connect().await;
@@ -297,4 +297,17 @@ async fn connections_beyond_the_limit_are_told_so() {
     second.is_closed().await;
     first.send(request("", GOOD.as_bytes())).await;
     assert_eq!(first.answer().await.unwrap().status, 202);
+}
+
+#[tokio::test]
+async fn a_peer_that_takes_no_answers_is_let_go() {
+    let page = "x".repeat(1 << 20);
+    let server = start_with(hasty(), |g| g.with_metrics(std::sync::Arc::new(move || page.clone()))).await;
+    let mut client = server.connect().await;
+    // Answers fill every buffer on the way; then the server stops reading, and in the end it closes.
+    while client
+        .try_send("GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n".repeat(100))
+        .await
+    {}
+    server.is_undisturbed().await;
 }

@@ -250,7 +250,8 @@ pub(crate) fn request(headers: &str, body: &[u8]) -> Vec<u8> {
         ("content-type:", "Content-Type: application/json\r\n".to_string()),
         ("content-length:", format!("Content-Length: {}\r\n", body.len())),
     ] {
-        if !lower.contains(name) && !(name == "content-length:" && lower.contains("transfer-encoding:")) {
+        let chunked = name == "content-length:" && lower.contains("transfer-encoding:");
+        if !chunked && !lower.contains(name) {
             head += &line;
         }
     }
@@ -276,9 +277,15 @@ pub(crate) struct Client {
 impl Client {
     pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
         // The server may have answered and closed before it took everything.
-        let _ = timeout(LONG, self.stream.write_all(bytes.as_ref()))
+        self.try_send(bytes).await;
+    }
+
+    /// False when the server has closed.
+    pub(crate) async fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> bool {
+        timeout(LONG, self.stream.write_all(bytes.as_ref()))
             .await
-            .expect("the server takes the bytes");
+            .expect("the server takes the bytes or closes")
+            .is_ok()
     }
 
     async fn more(&mut self) -> bool {

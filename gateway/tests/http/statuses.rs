@@ -389,7 +389,7 @@ async fn a_length_beyond_the_limit_is_refused_before_a_byte_is_read() {
 #[tokio::test]
 async fn over_its_rate_a_key_is_told_when_to_come_again() {
     let server = start().await;
-    let batch = format!("[{}]", vec![GOOD; 10].join(","));
+    let batch = format!("[{}]", [GOOD; 10].join(","));
     let slow = "Authorization: Bearer slow\r\n";
     assert_eq!(server.post_with(slow, &batch).await.status, 202);
     let answer = server.post_with(slow, &batch).await;
@@ -424,6 +424,8 @@ async fn a_journal_that_cannot_take_it_is_503_and_says_whether_it_may_have() {
         );
         assert!(answer.message().contains(part), "{answer:?}");
     }
+    server.journal.set(Mode::Fail(IntakeError::TooLarge));
+    assert_eq!(server.post(GOOD).await.status, 413);
     server.journal.set(Mode::Take);
     server.is_undisturbed().await;
 }
