@@ -14,7 +14,7 @@ use andon_storage::ports::deliveries::{ChannelKind, Decision, Delivery, Delivery
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-/// Undecided deliveries read at once.
+/// Undecided deliveries of a target, and due repeats, read at once.
 const PAGE: u32 = 1_000;
 /// Another notifier may decide on the same target; then its decision is read and we decide again.
 const TRIES: usize = 5;
@@ -25,21 +25,18 @@ pub(super) struct Decided {
     pub(super) more: bool,
 }
 
-/// One page of undecided deliveries, and every target that has something due.
+/// A page of each target that has something due.
 pub(super) async fn decide_targets(args: &NotifierArgs, config: &Configuration, now: Timestamp) -> Result<Decided> {
-    let undecided = args.store.undecided(now, PAGE).await?;
-    let full = undecided.len() >= PAGE as usize;
-    let mut by_target: BTreeMap<Target, Vec<Delivery>> = BTreeMap::new();
-    for d in undecided {
-        by_target.entry(d.target.clone()).or_default().push(d);
-    }
     let mut repeats: BTreeMap<Target, Vec<Told>> = BTreeMap::new();
     for t in args.store.repeats_due(now, PAGE).await? {
         repeats.entry(t.target.clone()).or_default().push(t);
     }
-    let mut targets: BTreeSet<Target> = args.store.targets_with_held(now).await?.into_iter().collect();
-    targets.extend(by_target.keys().chain(repeats.keys()).cloned());
-    let mut notices = 0;
+    let mut targets: BTreeSet<Target> = args.store.targets_due(now).await?.into_iter().collect();
+    targets.extend(repeats.keys().cloned());
+    let mut done = Decided {
+        notices: 0,
+        more: false,
+    };
     let mut reader = Reader {
         args,
         config,
@@ -48,21 +45,22 @@ pub(super) async fn decide_targets(args: &NotifierArgs, config: &Configuration, 
         incidents: HashMap::new(),
     };
     for target in targets {
-        let undecided = by_target.remove(&target).unwrap_or_default();
         let repeats = repeats.remove(&target).unwrap_or_default();
         for _ in 0..TRIES {
-            let Some(situation) = reader.situation(&target, &undecided, &repeats).await? else {
+            let Some(situation) = reader.situation(&target, &repeats).await? else {
                 break;
             };
+            let full = situation.undecided.len() >= PAGE as usize;
             let Some(decision) = decide(situation, now) else { break };
             if args.store.decide(&decision, now).await? {
-                notices += decision.notices.len() as u64;
+                done.notices += decision.notices.len() as u64;
+                done.more |= full;
                 count(&decision);
                 break;
             }
         }
     }
-    Ok(Decided { notices, more: full })
+    Ok(done)
 }
 
 fn count(decision: &Decision) {
@@ -94,14 +92,11 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     /// `None`: nothing can be decided now.
-    async fn situation(
-        &mut self,
-        target: &Target,
-        undecided: &[Delivery],
-        repeats: &[Told],
-    ) -> Result<Option<Situation>> {
+    async fn situation(&mut self, target: &Target, repeats: &[Told]) -> Result<Option<Situation>> {
         let store = &self.args.store;
+        // First, so that its version guards everything that is read after it.
         let slot = store.slot(target).await?;
+        let undecided = store.undecided(target, self.now, PAGE).await?;
         let throttled = target.kind != ChannelKind::Webhook;
         let blocked = throttled && (slot.unfinished > 0 || slot.window_end.is_some_and(|end| end > self.now));
         let mut held = store.held(target, NOTICE_DELIVERIES_MAX).await?;
@@ -115,7 +110,7 @@ impl Reader<'_> {
         let mut situation = Situation {
             target: target.clone(),
             slot,
-            undecided: self.candidates(undecided).await?,
+            undecided: self.candidates(&undecided).await?,
             held: self.candidates(&held).await?,
             repeats: Vec::new(),
             told: BTreeMap::new(),
