@@ -11,7 +11,7 @@ mod keys;
 mod rows;
 
 pub use cursors::Sink;
-pub(crate) use cursors::moves;
+pub(crate) use cursors::{moves, stored};
 
 use database::Database;
 
