@@ -40,7 +40,9 @@ async fn five_errors_are_one_email_at_once_and_five_hundred_more_are_one_digest_
     assert!(digest.text.contains("500 further errors"), "{}", digest.text);
     assert!(digest.html.contains("500 further errors"));
     assert!(
-        digest.text.contains("Count: 505 errors, 500 further errors\n"),
+        digest
+            .text
+            .contains("Count: 505 errors: 500 further errors since the last message\n"),
         "{}",
         digest.text
     );

@@ -117,7 +117,7 @@ async fn in_german() {
         "Was für Sie zurückgehalten wurde: +1 Alarm zurückgehalten, 1 Störung, 1.235 weitere Fehler.\n",
         "Anlass: ein neuer Fehler in einer bekannten Störung\n",
         "Not-Aus am Ausschleuser\n",
-        "Anzahl: 1.236 Fehler, 1.235 weitere Fehler\n",
+        "Anzahl: 1.236 Fehler: 1.235 weitere Fehler seit der letzten Nachricht\n",
     ] {
         assert!(digest.contains(line), "{line:?} in {digest}");
     }

@@ -217,7 +217,12 @@ impl Writer<'_> {
         facts.push((language.state(), state(incident, &zone, language)));
         let mut count = language.records(item.count, errors);
         if item.further > 0 {
-            let _ = write!(count, ", {}", language.further(item.further, errors));
+            let _ = write!(
+                count,
+                ": {} {}",
+                language.further(item.further, errors),
+                language.since_last()
+            );
         }
         facts.push((language.count(), count));
         let mut fact = |label, value: Option<&str>| {
