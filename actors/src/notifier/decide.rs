@@ -395,3 +395,7 @@ fn notice_id(target: &Target, deliveries: &[DeliveryId], items: &[NoticeItem], n
     }
     NoticeId(xxhash_rust::xxh3::xxh3_128(&text))
 }
+
+#[cfg(test)]
+#[path = "decide_tests.rs"]
+mod tests;
