@@ -5,9 +5,11 @@ use super::decide::{Candidate, Known, Muted, NOTICE_DELIVERIES_MAX, Situation, d
 use super::expand::{incident_gone, incident_unknown};
 use super::telemetry::DECIDED;
 use andon_engine::effect::{Alert, AlertReason};
-use andon_engine::ids::{AlertId, IncidentId};
+use andon_engine::ids::{AlertId, IncidentId, RecipientId};
 use andon_engine::incident::Incident;
+use andon_engine::mute::{Mute, MuteContext};
 use andon_engine::rule::Configuration;
+use andon_engine::subject::SubjectKind;
 use andon_engine::time::Timestamp;
 use andon_storage::ports::Result;
 use andon_storage::ports::deliveries::{ChannelKind, Decision, Delivery, DeliveryState, Target, Told};
@@ -37,9 +39,19 @@ pub(super) async fn decide_targets(args: &NotifierArgs, config: &Configuration, 
         notices: 0,
         more: false,
     };
+    let windows = config.mute_windows.iter().filter_map(|w| match Mute::compile(w) {
+        Ok(mute) => Some(mute),
+        Err(e) => {
+            // Refused when it was saved; should one get here, it must not hold anything.
+            tracing::warn!(window = %w.id, error = %e, "a mute window is not valid and holds nothing");
+            None
+        }
+    });
+    let windows = windows.collect();
     let mut reader = Reader {
         args,
         config,
+        windows,
         now,
         alerts: HashMap::new(),
         incidents: HashMap::new(),
@@ -85,6 +97,7 @@ fn count(decision: &Decision) {
 struct Reader<'a> {
     args: &'a NotifierArgs,
     config: &'a Configuration,
+    windows: Vec<Mute>,
     now: Timestamp,
     alerts: HashMap<AlertId, Arc<Alert>>,
     incidents: HashMap<IncidentId, Option<Arc<Incident>>>,
@@ -120,7 +133,7 @@ impl Reader<'_> {
                 let incident = self.incident(told.incident).await?;
                 let incident =
                     incident.unwrap_or_else(|| Arc::new(incident_gone(told.incident, told.told_at, &Arc::from(""))));
-                let muted = muted(self.config, &incident, target, self.now);
+                let muted = muted(self.config, &self.windows, &incident, target, self.now);
                 situation.repeats.push(Known {
                     told: told.clone(),
                     incident,
@@ -151,7 +164,7 @@ impl Reader<'_> {
                 None => Arc::new(alert_gone(d, incident.as_deref())),
             };
             let incident = incident.unwrap_or_else(|| Arc::new(incident_unknown(&alert)));
-            let muted = muted(self.config, &incident, &d.target, self.now);
+            let muted = muted(self.config, &self.windows, &incident, &d.target, self.now);
             out.push(Candidate {
                 delivery: d.clone(),
                 alert,
@@ -198,15 +211,49 @@ fn alert_gone(d: &Delivery, incident: Option<&Incident>) -> Alert {
     }
 }
 
-/// What keeps this incident from this target now: a person's shelving, or a mute window.
-fn muted(config: &Configuration, incident: &Incident, target: &Target, now: Timestamp) -> Option<Muted> {
+/// What keeps this incident from this target now: a person's shelving, or mute windows; of several the one that lasts longest.
+fn muted(
+    config: &Configuration,
+    windows: &[Mute],
+    incident: &Incident,
+    target: &Target,
+    now: Timestamp,
+) -> Option<Muted> {
     if let Some(s) = incident.shelved.as_ref().filter(|s| s.until > now) {
         return Some(Muted {
             by: "shelved".to_owned(),
             until: s.until,
         });
     }
-    let _ = config;
-    let _ = target;
-    None
+    let device = incident.device.as_deref().and_then(|id| config.device(id));
+    let recipient = RecipientId::new(&target.name);
+    let email = target.kind == ChannelKind::Email;
+    let context = MuteContext {
+        site: device.and_then(|d| d.site.as_deref()),
+        area: match incident.subject.kind {
+            SubjectKind::Area => Some(&*incident.subject.id),
+            _ => incident
+                .area
+                .as_deref()
+                .or_else(|| device.and_then(|d| d.area.as_deref())),
+        },
+        device: incident.device.as_deref(),
+        rule: &incident.rule,
+        // A rule that has been deleted since was no safety rule as far as anybody can tell.
+        safety: config.rule(&incident.rule).is_some_and(|r| r.safety),
+        recipient: email.then_some(&recipient),
+        // E-mail is a channel of that name; the others have names of their own.
+        channel: Some(if email {
+            ChannelKind::Email.as_str()
+        } else {
+            &target.name
+        }),
+    };
+    let holding = windows.iter().filter(|w| w.covers(&context, now));
+    let until = holding.filter_map(|w| Some((w.schedule().active_until(now)?, w)));
+    let (until, window) = until.max_by_key(|(until, _)| *until)?;
+    Some(Muted {
+        by: window.window().id.to_string(),
+        until,
+    })
 }

@@ -105,7 +105,9 @@ impl Mailer {
             if let Some(pem) = authority_pem {
                 // The parser takes a file without any certificate for an empty list of them.
                 if !pem.windows(PEM_MARK.len()).any(|w| w == PEM_MARK) {
-                    return Err(MailSettingError::Authority("it has no BEGIN CERTIFICATE line".to_owned()));
+                    return Err(MailSettingError::Authority(
+                        "it has no BEGIN CERTIFICATE line".to_owned(),
+                    ));
                 }
                 let ca = Certificate::from_pem(pem).map_err(|e| MailSettingError::Authority(e.to_string()))?;
                 t = t.add_root_certificate(ca);
