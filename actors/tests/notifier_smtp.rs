@@ -1,4 +1,5 @@
 //! E-mail over a real SMTP server (`deploy/test/smtp.sh`), read back by another library than the one that wrote it.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod notifier_world;
 

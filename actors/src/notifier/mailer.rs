@@ -228,7 +228,7 @@ fn smtp_error(e: &lettre::transport::smtp::Error) -> SendError {
         }
         source = s.source();
     }
-    let code = e.status().map(|c| u16::from(c));
+    let code = e.status().map(u16::from);
     // 53x is about our account, 554 in a greeting about the relay, neither about this message: an administrator can mend it, and
     // what waited must then still go out.
     let temporary = match code {

@@ -94,10 +94,9 @@ impl Notifier {
         };
         let channel = notice.target.kind;
         telemetry::attempted(channel, outcome_name);
-        if delivered == Delivered::Sent && notice.kind == NoticeKind::Alert {
-            if let Some(received) = notice.items.iter().map(|i| i.received_at).min() {
-                telemetry::told_after(channel, now.since(received).as_secs_f64());
-            }
+        let at_once = delivered == Delivered::Sent && notice.kind == NoticeKind::Alert;
+        if let Some(received) = notice.items.iter().map(|i| i.received_at).min().filter(|_| at_once) {
+            telemetry::told_after(channel, now.since(received).as_secs_f64());
         }
         let mut tries = 0;
         loop {

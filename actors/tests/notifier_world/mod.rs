@@ -1,5 +1,6 @@
 //! A notifier on a real SQLite store with a clock of its own, and readers for what it sends.
 #![allow(dead_code, reason = "each test file uses its own part of it")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use andon_actors::notifier::{
     FailureLog, LocalQueue, Mailer, Notifier, NotifierArgs, RecentLines, Secrets, StepReport,
