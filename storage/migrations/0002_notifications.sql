@@ -54,8 +54,7 @@ CREATE TABLE IF NOT EXISTS notification_slots (
     version BIGINT NOT NULL,
     window_end BIGINT,
     notice {id},
-    passes BIGINT NOT NULL,
-    last_pass_at BIGINT
+    passes BIGINT NOT NULL
 );
 
 CREATE TABLE IF NOT EXISTS told (

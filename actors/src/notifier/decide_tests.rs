@@ -3,6 +3,7 @@
 use super::super::expand::incident_unknown;
 use super::*;
 use andon_engine::ids::{AlertId, Position, RouteId};
+use andon_engine::limits::{REPEAT_EVERY_AFTER, THROTTLE_PASSES_MAX};
 use andon_storage::ports::deliveries::DeliveryId;
 use proptest::prelude::*;
 use std::collections::BTreeSet;
@@ -178,9 +179,7 @@ impl World {
         let all = || self.deliveries.values();
         let undecided =
             all().filter(|(d, _)| d.state == DeliveryState::Waiting || (d.state == DeliveryState::Muted && due(d)));
-        let held = all().filter(|(d, _)| {
-            d.state == DeliveryState::Held && (!blocked || (d.passes_throttle && !d.historical && due(d)))
-        });
+        let held = all().filter(|(d, _)| d.state == DeliveryState::Held && !blocked);
         let repeats = self
             .told
             .values()
@@ -293,7 +292,7 @@ impl World {
                 AlertReason::Repeat => self.told.get(&item.incident).map_or(0, |t| t.repeats) + 1,
                 _ => 0,
             };
-            let wait = [THROTTLE_WINDOW, REPEATS_SECOND, REPEATS_LATER][repeats.min(2) as usize];
+            let wait = [THROTTLE_WINDOW, REPEAT_SECOND_AFTER, REPEAT_EVERY_AFTER][repeats.min(2) as usize];
             let told = Told {
                 target: self.target.clone(),
                 incident: item.incident,
@@ -358,10 +357,10 @@ proptest! {
         for pair in windows.windows(2) {
             prop_assert!(pair[1].since(pair[0]) >= THROTTLE_WINDOW, "{:?}", pair);
         }
-        // What passes the throttle is bounded too: three at once, then one a minute, and one opens the window.
+        // What passes the throttle is bounded too. Any five minutes touch two windows, and each is opened by a message.
         for (i, (from, _)) in w.sent.iter().enumerate() {
             let within = w.sent[i..].iter().filter(|(t, _)| t.since(*from) < THROTTLE_WINDOW).count();
-            prop_assert!(within <= 16, "{within} messages in five minutes");
+            prop_assert!(within as u32 <= 2 * (THROTTLE_PASSES_MAX + 1), "{within} messages in five minutes");
         }
     }
 }

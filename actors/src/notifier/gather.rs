@@ -112,11 +112,12 @@ impl Reader<'_> {
         let undecided = store.undecided(target, self.now, PAGE).await?;
         let throttled = target.kind != ChannelKind::Webhook;
         let blocked = throttled && (slot.unfinished > 0 || slot.window_end.is_some_and(|end| end > self.now));
-        let mut held = store.held(target, NOTICE_DELIVERIES_MAX).await?;
-        if blocked {
-            // What waits for the window's end changes nothing before it.
-            held.retain(|d| d.passes_throttle && !d.historical && d.due.is_none_or(|t| t <= self.now));
-        }
+        // What waits for the window's end changes nothing before it.
+        let held = if blocked {
+            Vec::new()
+        } else {
+            store.held(target, NOTICE_DELIVERIES_MAX).await?
+        };
         if undecided.is_empty() && held.is_empty() && (blocked || repeats.is_empty()) {
             return Ok(None);
         }

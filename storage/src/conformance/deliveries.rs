@@ -157,7 +157,6 @@ pub async fn a_decision_on_an_old_version_changes_nothing<S: EffectStore + Deliv
     first.slot = Slot {
         window_end: Some(at(300)),
         passes: 2,
-        last_pass_at: Some(at(9)),
         ..Slot::default()
     };
     first.notices = vec![(notice(1, &anna(), true), vec![d[0].id])];

@@ -265,9 +265,8 @@ pub struct Slot {
     pub version: u64,
     /// `None`: no window is open. One that lies in the past is over.
     pub window_end: Option<Timestamp>,
-    /// Messages that passed the throttle in this window, and the last of them.
+    /// Messages that passed the throttle in this window.
     pub passes: u32,
-    pub last_pass_at: Option<Timestamp>,
     /// Notices of the target that are neither sent nor dead.
     pub unfinished: u32,
 }

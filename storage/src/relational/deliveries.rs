@@ -89,7 +89,7 @@ impl<D: Database> DeliveryStore for Relational<D> {
 
     async fn slot(&self, target: &Target) -> Result<Slot> {
         // One statement: the count and the version belong to the same moment.
-        let sql = "SELECT s.version, s.window_end, s.passes, s.last_pass_at, \
+        let sql = "SELECT s.version, s.window_end, s.passes, \
                    (SELECT COUNT(*) FROM notices n WHERE n.target = $1 AND n.state IN ('queued', 'sending')) \
                    FROM notification_slots s WHERE s.target = $1";
         let mut rows = self
@@ -103,7 +103,6 @@ impl<D: Database> DeliveryStore for Relational<D> {
             version: r.unsigned()?,
             window_end: r.opt_int()?.map(Timestamp),
             passes: r.unsigned()?,
-            last_pass_at: r.opt_int()?.map(Timestamp),
             unfinished: r.unsigned()?,
         })
     }
@@ -135,16 +134,15 @@ impl<D: Database> DeliveryStore for Relational<D> {
             .map(|(n, _)| n)
             .find(|n| n.claims_slot)
             .map(|n| n.id.to_string());
-        let claim = "INSERT INTO notification_slots (target, version, window_end, notice, passes, last_pass_at) \
-                     VALUES ($1, 1, $2, $3, $4, $5) ON CONFLICT (target) DO UPDATE SET version = notification_slots.version + 1, \
+        let claim = "INSERT INTO notification_slots (target, version, window_end, notice, passes) \
+                     VALUES ($1, 1, $2, $3, $4) ON CONFLICT (target) DO UPDATE SET version = notification_slots.version + 1, \
                      window_end = excluded.window_end, notice = COALESCE(excluded.notice, notification_slots.notice), \
-                     passes = excluded.passes, last_pass_at = excluded.last_pass_at WHERE notification_slots.version = $6";
+                     passes = excluded.passes WHERE notification_slots.version = $5";
         let values = vec![
             target(),
             opt_at(decision.slot.window_end),
             Value::opt_text(opened.as_deref()),
             Value::int(decision.slot.passes),
-            opt_at(decision.slot.last_pass_at),
             Value::unsigned(D::STORE, "a slot's version", decision.version)?,
         ];
         if tx.execute(claim.into(), values).await? == 0 {
