@@ -47,6 +47,9 @@ pub fn fail(code: Code, message: impl Into<String>) -> Error {
 
 /// A store's failure as the asker sees it. What went wrong inside goes to the log, once, here.
 pub fn store(error: StoreError) -> Error {
+    if let StoreError::Refused { reason, .. } = error {
+        return bad_input(reason);
+    }
     if error.is_temporary() {
         tracing::warn!(%error, "a store did not answer a query");
         fail(Code::Unavailable, "a store cannot be reached: try again")
