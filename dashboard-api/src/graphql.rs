@@ -35,8 +35,10 @@ pub const PAGE_MAX: u32 = 1_000;
 pub const INCIDENT_RECORDS_MAX: u32 = 100;
 /// Directives of one field.
 const DIRECTIVES_MAX: usize = 8;
-/// Nesting of the text before it is a query: keeps the parser's stack small.
+/// Nesting of selections that the executor follows.
 const RECURSION_MAX: usize = 32;
+/// Brackets within brackets of the text of a query. The parser calls itself for each, and has to be kept from the end of its stack.
+const NESTING_MAX: usize = 64;
 
 /// What resolvers work with.
 pub struct Services {
@@ -119,10 +121,66 @@ impl Executor {
     }
 
     pub async fn execute(&self, mut request: Request, viewer: Viewer) -> Response {
+        if nesting(&request.query) > NESTING_MAX {
+            let error = async_graphql::ServerError::new("Query is nested too deep.", None);
+            return error::with_codes(Response::from_errors(vec![error]));
+        }
         let introspects = request.parsed_query().is_ok_and(asks_only_for_the_schema);
         let schema = if introspects { &self.introspection } else { &self.root };
         error::with_codes(schema.execute(request.data(viewer)).await)
     }
+}
+
+/// How deep brackets of any kind lie within one another, strings and comments left out.
+fn nesting(query: &str) -> usize {
+    let (mut depth, mut deepest) = (0usize, 0);
+    let mut rest = query.as_bytes();
+    while let Some((&b, tail)) = rest.split_first() {
+        rest = tail;
+        match b {
+            b'{' | b'[' | b'(' => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b'}' | b']' | b')' => depth = depth.saturating_sub(1),
+            b'#' => rest = after_comment(rest),
+            b'"' => rest = after_string(rest),
+            _ => {}
+        }
+    }
+    deepest
+}
+
+fn after_comment(rest: &[u8]) -> &[u8] {
+    let end = rest.iter().position(|b| matches!(b, b'\n' | b'\r'));
+    end.map_or(&[], |e| &rest[e..])
+}
+
+/// What follows the string whose first quote has just been read.
+fn after_string(rest: &[u8]) -> &[u8] {
+    if let Some(mut block) = rest.strip_prefix(b"\"\"") {
+        // A block string: it ends at three quotes that no backslash precedes.
+        loop {
+            if let Some(after) = block.strip_prefix(b"\"\"\"") {
+                return after;
+            }
+            let step = if block.starts_with(b"\\\"\"\"") { 4 } else { 1 };
+            match block.get(step..) {
+                Some(b) if !b.is_empty() => block = b,
+                _ => return &[],
+            }
+        }
+    }
+    let mut i = 0;
+    while let Some(b) = rest.get(i) {
+        match b {
+            b'\\' => i += 2,
+            // A line end ends a string that was not closed; the parser will say so.
+            b'"' | b'\n' | b'\r' => return &rest[i + 1..],
+            _ => i += 1,
+        }
+    }
+    &[]
 }
 
 /// Is every selection of every operation `__schema` or `__type`?
@@ -134,4 +192,26 @@ fn asks_only_for_the_schema(document: &async_graphql::parser::types::ExecutableD
             _ => false,
         })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn brackets_count_but_not_those_in_strings_and_comments() {
+        for (query, want) in [
+            ("", 0),
+            ("{ a { b(c: [1]) } d { e } }", 4),
+            ("}}}{", 1),
+            (r#"{ a(b: "{{{ \" {{{") }"#, 2),
+            ("{ a # {{{{ \" \n { b } }", 2),
+            ("{ a(b: \"\"\"{{ \"q\" \\\"\"\" {{\"\"\") { c } }", 2),
+            ("{ a(b: \"\") { c } }", 2),
+            ("\"unclosed {{{{ \n {", 1),
+            ("\"\"\"unclosed {{{{ \n {", 0),
+        ] {
+            assert_eq!(nesting(query), want, "{query}");
+        }
+    }
 }

@@ -8,7 +8,7 @@ use crate::live::LiveFeed;
 use crate::live::socket::{Sockets, layer};
 use crate::system::System;
 use crate::view::status::Status;
-use crate::viewer::{KeyLookup, Refusal, Viewer};
+use crate::viewer::{KeyLookup, Refusal, Viewer, link_code};
 use crate::web::{self, WebApp};
 use andon_engine::rule::Configuration;
 use andon_engine::time::Clock;
@@ -319,7 +319,10 @@ async fn guard(State(shared): State<Arc<Shared>>, request: Request, next: Next) 
     let graphql = request.uri().path() == "/graphql";
     let has_body = *request.method() == Method::POST;
     let checked = match shared.names.check(request.method(), request.uri(), request.headers()) {
-        Ok(()) => viewer(&shared, request.headers()).map_err(|refusal| refused(refusal, graphql)),
+        Ok(()) => match viewer(&shared, request.headers()) {
+            Ok(viewer) => narrowed(viewer, request.uri().path()),
+            Err(refusal) => Err(refused(refusal, graphql)),
+        },
         Err(fault) => Err(fault.into_response()),
     };
     let mut response = match checked {
@@ -352,6 +355,18 @@ fn viewer(shared: &Shared, headers: &HeaderMap) -> Result<Viewer, Refusal> {
         &configuration,
         shared.context.clock.now(),
     )
+}
+
+/// A link is a way to its incident, by GraphQL, and to nothing else that holds data.
+fn narrowed(viewer: Viewer, path: &str) -> Result<Viewer, Response> {
+    let data = ["/export.", "/tail.", "/socket.io"].iter().any(|p| path.starts_with(p));
+    match &viewer {
+        Viewer::Link { .. } if data => Err(Fault::forbidden("this link shows one incident only").into_response()),
+        Viewer::BadLink(e) if data => {
+            Err(Fault::new(StatusCode::UNAUTHORIZED, link_code(*e).as_str(), e.to_string()).into_response())
+        }
+        _ => Ok(viewer),
+    }
 }
 
 fn refused(refusal: Refusal, graphql: bool) -> Response {
@@ -400,7 +415,9 @@ async fn graphql(
         }
         Err(_) => return Fault::bad_input("the body could not be read").into_response(),
     };
-    let response = match serde_json::from_slice::<async_graphql::Request>(&body) {
+    // An array would be read as the members of a request in their order.
+    let object = if body.trim_ascii_start().starts_with(b"{") { &body[..] } else { b"" };
+    let response = match serde_json::from_slice::<async_graphql::Request>(object) {
         Ok(request) => shared.executor.execute(request, viewer).await,
         Err(e) => {
             let mut error = ServerError::new(format!("the body is no GraphQL request: {e}"), None);

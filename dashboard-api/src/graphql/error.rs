@@ -69,7 +69,7 @@ pub fn with_codes(mut response: Response) -> Response {
         if !has_code(error) {
             let code = match error.message.as_str() {
                 "Query is too complex." | "Query is nested too deep." => Code::TooComplex,
-                m if m.contains("recursion depth") || m.contains("directives") => Code::TooComplex,
+                m if m.contains("recursion") || m.contains("directives") => Code::TooComplex,
                 _ => Code::GraphqlInvalid,
             };
             error.extensions.get_or_insert_default().set("code", code.as_str());

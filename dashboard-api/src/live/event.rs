@@ -99,6 +99,7 @@ pub struct Subscribed {
 pub enum RefusedCode {
     BadInput,
     TooMany,
+    /// Not sent before there is sign-in.
     Forbidden,
 }
 

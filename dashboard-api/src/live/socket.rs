@@ -3,9 +3,7 @@
 use super::event::{EVENT, Refused, RefusedCode, SUBSCRIBE, Subscribe, Subscribed, UNSUBSCRIBE, Unsubscribe};
 use super::feed::LiveFeed;
 use super::pump::Subscription;
-use crate::viewer::LINK_HEADER;
 use andon_engine::rule::Configuration;
-use axum::http::HeaderMap;
 use serde_json::json;
 use socketioxide::extract::{AckSender, SocketRef, TryData};
 use socketioxide::layer::SocketIoLayer;
@@ -71,7 +69,6 @@ fn connected(socket: &SocketRef, sockets: Sockets) {
         return;
     }
     let listener = Arc::new(Listener::default());
-    let may_listen = may_listen(&socket.req_parts().headers);
     let (l, feed) = (listener.clone(), sockets.feed.clone());
     socket.on(
         SUBSCRIBE,
@@ -79,10 +76,7 @@ fn connected(socket: &SocketRef, sockets: Sockets) {
             let request = request.map_err(|e| e.to_string());
             // Locked while answering, so that no event of it is sent before the answer.
             let mut subscriptions = l.subscriptions();
-            let answer = match may_listen {
-                true => subscribe(&mut subscriptions, request, &feed),
-                false => Err((RefusedCode::Forbidden, "a link shows one incident only".to_owned())),
-            };
+            let answer = subscribe(&mut subscriptions, request, &feed);
             // An answer that cannot be sent has no reader left.
             let _ = match answer {
                 Ok(position) => ack.send(&Subscribed { ok: true, position }),
@@ -116,10 +110,6 @@ fn connected(socket: &SocketRef, sockets: Sockets) {
     let l = listener.clone();
     socket.on_disconnect(async move || l.wake.notify_one());
     tokio::spawn(feed_socket(socket.clone(), listener, sockets));
-}
-
-fn may_listen(headers: &HeaderMap) -> bool {
-    !headers.contains_key(LINK_HEADER)
 }
 
 fn subscribe(

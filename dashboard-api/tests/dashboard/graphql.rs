@@ -1,7 +1,5 @@
 //! GraphQL over a real socket and the real embedded stores.
 
-mod common;
-
 use andon_engine::effect::Effect;
 use andon_engine::ids::IncidentId;
 use andon_engine::level::Level;
@@ -9,7 +7,7 @@ use andon_engine::record::Record;
 use andon_engine::time::{Span, Timestamp};
 use andon_storage::ports::Cursor;
 use andon_storage::ports::rows::{Quarantined, Rollup, RowStore};
-use common::{INCIDENT, JOURNAL, NOW, Server, incident, record};
+use crate::common::{INCIDENT, JOURNAL, NOW, Server, incident, record};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -304,6 +302,9 @@ async fn a_link_shows_its_incident_and_acknowledges_it_as_its_person_and_nothing
 
     let acked = s.client.graphql_with(&link, &ack(INCIDENT), json!({})).await.json();
     assert_eq!(acked["data"]["acknowledge"]["incident"]["acknowledged"]["by"], "Anna Krüger");
+    s.clock.advance(Span::hours(12));
+    assert_eq!(s.client.graphql_code(&link, &own).await, "LINK_EXPIRED");
+    s.clock.advance(Span::hours(-1));
     // Whoever is no longer told can no longer act.
     s.configuration.send_modify(|c| Arc::make_mut(c).recipients.clear());
     assert_eq!(s.client.graphql_code(&link, &own).await, "LINK_INVALID");

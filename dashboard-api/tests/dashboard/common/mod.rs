@@ -1,5 +1,4 @@
 //! A dashboard service on a real port over the real embedded stores, with a plant of one operator behind it.
-#![allow(dead_code)] // Each test binary uses its part.
 
 pub mod client;
 
@@ -43,7 +42,7 @@ pub const SECRET: [u8; 32] = [9; 32];
 
 /// Stands for journal, shards and effect writer: an operation changes the incident's row, and the feed hears of it.
 pub struct Plant {
-    pub store: SqliteStore,
+    pub store: Arc<SqliteStore>,
     pub live: LiveFeed,
     pub operations: Mutex<Vec<Operation>>,
     /// The journal refuses.
@@ -144,7 +143,7 @@ pub struct Server {
     pub configuration: watch::Sender<Arc<Configuration>>,
     stop: Option<oneshot::Sender<()>>,
     running: tokio::task::JoinHandle<()>,
-    pub dir: TempDir,
+    _dir: TempDir,
 }
 
 impl Server {
@@ -154,7 +153,7 @@ impl Server {
 
     pub async fn start_with(change: impl FnOnce(&mut DashboardArgs)) -> Result<Server, BindError> {
         let dir = tempfile::tempdir().unwrap();
-        let store = SqliteStore::open(&dir.path().join("andon.db")).await.unwrap();
+        let store = Arc::new(SqliteStore::open(&dir.path().join("andon.db")).await.unwrap());
         let options = IndexOptions { writer_bytes: IndexOptions::WRITER_BYTES_MIN, ..IndexOptions::default() };
         let index = TantivyIndex::open(&dir.path().join("index"), options).await.unwrap();
         let mut texts = Vec::new();
@@ -164,7 +163,7 @@ impl Server {
             store.insert_key(&key.row).await.unwrap();
             texts.push(key.text);
         }
-        let keys = KeyCache::load(Arc::new(store.clone())).await.unwrap();
+        let keys = KeyCache::load(store.clone()).await.unwrap();
         let live = LiveFeed::new();
         let plant = Arc::new(Plant {
             store: store.clone(),
@@ -180,8 +179,8 @@ impl Server {
         let links = LinkTokens::new(SECRET);
         let mut args = DashboardArgs {
             addr: "127.0.0.1:0".parse().unwrap(),
-            incidents: Arc::new(store.clone()),
-            rows: Arc::new(store),
+            incidents: store.clone(),
+            rows: store,
             logs: Arc::new(index.clone()),
             live: live.clone(),
             system: plant.clone(),
@@ -215,7 +214,7 @@ impl Server {
             configuration,
             stop: Some(stop),
             running,
-            dir,
+            _dir: dir,
         })
     }
 
