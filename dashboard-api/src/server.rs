@@ -416,7 +416,11 @@ async fn graphql(
         Err(_) => return Fault::bad_input("the body could not be read").into_response(),
     };
     // An array would be read as the members of a request in their order.
-    let object = if body.trim_ascii_start().starts_with(b"{") { &body[..] } else { b"" };
+    let object = if body.trim_ascii_start().starts_with(b"{") {
+        &body[..]
+    } else {
+        b""
+    };
     let response = match serde_json::from_slice::<async_graphql::Request>(object) {
         Ok(request) => shared.executor.execute(request, viewer).await,
         Err(e) => {

@@ -1,11 +1,11 @@
 //! Export and tail over a real socket and the real embedded index.
 
+use crate::common::{JOURNAL, NOW, Server, batch, record};
 use andon_engine::ids::RecordId;
 use andon_engine::level::Level;
 use andon_engine::record::{Flags, Record};
 use andon_engine::time::Timestamp;
 use andon_storage::ports::log_index::{LogFilter, LogIndex, Order};
-use crate::common::{JOURNAL, NOW, Server, batch, record};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use std::collections::HashSet;
@@ -39,9 +39,17 @@ async fn every_record_is_exported_once_oldest_first_without_a_cap() {
     assert_eq!((all.status, all.header("content-type")), (200, "application/x-ndjson"));
     let lines = all.lines();
     assert_eq!(lines.len(), ids.len());
-    let seen: HashSet<String> = lines.iter().map(|l| l["record_id"].as_str().unwrap().to_owned()).collect();
+    let seen: HashSet<String> = lines
+        .iter()
+        .map(|l| l["record_id"].as_str().unwrap().to_owned())
+        .collect();
     assert_eq!(seen, ids);
-    let key = |l: &Value| (l["timestamp"].as_str().unwrap().to_owned(), l["record_id"].as_str().unwrap().to_owned());
+    let key = |l: &Value| {
+        (
+            l["timestamp"].as_str().unwrap().to_owned(),
+            l["record_id"].as_str().unwrap().to_owned(),
+        )
+    };
     assert!(lines.is_sorted_by_key(key));
     let half = s.client.get("/export.ndjson?device_id=CNV-03").await.lines();
     assert_eq!(half.len(), ids.len() / 2);
@@ -95,7 +103,11 @@ async fn hostile_values_survive_and_run_nowhere() {
     assert_eq!(&row[4], format!("'{message}"));
     assert_eq!((&row[6], &row[8], &row[9], &row[12]), ("'@wms", "'-u", "'+s", "'\t1"));
     let raw = s.client.get("/export.csv?guard=0").await;
-    let row = csv::Reader::from_reader(&raw.body[..]).records().next().unwrap().unwrap();
+    let row = csv::Reader::from_reader(&raw.body[..])
+        .records()
+        .next()
+        .unwrap()
+        .unwrap();
     assert_eq!(&row[4], message);
     // The same values as filters.
     let by = "/export.ndjson?device_id=%27%3B%20DROP%20TABLE%20records%3B%20--&type=equipment&min_level=ERROR&text=HYPERLINK";
@@ -108,7 +120,10 @@ async fn an_empty_search_is_an_empty_export_and_an_unknown_parameter_is_named() 
     let s = Server::start().await;
     let empty = s.client.get("/export.ndjson?device_id=none").await;
     assert_eq!((empty.status, empty.body.len()), (200, 0));
-    assert_eq!(s.client.get("/export.csv?device_id=none").await.text().lines().count(), 1);
+    assert_eq!(
+        s.client.get("/export.csv?device_id=none").await.text().lines().count(),
+        1
+    );
     for (path, names) in [
         ("/export.ndjson?device=x", "device"),
         ("/export.ndjson?bom=1", "bom"),
@@ -147,11 +162,25 @@ async fn records_that_come_while_an_export_runs_do_not_keep_it_going() {
 async fn a_tail_shows_what_matches_as_it_comes_and_ends_with_the_server() {
     let s = Server::start().await;
     s.store(1, &[record(0, "CNV-03", "before")]).await;
-    let response = s.client.open("GET", "/tail.ndjson?device_id=CNV-03&min_level=WARN", &[], String::new()).await;
+    let response = s
+        .client
+        .open(
+            "GET",
+            "/tail.ndjson?device_id=CNV-03&min_level=WARN",
+            &[],
+            String::new(),
+        )
+        .await;
     assert_eq!(response.status(), 200);
     let mut body = response.into_body();
-    let quiet = Record { level: Some(Level::Info), ..record(2, "CNV-03", "quiet") };
-    s.live.publish_records(Arc::new(batch(2, &[quiet, record(1, "CNV-04", "other"), record(3, "CNV-03", "torn\nbelt")])));
+    let quiet = Record {
+        level: Some(Level::Info),
+        ..record(2, "CNV-03", "quiet")
+    };
+    s.live.publish_records(Arc::new(batch(
+        2,
+        &[quiet, record(1, "CNV-04", "other"), record(3, "CNV-03", "torn\nbelt")],
+    )));
     let piece = body.frame().await.unwrap().unwrap().into_data().unwrap();
     let line: Value = serde_json::from_slice(&piece).unwrap();
     assert_eq!(line["message"], "torn\nbelt");
@@ -196,20 +225,54 @@ async fn a_tail_that_is_too_slow_is_told_how_much_it_missed() {
 #[tokio::test]
 async fn tail_and_search_mean_the_same_by_text() {
     let s = Server::start().await;
-    let messages = ["Belt torn at CNV-03", "belt of CNV 03", "CNV-0 3 belt", "Überlast: Gürtel", "torn", "x_y", "ΣΊΣΥΦΟΣ"];
-    let records: Vec<Record<'_>> =
-        messages.iter().enumerate().map(|(n, m)| record(i64::try_from(n).unwrap(), "d", m)).collect();
+    let messages = [
+        "Belt torn at CNV-03",
+        "belt of CNV 03",
+        "CNV-0 3 belt",
+        "Überlast: Gürtel",
+        "torn",
+        "x_y",
+        "ΣΊΣΥΦΟΣ",
+    ];
+    let records: Vec<Record<'_>> = messages
+        .iter()
+        .enumerate()
+        .map(|(n, m)| record(i64::try_from(n).unwrap(), "d", m))
+        .collect();
     s.store(1, &records).await;
-    for text in ["belt", "BELT torn", "\"belt torn\"", "cnv-03", "\"cnv 03", "überlast", "x_y", "y", "tor", "-", "σίσυφος", "belt \"at cnv\""] {
+    for text in [
+        "belt",
+        "BELT torn",
+        "\"belt torn\"",
+        "cnv-03",
+        "\"cnv 03",
+        "überlast",
+        "x_y",
+        "y",
+        "tor",
+        "-",
+        "σίσυφος",
+        "belt \"at cnv\"",
+    ] {
         let encoded: String = text.bytes().map(|b| format!("%{b:02X}")).collect();
-        let filter = LogFilter { text: Some(text.into()), ..LogFilter::default() };
+        let filter = LogFilter {
+            text: Some(text.into()),
+            ..LogFilter::default()
+        };
         let found = s.index.search(&filter, Order::OldestFirst, None, 100).await.unwrap();
         let want: Vec<String> = found.iter().map(|r| r.record().message.unwrap().to_owned()).collect();
-        let mut tail = s.client.open("GET", &format!("/tail.ndjson?text={encoded}"), &[], String::new()).await.into_body();
+        let mut tail = s
+            .client
+            .open("GET", &format!("/tail.ndjson?text={encoded}"), &[], String::new())
+            .await
+            .into_body();
         // The last record matches every text, and so marks the end.
         let mut all = records.clone();
         let end = format!("end {}", text.replace('"', " "));
-        all.push(Record { timestamp: Timestamp(NOW.0 + 99), ..record(99, "end", &end) });
+        all.push(Record {
+            timestamp: Timestamp(NOW.0 + 99),
+            ..record(99, "end", &end)
+        });
         s.live.publish_records(Arc::new(batch(2, &all)));
         let piece = tail.frame().await.unwrap().unwrap().into_data().unwrap();
         let got: Vec<String> = std::str::from_utf8(&piece)

@@ -1,5 +1,6 @@
 //! GraphQL over a real socket and the real embedded stores.
 
+use crate::common::{INCIDENT, JOURNAL, NOW, Server, incident, record};
 use andon_engine::effect::Effect;
 use andon_engine::ids::IncidentId;
 use andon_engine::level::Level;
@@ -7,7 +8,6 @@ use andon_engine::record::Record;
 use andon_engine::time::{Span, Timestamp};
 use andon_storage::ports::Cursor;
 use andon_storage::ports::rows::{Quarantined, Rollup, RowStore};
-use crate::common::{INCIDENT, JOURNAL, NOW, Server, incident, record};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -15,7 +15,10 @@ use std::sync::atomic::Ordering;
 #[tokio::test]
 async fn an_incident_shows_all_that_is_known_of_it() {
     let s = Server::start().await;
-    let before = Record { timestamp: Timestamp(NOW.0 - 5), ..record(0, "CNV-03", "before") };
+    let before = Record {
+        timestamp: Timestamp(NOW.0 - 5),
+        ..record(0, "CNV-03", "before")
+    };
     let later = record(2_000_000, "CNV-03", "after its last record");
     s.store(1, &[before, record(0, "CNV-04", "of another"), later]).await;
     let data = s
@@ -28,16 +31,30 @@ async fn an_incident_shows_all_that_is_known_of_it() {
         .await;
     let i = &data["incident"];
     assert_eq!(i["id"], INCIDENT.to_string());
-    assert_eq!(i["rule"], json!({"name": "Fatal error", "sentence": "one record of FATAL or above, per device", "tells": ["Anna Krüger"]}));
+    assert_eq!(
+        i["rule"],
+        json!({"name": "Fatal error", "sentence": "one record of FATAL or above, per device", "tells": ["Anna Krüger"]})
+    );
     assert_eq!(i["subject"], json!({"kind": "DEVICE", "id": "CNV-03"}));
-    assert_eq!((&i["priority"], &i["state"]), (&json!("P1"), &json!("ACTIVE_UNACKNOWLEDGED")));
+    assert_eq!(
+        (&i["priority"], &i["state"]),
+        (&json!("P1"), &json!("ACTIVE_UNACKNOWLEDGED"))
+    );
     assert_eq!(i["openedAt"], "2026-11-23T02:31:13.000000Z");
     assert_eq!(i["title"], "belt torn <b>now</b>");
-    assert_eq!(i["fingerprints"][0], json!({"fingerprint": "00000000000000fe", "count": 3, "template": "belt torn"}));
+    assert_eq!(
+        i["fingerprints"][0],
+        json!({"fingerprint": "00000000000000fe", "count": 3, "template": "belt torn"})
+    );
     assert_eq!(i["timeline"][0]["kind"], "OPENED");
     assert_eq!(i["alerts"], json!([{"reason": "OPENED", "text": "belt torn"}]));
     assert_eq!(i["records"], json!([{"message": "before"}]));
-    assert_eq!(s.client.graphql("{ incident(id: \"00000000000000000000000000000001\") { id } }").await["incident"], Value::Null);
+    assert_eq!(
+        s.client
+            .graphql("{ incident(id: \"00000000000000000000000000000001\") { id } }")
+            .await["incident"],
+        Value::Null
+    );
     s.stop().await;
 }
 
@@ -87,8 +104,14 @@ async fn records_are_found_by_filter_in_both_orders_and_shown_whole() {
         order_id: Some("O-1"),
         ..record(1, "CNV-03", hostile)
     };
-    let records =
-        [full, Record { level: Some(Level::Info), ..record(2, "CNV-04", &long) }, record(3, "CNV-03", "belt torn")];
+    let records = [
+        full,
+        Record {
+            level: Some(Level::Info),
+            ..record(2, "CNV-04", &long)
+        },
+        record(3, "CNV-03", "belt torn"),
+    ];
     s.store(1, &records).await;
     let query = "{ records(filter: {deviceId: \"CNV-03\", minLevel: ERROR}, order: OLDEST_FIRST) { nodes { recordId message type fields orderId \
                  readings { name value } fingerprint level timestamp truncated } pageInfo { hasNextPage } } }";
@@ -100,7 +123,12 @@ async fn records_are_found_by_filter_in_both_orders_and_shown_whole() {
     assert_eq!(nodes[0]["readings"], json!([{"name": "temperature", "value": 81.5}]));
     assert_eq!(nodes[0]["truncated"], false);
     let id = nodes[0]["recordId"].as_str().unwrap();
-    assert_eq!(s.client.graphql(&format!("{{ record(id: \"{id}\") {{ message }} }}")).await["record"]["message"], hostile);
+    assert_eq!(
+        s.client
+            .graphql(&format!("{{ record(id: \"{id}\") {{ message }} }}"))
+            .await["record"]["message"],
+        hostile
+    );
     let newest = s.client.graphql("{ records(first: 1) { nodes { message } pageInfo { hasNextPage } } recordCount(filter: {text: \"torn\"}) }").await;
     assert_eq!(newest["records"]["nodes"][0]["message"], "belt torn");
     assert_eq!(newest["records"]["pageInfo"]["hasNextPage"], true);
@@ -132,7 +160,18 @@ async fn the_plant_its_readings_its_quarantine_and_its_health_can_be_asked() {
         reason: "not a level".into(),
         excerpt: "{\"level\":\"<loud>\"}".into(),
     };
-    s.plant.store.write_rows(&[rollup], &[bad], Cursor { journal: JOURNAL, seq: 9 }).await.unwrap();
+    s.plant
+        .store
+        .write_rows(
+            &[rollup],
+            &[bad],
+            Cursor {
+                journal: JOURNAL,
+                seq: 9,
+            },
+        )
+        .await
+        .unwrap();
     let (from, to) = (NOW.minus(Span::mins(1)), NOW.plus(Span::mins(1)));
     let data = s
         .client
@@ -144,20 +183,35 @@ async fn the_plant_its_readings_its_quarantine_and_its_health_can_be_asked() {
              viewer {{ name kind canOperate incidentId }} }}"
         ))
         .await;
-    assert_eq!(data["devices"]["nodes"], json!([{"id": "CNV-03", "assigned": true, "area": "pick"}]));
+    assert_eq!(
+        data["devices"]["nodes"],
+        json!([{"id": "CNV-03", "assigned": true, "area": "pick"}])
+    );
     assert_eq!(data["devices"]["pageInfo"]["hasNextPage"], true);
     let next = data["devices"]["pageInfo"]["endCursor"].clone();
-    let rest = s.client.graphql(&format!("{{ devices(after: {next}) {{ nodes {{ id assigned }} }} }}")).await;
+    let rest = s
+        .client
+        .graphql(&format!("{{ devices(after: {next}) {{ nodes {{ id assigned }} }} }}"))
+        .await;
     assert_eq!(rest["devices"]["nodes"], json!([{"id": "CNV-04", "assigned": false}]));
     assert_eq!(data["applications"]["nodes"], json!([{"id": "wms"}]));
-    assert_eq!(data["rollups"], json!([{"min": 1.0, "max": 4.0, "mean": 2.5, "count": 2}]));
+    assert_eq!(
+        data["rollups"],
+        json!([{"min": 1.0, "max": 4.0, "mean": 2.5, "count": 2}])
+    );
     assert_eq!(data["quarantine"][0]["id"], "8:2");
     assert_eq!(data["rules"][0]["count"], json!({"count": 5, "withinSeconds": 60.0}));
     let status = &data["status"];
     assert_eq!(status["timeZone"], "Europe/Berlin");
-    assert_eq!((&status["openIncidents"], &status["accepting"]), (&json!(1), &json!(true)));
+    assert_eq!(
+        (&status["openIncidents"], &status["accepting"]),
+        (&json!(1), &json!(true))
+    );
     assert_eq!(status["journal"]["quotaBytes"], 1_u64 << 40);
-    assert_eq!(data["viewer"], json!({"name": "operator", "kind": "LOOPBACK", "canOperate": true, "incidentId": null}));
+    assert_eq!(
+        data["viewer"],
+        json!({"name": "operator", "kind": "LOOPBACK", "canOperate": true, "incidentId": null})
+    );
     s.stop().await;
 }
 
@@ -172,23 +226,53 @@ async fn what_an_operator_does_is_signed_checked_and_shown() {
     };
     let id = format!("incidentId: \"{INCIDENT}\"");
     let acked = run(&format!("acknowledge({id}, comment: \" on my way \")")).await;
-    assert_eq!((&acked["applied"], &acked["incident"]["state"]), (&json!(true), &json!("ACTIVE_ACKNOWLEDGED")));
+    assert_eq!(
+        (&acked["applied"], &acked["incident"]["state"]),
+        (&json!(true), &json!("ACTIVE_ACKNOWLEDGED"))
+    );
     assert_eq!(acked["incident"]["acknowledged"]["by"], "operator");
-    let last = acked["incident"]["timeline"].as_array().unwrap().last().unwrap().clone();
-    assert_eq!(last, json!({"kind": "COMMENTED", "who": "operator", "text": "on my way"}));
+    let last = acked["incident"]["timeline"]
+        .as_array()
+        .unwrap()
+        .last()
+        .unwrap()
+        .clone();
+    assert_eq!(
+        last,
+        json!({"kind": "COMMENTED", "who": "operator", "text": "on my way"})
+    );
     // Again: no error, and nothing more in the journal.
     let operations = s.plant.operations.lock().unwrap().len();
     assert_eq!(run(&format!("acknowledge({id})")).await["applied"], true);
     assert_eq!(s.plant.operations.lock().unwrap().len(), operations);
 
     let until = |h: i64| NOW.plus(Span::hours(h));
-    let shelved = run(&format!("shelve({id}, until: \"{}\", reason: \"spare part\")", until(8))).await;
-    assert_eq!(shelved["incident"]["shelved"], json!({"by": "operator", "reason": "spare part"}));
-    assert_eq!(run(&format!("unshelve({id})")).await["incident"]["shelved"], Value::Null);
+    let shelved = run(&format!(
+        "shelve({id}, until: \"{}\", reason: \"spare part\")",
+        until(8)
+    ))
+    .await;
+    assert_eq!(
+        shelved["incident"]["shelved"],
+        json!({"by": "operator", "reason": "spare part"})
+    );
+    assert_eq!(
+        run(&format!("unshelve({id})")).await["incident"]["shelved"],
+        Value::Null
+    );
     for (bad, code) in [
-        (format!("shelve({id}, until: \"{}\", reason: \"x\")", until(9)), "BAD_INPUT"),
-        (format!("shelve({id}, until: \"{}\", reason: \"x\")", until(0)), "BAD_INPUT"),
-        (format!("shelve({id}, until: \"2026-11-23T03:00:00\", reason: \"x\")"), "GRAPHQL_INVALID"),
+        (
+            format!("shelve({id}, until: \"{}\", reason: \"x\")", until(9)),
+            "BAD_INPUT",
+        ),
+        (
+            format!("shelve({id}, until: \"{}\", reason: \"x\")", until(0)),
+            "BAD_INPUT",
+        ),
+        (
+            format!("shelve({id}, until: \"2026-11-23T03:00:00\", reason: \"x\")"),
+            "GRAPHQL_INVALID",
+        ),
         (format!("unshelve({id})"), "CONFLICT"),
         (format!("comment({id}, text: \"  \")"), "BAD_INPUT"),
         (format!("comment({id}, text: \"{}\")", "x".repeat(3_000)), "BAD_INPUT"),
@@ -202,7 +286,10 @@ async fn what_an_operator_does_is_signed_checked_and_shown() {
     let refused = format!("mutation {{ close({id}, cause: \"belt replaced\") {{ applied }} }}");
     assert_eq!(s.client.graphql_code(&[], &refused).await, "UNAVAILABLE");
     s.plant.full.store(false, Ordering::SeqCst);
-    assert_eq!(run(&format!("close({id}, cause: \"belt replaced\")")).await["incident"]["closedCause"], "belt replaced");
+    assert_eq!(
+        run(&format!("close({id}, cause: \"belt replaced\")")).await["incident"]["closedCause"],
+        "belt replaced"
+    );
     let again = format!("mutation {{ acknowledge({id}) {{ applied }} }}");
     assert_eq!(s.client.graphql_code(&[], &again).await, "CONFLICT");
     s.stop().await;
@@ -214,7 +301,10 @@ async fn a_change_that_the_shards_have_not_come_to_is_answered_as_not_applied() 
     s.plant.behind.store(true, Ordering::SeqCst);
     let query = format!("mutation {{ acknowledge(incidentId: \"{INCIDENT}\") {{ applied incident {{ state }} }} }}");
     let data = s.client.graphql(&query).await;
-    assert_eq!(data["acknowledge"], json!({"applied": false, "incident": {"state": "ACTIVE_UNACKNOWLEDGED"}}));
+    assert_eq!(
+        data["acknowledge"],
+        json!({"applied": false, "incident": {"state": "ACTIVE_UNACKNOWLEDGED"}})
+    );
     assert_eq!(s.plant.operations.lock().unwrap().len(), 1);
     s.stop().await;
 }
@@ -222,13 +312,24 @@ async fn a_change_that_the_shards_have_not_come_to_is_answered_as_not_applied() 
 #[tokio::test]
 async fn keys_narrow_what_a_script_may_do() {
     let s = Server::start().await;
-    let ack = format!("mutation {{ acknowledge(incidentId: \"{INCIDENT}\") {{ incident {{ acknowledged {{ by }} }} }} }}");
+    let ack =
+        format!("mutation {{ acknowledge(incidentId: \"{INCIDENT}\") {{ incident {{ acknowledged {{ by }} }} }} }}");
     let bearer = |key: &str| format!("Bearer {key}");
     let (read, admin, ingest) = (bearer(&s.read_key), bearer(&s.admin_key), bearer(&s.ingest_key));
-    let ask = async |auth: &str, query: &str| s.client.graphql_with(&[("authorization", auth)], query, json!({})).await;
+    let ask = async |auth: &str, query: &str| {
+        s.client
+            .graphql_with(&[("authorization", auth)], query, json!({}))
+            .await
+    };
     let viewer = ask(&read, "{ viewer { name kind canOperate } }").await.json();
-    assert_eq!(viewer["data"]["viewer"], json!({"name": "read script", "kind": "KEY", "canOperate": false}));
-    assert_eq!(s.client.graphql_code(&[("authorization", &read)], &ack).await, "FORBIDDEN");
+    assert_eq!(
+        viewer["data"]["viewer"],
+        json!({"name": "read script", "kind": "KEY", "canOperate": false})
+    );
+    assert_eq!(
+        s.client.graphql_code(&[("authorization", &read)], &ack).await,
+        "FORBIDDEN"
+    );
     for (auth, status, code) in [
         (ingest.as_str(), 403, "FORBIDDEN"),
         ("Bearer andon_wrong", 401, "UNAUTHENTICATED"),
@@ -238,12 +339,18 @@ async fn keys_narrow_what_a_script_may_do() {
         let answer = ask(auth, "{ viewer { name } }").await;
         assert_eq!(answer.status, status, "{auth}");
         assert_eq!(answer.json()["errors"][0]["extensions"]["code"], code);
-        let export = s.client.send("GET", "/export.ndjson", &[("authorization", auth)], String::new()).await;
+        let export = s
+            .client
+            .send("GET", "/export.ndjson", &[("authorization", auth)], String::new())
+            .await;
         assert_eq!(export.status, status);
     }
     assert!(s.plant.operations.lock().unwrap().is_empty());
     let acked = ask(&admin, &ack).await.json();
-    assert_eq!(acked["data"]["acknowledge"]["incident"]["acknowledged"]["by"], "admin script");
+    assert_eq!(
+        acked["data"]["acknowledge"]["incident"]["acknowledged"]["by"],
+        "admin script"
+    );
     s.stop().await;
 }
 
@@ -251,17 +358,23 @@ async fn keys_narrow_what_a_script_may_do() {
 async fn a_link_shows_its_incident_and_acknowledges_it_as_its_person_and_nothing_else() {
     let s = Server::start().await;
     let other = IncidentId(0xdef);
-    s.plant.apply(vec![Effect::Incident(Box::new(incident(other, 5)))]).await;
+    s.plant
+        .apply(vec![Effect::Incident(Box::new(incident(other, 5)))])
+        .await;
     let token = s.links.sign("anna", INCIDENT, NOW.plus(Span::hours(12)));
     let link = [("andon-link-token", token.as_str())];
-    let own = format!("{{ incident(id: \"{INCIDENT}\") {{ title timeline {{ text }} }} viewer {{ name kind incidentId expires }} }}");
+    let own = format!(
+        "{{ incident(id: \"{INCIDENT}\") {{ title timeline {{ text }} }} viewer {{ name kind incidentId expires }} }}"
+    );
     let seen = s.client.graphql_with(&link, &own, json!({})).await.json();
     assert_eq!(seen["data"]["incident"]["title"], "belt torn <b>now</b>");
     assert_eq!(
         seen["data"]["viewer"],
         json!({"name": "Anna Krüger", "kind": "LINK", "incidentId": INCIDENT.to_string(), "expires": "2026-11-23T14:31:13.000000Z"})
     );
-    let ack = |id: IncidentId| format!("mutation {{ acknowledge(incidentId: \"{id}\") {{ incident {{ acknowledged {{ by }} }} }} }}");
+    let ack = |id: IncidentId| {
+        format!("mutation {{ acknowledge(incidentId: \"{id}\") {{ incident {{ acknowledged {{ by }} }} }} }}")
+    };
     for forbidden in [
         format!("{{ incident(id: \"{other}\") {{ title }} }}"),
         "{ incidents { nodes { id } } }".into(),
@@ -271,12 +384,26 @@ async fn a_link_shows_its_incident_and_acknowledges_it_as_its_person_and_nothing
         format!("mutation {{ comment(incidentId: \"{INCIDENT}\", text: \"x\") {{ applied }} }}"),
         format!("mutation {{ close(incidentId: \"{INCIDENT}\", cause: \"x\") {{ applied }} }}"),
     ] {
-        assert_eq!(s.client.graphql_code(&link, &forbidden).await, "FORBIDDEN", "{forbidden}");
+        assert_eq!(
+            s.client.graphql_code(&link, &forbidden).await,
+            "FORBIDDEN",
+            "{forbidden}"
+        );
     }
     // A mail scanner follows links: GET of the page, with and without the header, changes nothing.
     for headers in [&link[..], &[]] {
-        s.client.send("GET", &format!("/incidents/{INCIDENT}?token={token}"), headers, String::new()).await;
-        let get = s.client.send("GET", "/graphql?query=mutation%7Bx%7D", headers, String::new()).await;
+        s.client
+            .send(
+                "GET",
+                &format!("/incidents/{INCIDENT}?token={token}"),
+                headers,
+                String::new(),
+            )
+            .await;
+        let get = s
+            .client
+            .send("GET", "/graphql?query=mutation%7Bx%7D", headers, String::new())
+            .await;
         assert_eq!(get.status, 405);
     }
     assert!(s.plant.operations.lock().unwrap().is_empty());
@@ -294,14 +421,22 @@ async fn a_link_shows_its_incident_and_acknowledges_it_as_its_person_and_nothing
         (&token[1..], "LINK_INVALID"),
     ] {
         let bad = [("andon-link-token", token)];
-        for query in [own.as_str(), &ack(INCIDENT), "{ viewer { name } }", "{ status { version } }"] {
+        for query in [
+            own.as_str(),
+            &ack(INCIDENT),
+            "{ viewer { name } }",
+            "{ status { version } }",
+        ] {
             assert_eq!(s.client.graphql_code(&bad, query).await, code, "{token:?} {query}");
         }
     }
     assert!(s.plant.operations.lock().unwrap().is_empty());
 
     let acked = s.client.graphql_with(&link, &ack(INCIDENT), json!({})).await.json();
-    assert_eq!(acked["data"]["acknowledge"]["incident"]["acknowledged"]["by"], "Anna Krüger");
+    assert_eq!(
+        acked["data"]["acknowledge"]["incident"]["acknowledged"]["by"],
+        "Anna Krüger"
+    );
     s.clock.advance(Span::hours(12));
     assert_eq!(s.client.graphql_code(&link, &own).await, "LINK_EXPIRED");
     s.clock.advance(Span::hours(-1));
@@ -314,11 +449,19 @@ async fn a_link_shows_its_incident_and_acknowledges_it_as_its_person_and_nothing
 #[tokio::test]
 async fn queries_have_limits_and_bad_ones_a_code() {
     let s = Server::start().await;
-    let nested = |n: usize| format!("{{ incident(id: \"{INCIDENT}\") {{ rule {{ {} id {} }} }} }}", "... {".repeat(n), "}".repeat(n));
+    let nested = |n: usize| {
+        format!(
+            "{{ incident(id: \"{INCIDENT}\") {{ rule {{ {} id {} }} }} }}",
+            "... {".repeat(n),
+            "}".repeat(n)
+        )
+    };
     assert!(s.client.graphql(&nested(1)).await["incident"].is_object());
     let wide = |first: i32| {
-        format!("{{ records(first: {first}) {{ nodes {{ recordId timestamp receivedAt level message type application deviceId userId source \
-                 readings {{ name value }} fields id itemId orderId location step traceId spanId fingerprint flags truncated }} }} }}")
+        format!(
+            "{{ records(first: {first}) {{ nodes {{ recordId timestamp receivedAt level message type application deviceId userId source \
+                 readings {{ name value }} fields id itemId orderId location step traceId spanId fingerprint flags truncated }} }} }}"
+        )
     };
     assert!(s.client.graphql(&wide(1_000)).await["records"].is_object());
     let rich = "{ incidents(first: 1000) { nodes { timeline { text who kind } } } }";
@@ -345,7 +488,13 @@ async fn queries_have_limits_and_bad_ones_a_code() {
         assert_eq!(s.client.graphql_code(&[], &query).await, code, "{}", &query[..query.len().min(120)]);
     }
     // Depth: 13 levels of fields cannot be written without introspection, which has a limit of its own.
-    let of_type = |n: usize| format!("{{ __schema {{ types {{ fields {{ type {{ {} name {} }} }} }} }} }}", "ofType {".repeat(n), "}".repeat(n));
+    let of_type = |n: usize| {
+        format!(
+            "{{ __schema {{ types {{ fields {{ type {{ {} name {} }} }} }} }} }}",
+            "ofType {".repeat(n),
+            "}".repeat(n)
+        )
+    };
     assert!(s.client.graphql(&of_type(9)).await["__schema"].is_object());
     assert_eq!(s.client.graphql_code(&[], &of_type(22)).await, "TOO_COMPLEX");
     let mixed = of_type(12).replacen("{ __schema", "{ viewer { name } __schema", 1);
@@ -359,7 +508,11 @@ async fn a_body_that_is_no_query_is_refused_before_anything_looks_at_it() {
     let json = ("content-type", "application/json");
     for (kind, body, status) in [
         (("content-type", "text/plain"), "{}".to_owned(), 415),
-        (("content-type", "application/x-www-form-urlencoded"), "query=x".into(), 415),
+        (
+            ("content-type", "application/x-www-form-urlencoded"),
+            "query=x".into(),
+            415,
+        ),
         (json, "{".into(), 400),
         (json, "[]".into(), 400),
         (json, "\u{0}".into(), 400),

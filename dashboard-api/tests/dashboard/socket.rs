@@ -26,7 +26,11 @@ impl Socket {
         let tcp = TcpStream::connect(addr).await.unwrap();
         let url = format!("ws://{addr}/socket.io/?EIO=4&transport=websocket");
         let (stream, _) = client_async(url, tcp).await.unwrap();
-        let mut socket = Socket { stream, events: VecDeque::new(), acks: 0 };
+        let mut socket = Socket {
+            stream,
+            events: VecDeque::new(),
+            acks: 0,
+        };
         assert!(socket.packet().await.starts_with('0'));
         socket.send("40").await;
         assert!(socket.packet().await.starts_with("40"));
@@ -40,7 +44,15 @@ impl Socket {
     /// The next packet that is no ping.
     async fn packet(&mut self) -> String {
         loop {
-            let text = self.stream.next().await.unwrap().unwrap().into_text().unwrap().to_string();
+            let text = self
+                .stream
+                .next()
+                .await
+                .unwrap()
+                .unwrap()
+                .into_text()
+                .unwrap()
+                .to_string();
             if text == "2" {
                 self.send("3").await;
             } else {
@@ -88,50 +100,107 @@ impl Socket {
 }
 
 fn messages(event: &Value) -> Vec<&str> {
-    event["records"].as_array().unwrap().iter().map(|r| r["message"].as_str().unwrap()).collect()
+    event["records"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|r| r["message"].as_str().unwrap())
+        .collect()
 }
 
 #[tokio::test]
 async fn each_room_gets_what_its_filter_takes() {
     let s = Server::start().await;
     let mut socket = Socket::connect(&s).await;
-    socket.subscribe(json!({"subscription": "errors", "room": "record", "filter": {"deviceId": "CNV-03", "minLevel": "ERROR"}})).await;
-    let quiet = Record { level: Some(Level::Info), ..record(1, "CNV-03", "quiet") };
-    s.live.publish_records(Arc::new(batch(1, &[record(0, "CNV-03", "first"), quiet, record(2, "CNV-04", "other"), record(3, "CNV-03", "second")])));
+    socket
+        .subscribe(
+            json!({"subscription": "errors", "room": "record", "filter": {"deviceId": "CNV-03", "minLevel": "ERROR"}}),
+        )
+        .await;
+    let quiet = Record {
+        level: Some(Level::Info),
+        ..record(1, "CNV-03", "quiet")
+    };
+    s.live.publish_records(Arc::new(batch(
+        1,
+        &[
+            record(0, "CNV-03", "first"),
+            quiet,
+            record(2, "CNV-04", "other"),
+            record(3, "CNV-03", "second"),
+        ],
+    )));
     let event = socket.event().await;
-    assert_eq!((&event["type"], &event["subscription"]), (&json!("records"), &json!("errors")));
+    assert_eq!(
+        (&event["type"], &event["subscription"]),
+        (&json!("records"), &json!("errors"))
+    );
     assert_eq!(messages(&event), ["first", "second"]);
-    assert_eq!((&event["dropped"], &event["records"][0]["truncated"]), (&json!(0), &json!(false)));
-    assert_eq!(socket.ask("unsubscribe", json!({"subscription": "errors"})).await, json!({"ok": true}));
+    assert_eq!(
+        (&event["dropped"], &event["records"][0]["truncated"]),
+        (&json!(0), &json!(false))
+    );
+    assert_eq!(
+        socket.ask("unsubscribe", json!({"subscription": "errors"})).await,
+        json!({"ok": true})
+    );
 
-    socket.subscribe(json!({"subscription": "t", "room": "reading", "filter": {"reading": "temperature"}})).await;
-    let readings = Record { message: None, readings: vec![("load", 0.5), ("temperature", 81.5)], ..record(4, "CNV-03", "") };
+    socket
+        .subscribe(json!({"subscription": "t", "room": "reading", "filter": {"reading": "temperature"}}))
+        .await;
+    let readings = Record {
+        message: None,
+        readings: vec![("load", 0.5), ("temperature", 81.5)],
+        ..record(4, "CNV-03", "")
+    };
     s.live.publish_records(Arc::new(batch(2, &[readings])));
     let event = socket.event().await;
     assert_eq!(event["type"], "readings");
     assert_eq!(event["readings"].as_array().unwrap().len(), 1);
-    assert_eq!((&event["readings"][0]["name"], &event["readings"][0]["value"]), (&json!("temperature"), &json!(81.5)));
+    assert_eq!(
+        (&event["readings"][0]["name"], &event["readings"][0]["value"]),
+        (&json!("temperature"), &json!(81.5))
+    );
 
-    socket.subscribe(json!({"subscription": "i", "room": "incident", "filter": {"area": "pick"}})).await;
+    socket
+        .subscribe(json!({"subscription": "i", "room": "incident", "filter": {"area": "pick"}}))
+        .await;
     let elsewhere = incident(IncidentId(2), 1);
-    let elsewhere = andon_engine::incident::Incident { area: None, ..elsewhere };
-    s.plant.apply(vec![Effect::Incident(Box::new(elsewhere)), Effect::Incident(Box::new(incident(IncidentId(3), 2)))]).await;
+    let elsewhere = andon_engine::incident::Incident {
+        area: None,
+        ..elsewhere
+    };
+    s.plant
+        .apply(vec![
+            Effect::Incident(Box::new(elsewhere)),
+            Effect::Incident(Box::new(incident(IncidentId(3), 2))),
+        ])
+        .await;
     let event = socket.event().await;
     assert_eq!(event["type"], "incidents");
     let shown = event["incidents"].as_array().unwrap();
     assert_eq!(shown.len(), 1);
-    assert_eq!((&shown[0]["id"], &shown[0]["ruleName"]), (&json!(IncidentId(3).to_string()), &json!("Fatal error")));
+    assert_eq!(
+        (&shown[0]["id"], &shown[0]["ruleName"]),
+        (&json!(IncidentId(3).to_string()), &json!("Fatal error"))
+    );
     // The feed's copy is GraphQL's.
     let fields = "id ruleId ruleName subject { kind id } priority state activity acknowledged { by } shelved { by } closedCause firstAt openedAt lastAt \
                   returnedAt firstRecordId lastRecordId count reopened maxLevel peak title errorType device application user area source \
                   historical silent fingerprintsTruncated version";
-    let asked = s.client.graphql(&format!("{{ incident(id: \"{}\") {{ {fields} }} }}", IncidentId(3))).await;
+    let asked = s
+        .client
+        .graphql(&format!("{{ incident(id: \"{}\") {{ {fields} }} }}", IncidentId(3)))
+        .await;
     assert_eq!(shown[0], asked["incident"]);
 
     socket.subscribe(json!({"subscription": "s", "room": "status"})).await;
     let event = socket.event().await;
     assert_eq!(event["type"], "status");
-    assert_eq!((&event["status"]["timeZone"], &event["status"]["openIncidents"]), (&json!("Europe/Berlin"), &json!(3)));
+    assert_eq!(
+        (&event["status"]["timeZone"], &event["status"]["openIncidents"]),
+        (&json!("Europe/Berlin"), &json!(3))
+    );
     s.stop().await;
 }
 
@@ -147,8 +216,11 @@ async fn a_client_that_comes_back_misses_nothing() {
     let position = event["position"].clone();
     assert!(position["seq"].as_u64() > start["seq"].as_u64());
     drop(socket);
-    s.live.publish_records(Arc::new(batch(2, &[record(1, "a", "two"), record(2, "a", "three")])));
-    s.plant.apply(vec![Effect::Incident(Box::new(incident(INCIDENT, 9)))]).await;
+    s.live
+        .publish_records(Arc::new(batch(2, &[record(1, "a", "two"), record(2, "a", "three")])));
+    s.plant
+        .apply(vec![Effect::Incident(Box::new(incident(INCIDENT, 9)))])
+        .await;
 
     let mut back = Socket::connect(&s).await;
     let with = |name: &str, room: &str, since: &Value| json!({"subscription": name, "room": room, "since": since});
@@ -166,9 +238,13 @@ async fn a_client_that_comes_back_misses_nothing() {
     assert_eq!(seen, ["two", "three"]);
     assert_eq!(changed, [json!(INCIDENT.to_string())]);
     // A position of another run of the server.
-    back.subscribe(with("x", "incident", &json!({"epoch": "gone", "seq": 1}))).await;
+    back.subscribe(with("x", "incident", &json!({"epoch": "gone", "seq": 1})))
+        .await;
     let event = back.event().await;
-    assert_eq!((&event["type"], &event["reason"]), (&json!("reset"), &json!("restarted")));
+    assert_eq!(
+        (&event["type"], &event["reason"]),
+        (&json!("reset"), &json!("restarted"))
+    );
     // Before what the feed still holds: 5,000 batches of 4,096.
     let empty = batch(3, &[record(0, "other", "x")]);
     for _ in 0..5_000 {
@@ -250,20 +326,32 @@ async fn bad_requests_are_refused_with_the_reason_and_a_socket_has_sixteen_rooms
         json!(null),
     ] {
         let answer = socket.ask("subscribe", bad.clone()).await;
-        assert_eq!((&answer["ok"], &answer["code"]), (&json!(false), &json!("BAD_INPUT")), "{bad}");
+        assert_eq!(
+            (&answer["ok"], &answer["code"]),
+            (&json!(false), &json!("BAD_INPUT")),
+            "{bad}"
+        );
         assert_ne!(answer["message"], "");
     }
     for n in 0..16 {
-        socket.subscribe(json!({"subscription": format!("s{n}"), "room": "incident"})).await;
+        socket
+            .subscribe(json!({"subscription": format!("s{n}"), "room": "incident"}))
+            .await;
     }
-    let again = socket.ask("subscribe", json!({"subscription": "s3", "room": "record"})).await;
+    let again = socket
+        .ask("subscribe", json!({"subscription": "s3", "room": "record"}))
+        .await;
     assert_eq!(again["code"], "BAD_INPUT");
-    let more = socket.ask("subscribe", json!({"subscription": "s16", "room": "record"})).await;
+    let more = socket
+        .ask("subscribe", json!({"subscription": "s16", "room": "record"}))
+        .await;
     assert_eq!(more["code"], "TOO_MANY");
     socket.ask("unsubscribe", json!({"subscription": "s3"})).await;
     socket.subscribe(json!({"subscription": "s16", "room": "record"})).await;
     // All of them hear of a change, the last as well as the first.
-    s.plant.apply(vec![Effect::Incident(Box::new(incident(INCIDENT, 1)))]).await;
+    s.plant
+        .apply(vec![Effect::Incident(Box::new(incident(INCIDENT, 1)))])
+        .await;
     let mut heard = HashSet::new();
     while heard.len() < 15 {
         heard.insert(socket.event().await["subscription"].as_str().unwrap().to_owned());
@@ -279,23 +367,37 @@ async fn polling_works_where_a_proxy_allows_no_websocket() {
     let s = Server::start().await;
     let open = s.client.get("/socket.io/?EIO=4&transport=polling").await;
     let hello: Value = serde_json::from_str(&open.text()[1..]).unwrap();
-    let path = format!("/socket.io/?EIO=4&transport=polling&sid={}", hello["sid"].as_str().unwrap());
+    let path = format!(
+        "/socket.io/?EIO=4&transport=polling&sid={}",
+        hello["sid"].as_str().unwrap()
+    );
     let post = async |body: &str| {
-        let answer = s.client.send("POST", &path, &[("content-type", "text/plain")], body.to_owned()).await;
+        let answer = s
+            .client
+            .send("POST", &path, &[("content-type", "text/plain")], body.to_owned())
+            .await;
         assert_eq!(answer.status, 200, "{}", answer.text());
     };
     post("40").await;
-    post(&format!("420{}", json!(["subscribe", {"subscription": "r", "room": "record"}]))).await;
+    post(&format!(
+        "420{}",
+        json!(["subscribe", {"subscription": "r", "room": "record"}])
+    ))
+    .await;
     let mut packets = Vec::new();
     while !packets.iter().any(|p: &String| p.starts_with("430")) {
         packets.extend(s.client.get(&path).await.text().split('\u{1e}').map(str::to_owned));
     }
-    s.live.publish_records(Arc::new(batch(1, &[record(0, "a", "belt torn")])));
+    s.live
+        .publish_records(Arc::new(batch(1, &[record(0, "a", "belt torn")])));
     while !packets.iter().any(|p| p.contains("belt torn")) {
         packets.extend(s.client.get(&path).await.text().split('\u{1e}').map(str::to_owned));
     }
     // A body larger than a request can be.
-    let big = s.client.send("POST", &path, &[("content-type", "text/plain")], "x".repeat(200_000)).await;
+    let big = s
+        .client
+        .send("POST", &path, &[("content-type", "text/plain")], "x".repeat(200_000))
+        .await;
     assert_eq!(big.status, 413);
     s.stop().await;
 }

@@ -30,7 +30,10 @@ impl Answer {
         self.headers.get(name).map_or("", |v| v.to_str().unwrap())
     }
     pub fn lines(&self) -> Vec<Value> {
-        self.text().lines().map(|l| serde_json::from_str(l).unwrap_or_else(|e| panic!("{e}: {l}"))).collect()
+        self.text()
+            .lines()
+            .map(|l| serde_json::from_str(l).unwrap_or_else(|e| panic!("{e}: {l}")))
+            .collect()
     }
 }
 
@@ -42,7 +45,9 @@ impl Client {
     /// Sends one request on a connection of its own; the body of the answer is still to be read.
     pub async fn open(&self, method: &str, path: &str, headers: &[(&str, &str)], body: String) -> Response<Incoming> {
         let stream = tokio::net::TcpStream::connect(self.0).await.unwrap();
-        let (mut send, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
+        let (mut send, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+            .await
+            .unwrap();
         tokio::spawn(connection);
         let mut request = Request::builder().method(method).uri(path);
         if !headers.iter().any(|(n, _)| n.eq_ignore_ascii_case("host")) {
@@ -51,14 +56,20 @@ impl Client {
         for (n, v) in headers {
             request = request.header(*n, *v);
         }
-        send.send_request(request.body(Full::new(Bytes::from(body))).unwrap()).await.unwrap()
+        send.send_request(request.body(Full::new(Bytes::from(body))).unwrap())
+            .await
+            .unwrap()
     }
 
     pub async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: String) -> Answer {
         let response = self.open(method, path, headers, body).await;
         let (parts, body) = response.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
-        Answer { status: parts.status.as_u16(), headers: parts.headers, body }
+        Answer {
+            status: parts.status.as_u16(),
+            headers: parts.headers,
+            body,
+        }
     }
 
     pub async fn get(&self, path: &str) -> Answer {

@@ -61,7 +61,10 @@ impl Plant {
                 i.revision += 1;
             }
         }
-        self.store.apply_effects(&effects, Cursor { journal: JOURNAL, seq }).await.unwrap();
+        self.store
+            .apply_effects(&effects, Cursor { journal: JOURNAL, seq })
+            .await
+            .unwrap();
         for e in effects {
             if let Effect::Incident(i) = e {
                 self.live.publish_incident(*i);
@@ -70,15 +73,27 @@ impl Plant {
     }
 
     async fn judge(&self, op: Operation) {
-        let mut i = self.store.incident(op.incident).await.unwrap().expect("the API checked it");
+        let mut i = self
+            .store
+            .incident(op.incident)
+            .await
+            .unwrap()
+            .expect("the API checked it");
         let (kind, text) = match op.action {
             Action::Acknowledge => {
-                i.acknowledged = Some(Acknowledgement { at: op.at, by: op.who.clone() });
+                i.acknowledged = Some(Acknowledgement {
+                    at: op.at,
+                    by: op.who.clone(),
+                });
                 (TimelineKind::Acknowledged, Arc::from(""))
             }
             Action::Comment { text } => (TimelineKind::Commented, text),
             Action::Shelve { until, reason } => {
-                i.shelved = Some(Shelving { until, by: op.who.clone(), reason: reason.clone() });
+                i.shelved = Some(Shelving {
+                    until,
+                    by: op.who.clone(),
+                    reason: reason.clone(),
+                });
                 (TimelineKind::Shelved, reason)
             }
             Action::Unshelve => {
@@ -100,7 +115,8 @@ impl Plant {
             text,
             record: None,
         };
-        self.apply(vec![Effect::Incident(Box::new(i)), Effect::Timeline(Box::new(line))]).await;
+        self.apply(vec![Effect::Incident(Box::new(i)), Effect::Timeline(Box::new(line))])
+            .await;
     }
 }
 
@@ -120,11 +136,26 @@ impl System for Plant {
         SystemStatus {
             version: "1.2.3".into(),
             started_at: NOW,
-            not_accepting: self.full.load(Ordering::SeqCst).then(|| "the journal is full".to_owned()),
+            not_accepting: self
+                .full
+                .load(Ordering::SeqCst)
+                .then(|| "the journal is full".to_owned()),
             records_accepted: 5,
-            journal: JournalHealth { bytes: 10, quota_bytes: 1 << 40, last_seq: 3 },
-            sinks: vec![SinkHealth { name: "log_index".into(), lag: 2, error: None }],
-            shards: ShardsHealth { count: 16, entities: 4, restarts: 0 },
+            journal: JournalHealth {
+                bytes: 10,
+                quota_bytes: 1 << 40,
+                last_seq: 3,
+            },
+            sinks: vec![SinkHealth {
+                name: "log_index".into(),
+                lag: 2,
+                error: None,
+            }],
+            shards: ShardsHealth {
+                count: 16,
+                entities: 4,
+                restarts: 0,
+            },
             nobody_would_be_mailed: Some("no recipient is configured".into()),
         }
     }
@@ -154,12 +185,22 @@ impl Server {
     pub async fn start_with(change: impl FnOnce(&mut DashboardArgs)) -> Result<Server, BindError> {
         let dir = tempfile::tempdir().unwrap();
         let store = Arc::new(SqliteStore::open(&dir.path().join("andon.db")).await.unwrap());
-        let options = IndexOptions { writer_bytes: IndexOptions::WRITER_BYTES_MIN, ..IndexOptions::default() };
+        let options = IndexOptions {
+            writer_bytes: IndexOptions::WRITER_BYTES_MIN,
+            ..IndexOptions::default()
+        };
         let index = TantivyIndex::open(&dir.path().join("index"), options).await.unwrap();
         let mut texts = Vec::new();
         for scope in [Scope::Read, Scope::Admin, Scope::Ingest] {
             let name = format!("{} script", scope.as_str());
-            let key = generate(KeyGrant { name, scopes: vec![scope], ..KeyGrant::default() }, NOW);
+            let key = generate(
+                KeyGrant {
+                    name,
+                    scopes: vec![scope],
+                    ..KeyGrant::default()
+                },
+                NOW,
+            );
             store.insert_key(&key.row).await.unwrap();
             texts.push(key.text);
         }
@@ -270,8 +311,16 @@ pub fn plant_configuration() -> Configuration {
             email: "anna@plant.example".into(),
             language: "de".into(),
         }],
-        sites: vec![Site { id: "s1".into(), name: "Werk 1".into(), time_zone: "Europe/Berlin".into() }],
-        devices: vec![Device { id: "CNV-03".into(), area: Some("pick".into()), ..Device::default() }],
+        sites: vec![Site {
+            id: "s1".into(),
+            name: "Werk 1".into(),
+            time_zone: "Europe/Berlin".into(),
+        }],
+        devices: vec![Device {
+            id: "CNV-03".into(),
+            area: Some("pick".into()),
+            ..Device::default()
+        }],
         ..Configuration::default()
     }
 }
@@ -306,7 +355,11 @@ pub fn incident(id: IncidentId, opened: i64) -> Incident {
         source: None,
         historical: false,
         silent: false,
-        fingerprints: vec![FingerprintCount { fingerprint: 0xfe, count: 3, template: "belt torn".into() }],
+        fingerprints: vec![FingerprintCount {
+            fingerprint: 0xfe,
+            count: 3,
+            template: "belt torn".into(),
+        }],
         fingerprints_truncated: false,
         position: Position::default(),
         revision: 0,
@@ -334,7 +387,13 @@ fn plant_effects() -> Vec<Effect> {
         historical: false,
         text: "belt torn".into(),
     };
-    let registered = |kind, id: &str| Effect::Registered(Registered { kind, id: id.into(), first_seen: NOW });
+    let registered = |kind, id: &str| {
+        Effect::Registered(Registered {
+            kind,
+            id: id.into(),
+            first_seen: NOW,
+        })
+    };
     vec![
         Effect::Incident(Box::new(incident(INCIDENT, 0))),
         Effect::Timeline(Box::new(line)),
