@@ -26,7 +26,9 @@ impl Activity {
         }
     }
     pub fn parse(s: &str) -> Option<Self> {
-        [Activity::Active, Activity::ReturnedToNormal, Activity::Closed].into_iter().find(|a| a.as_str() == s)
+        [Activity::Active, Activity::ReturnedToNormal, Activity::Closed]
+            .into_iter()
+            .find(|a| a.as_str() == s)
     }
 }
 
