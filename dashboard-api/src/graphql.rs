@@ -15,6 +15,7 @@ use crate::system::System;
 use crate::viewer::Viewer;
 use andon_engine::rule::Configuration;
 use andon_engine::time::Clock;
+use andon_storage::ports::deliveries::DeliveryStore;
 use andon_storage::ports::incidents::IncidentStore;
 use andon_storage::ports::log_index::LogIndex;
 use andon_storage::ports::rows::RowStore;
@@ -43,6 +44,7 @@ const NESTING_MAX: usize = 64;
 /// What resolvers work with.
 pub struct Services {
     pub incidents: Arc<dyn IncidentStore>,
+    pub deliveries: Arc<dyn DeliveryStore>,
     pub rows: Arc<dyn RowStore>,
     pub logs: Arc<dyn LogIndex>,
     pub live: LiveFeed,

@@ -13,6 +13,7 @@ use crate::web::{self, WebApp};
 use andon_engine::rule::Configuration;
 use andon_engine::time::Clock;
 use andon_storage::link_token::LinkTokens;
+use andon_storage::ports::deliveries::DeliveryStore;
 use andon_storage::ports::incidents::IncidentStore;
 use andon_storage::ports::log_index::LogIndex;
 use andon_storage::ports::rows::RowStore;
@@ -57,6 +58,7 @@ pub struct DashboardArgs {
     /// A loopback address; port 0 takes a free one.
     pub addr: SocketAddr,
     pub incidents: Arc<dyn IncidentStore>,
+    pub deliveries: Arc<dyn DeliveryStore>,
     pub rows: Arc<dyn RowStore>,
     pub logs: Arc<dyn LogIndex>,
     pub live: LiveFeed,
@@ -138,6 +140,7 @@ impl Dashboard {
         let local_addr = listener.local_addr().map_err(failed)?;
         let context = Arc::new(Services {
             incidents: args.incidents,
+            deliveries: args.deliveries,
             rows: args.rows,
             logs: args.logs.clone(),
             live: args.live.clone(),

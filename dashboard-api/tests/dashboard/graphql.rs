@@ -2,11 +2,12 @@
 
 use crate::common::{INCIDENT, JOURNAL, NOW, Server, incident, record};
 use andon_engine::effect::Effect;
-use andon_engine::ids::IncidentId;
+use andon_engine::ids::{AlertId, IncidentId, Position, RouteId};
 use andon_engine::level::Level;
 use andon_engine::record::Record;
 use andon_engine::time::{Span, Timestamp};
 use andon_storage::ports::Cursor;
+use andon_storage::ports::deliveries::{ChannelKind, Delivery, DeliveryId, DeliveryState, DeliveryStore, Target};
 use andon_storage::ports::rows::{Quarantined, Rollup, RowStore};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -54,6 +55,36 @@ async fn an_incident_shows_all_that_is_known_of_it() {
             .graphql("{ incident(id: \"00000000000000000000000000000001\") { id } }")
             .await["incident"],
         Value::Null
+    );
+    s.stop().await;
+}
+
+#[tokio::test]
+async fn an_incident_says_who_was_told() {
+    let s = Server::start().await;
+    let target = Target::new(ChannelKind::Email, "anna");
+    let delivery = Delivery {
+        id: DeliveryId::of(AlertId(5), &target),
+        alert: AlertId(5),
+        incident: INCIDENT,
+        target,
+        route: RouteId::new("shift"),
+        position: Position { seq: 1, index: 0 },
+        passes_throttle: true,
+        historical: false,
+        state: DeliveryState::Waiting,
+        reason: None,
+        due: None,
+        muted_until: None,
+        notice: None,
+        created_at: NOW,
+        updated_at: NOW,
+    };
+    assert!(s.plant.store.expand(AlertId(5), &[delivery], NOW).await.unwrap());
+    let query = format!("{{ incident(id: \"{INCIDENT}\") {{ deliveries {{ alertId channel to state reason }} }} }}");
+    assert_eq!(
+        s.client.graphql(&query).await["incident"]["deliveries"],
+        json!([{"alertId": AlertId(5).to_string(), "channel": "EMAIL", "to": "Anna Krüger", "state": "WAITING", "reason": null}])
     );
     s.stop().await;
 }

@@ -221,6 +221,7 @@ impl Server {
         let mut args = DashboardArgs {
             addr: "127.0.0.1:0".parse().unwrap(),
             incidents: store.clone(),
+            deliveries: store.clone(),
             rows: store,
             logs: Arc::new(index.clone()),
             live: live.clone(),
