@@ -32,6 +32,8 @@ pub const INTROSPECTION_DEPTH_MAX: usize = 24;
 pub const COMPLEXITY_MAX: usize = 50_000;
 /// Entries of a page.
 pub const PAGE_MAX: u32 = 1_000;
+/// Bytes of records in a page: past it the page is shorter than asked, and says that another follows.
+const PAGE_BYTES_MAX: usize = 8 << 20;
 /// Records shown with one incident.
 pub const INCIDENT_RECORDS_MAX: u32 = 100;
 /// Directives of one field.
@@ -78,6 +80,11 @@ pub(crate) fn page_complexity(first: i32, child: usize) -> usize {
     usize::try_from(first.clamp(1, PAGE_MAX as i32))
         .unwrap_or(1)
         .saturating_mul(child.max(1))
+}
+
+/// What a page of records costs: a record is read whole whatever is asked of it, so few fields are not cheap.
+pub(crate) fn records_complexity(first: i32, child: usize) -> usize {
+    page_complexity(first, child.max(24))
 }
 
 type Root = Schema<Query, Mutation, EmptySubscription>;

@@ -323,7 +323,7 @@ async fn guard(State(shared): State<Arc<Shared>>, request: Request, next: Next) 
     let has_body = *request.method() == Method::POST;
     let checked = match shared.names.check(request.method(), request.uri(), request.headers()) {
         Ok(()) => match viewer(&shared, request.headers()) {
-            Ok(viewer) => narrowed(viewer, request.uri().path()),
+            Ok(viewer) => narrowed(viewer, request.uri().path()).map_err(Fault::into_response),
             Err(refusal) => Err(refused(refusal, graphql)),
         },
         Err(fault) => Err(fault.into_response()),
@@ -361,13 +361,15 @@ fn viewer(shared: &Shared, headers: &HeaderMap) -> Result<Viewer, Refusal> {
 }
 
 /// A link is a way to its incident, by GraphQL, and to nothing else that holds data.
-fn narrowed(viewer: Viewer, path: &str) -> Result<Viewer, Response> {
+fn narrowed(viewer: Viewer, path: &str) -> Result<Viewer, Fault> {
     let data = ["/export.", "/tail.", "/socket.io"].iter().any(|p| path.starts_with(p));
     match &viewer {
-        Viewer::Link { .. } if data => Err(Fault::forbidden("this link shows one incident only").into_response()),
-        Viewer::BadLink(e) if data => {
-            Err(Fault::new(StatusCode::UNAUTHORIZED, link_code(*e).as_str(), e.to_string()).into_response())
-        }
+        Viewer::Link { .. } if data => Err(Fault::forbidden("this link shows one incident only")),
+        Viewer::BadLink(e) if data => Err(Fault::new(
+            StatusCode::UNAUTHORIZED,
+            link_code(*e).as_str(),
+            e.to_string(),
+        )),
         _ => Ok(viewer),
     }
 }

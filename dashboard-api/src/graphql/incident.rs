@@ -64,7 +64,7 @@ impl Incident {
     }
 
     /// The newest log records of its subject up to its last record, newest first. `first` is 1 to 100.
-    #[graphql(complexity = "crate::graphql::page_complexity(first, child_complexity)")]
+    #[graphql(complexity = "crate::graphql::records_complexity(first, child_complexity)")]
     async fn records(
         &self,
         ctx: &async_graphql::Context<'_>,

@@ -161,6 +161,16 @@ pub enum ServerEvent {
     },
 }
 
+impl ServerEvent {
+    /// How much this frame says was left out.
+    pub(crate) fn dropped(&self) -> u64 {
+        match self {
+            ServerEvent::Records { dropped, .. } | ServerEvent::Readings { dropped, .. } => *dropped,
+            ServerEvent::Incidents { .. } | ServerEvent::Status { .. } | ServerEvent::Reset { .. } => 0,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

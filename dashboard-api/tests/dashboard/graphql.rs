@@ -168,6 +168,39 @@ async fn records_are_found_by_filter_in_both_orders_and_shown_whole() {
 }
 
 #[tokio::test]
+async fn a_page_of_heavy_records_is_cut_short_and_the_next_goes_on() {
+    let s = Server::start().await;
+    let text = "x".repeat(100_000);
+    let records: Vec<Record<'_>> = (0..120).map(|n| record(n, "CNV-03", &text)).collect();
+    s.store(1, &records).await;
+    let (mut seen, mut pages, mut after) = (Vec::new(), 0, Value::Null);
+    loop {
+        let query = format!(
+            "{{ records(first: 1000, after: {after}) {{ nodes {{ recordId message }} pageInfo {{ hasNextPage endCursor }} }} }}"
+        );
+        let page = s.client.graphql(&query).await["records"].take();
+        seen.extend(
+            page["nodes"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|r| r["recordId"].as_str().unwrap().to_owned()),
+        );
+        pages += 1;
+        after = page["pageInfo"]["endCursor"].clone();
+        if page["pageInfo"]["hasNextPage"] == json!(false) {
+            break;
+        }
+    }
+    assert!(pages > 1);
+    assert_eq!(seen.len(), 120);
+    assert!(seen.is_sorted_by(|a, b| a > b), "newest first, each once");
+    let three = "{ a: records(first: 1000) { nodes { id } } b: records(first: 1000) { nodes { id } } c: records(first: 1000) { nodes { id } } }";
+    assert_eq!(s.client.graphql_code(&[], three).await, "TOO_COMPLEX");
+    s.stop().await;
+}
+
+#[tokio::test]
 async fn the_plant_its_readings_its_quarantine_and_its_health_can_be_asked() {
     let s = Server::start().await;
     let rollup = Rollup {

@@ -1,5 +1,5 @@
 //! The dashboard service on real sockets over the real embedded stores. One binary: linking the stores takes longer than the tests.
-#![allow(unreachable_pub)] // Nothing outside can reach a test.
+#![allow(unreachable_pub, clippy::unwrap_used)] // Nothing outside can reach a test, and its helpers may panic as it may.
 
 mod common;
 mod export;
