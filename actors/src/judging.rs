@@ -99,6 +99,11 @@ impl Judging {
         append_control(&self.journal, control, self.clock.now()).await
     }
 
+    /// Highest durable sequence of the journal that is judged.
+    pub fn head(&self) -> u64 {
+        self.journal.durable_seq()
+    }
+
     pub async fn observe(&self) -> Option<JudgingObservation> {
         ractor::call_t!(self.supervisor, SupervisorMsg::Observe, ASK.as_millis() as u64).ok()
     }

@@ -7,6 +7,7 @@ pub mod effect_log;
 pub mod entries;
 pub mod judging;
 pub mod metrics;
+pub mod notifier;
 pub mod router;
 pub mod self_log;
 pub mod shard;

@@ -227,7 +227,7 @@ impl RouterState {
             }
         };
         let key_source = match intake::decode_header(&entry.header) {
-            Ok(header) => xxh3_64(header.key_id.as_bytes()),
+            Ok((header, _)) => xxh3_64(header.key_id.as_bytes()),
             Err(e) => {
                 unreadable(&format!("header of journal entry {}: {e}", entry.seq));
                 0

@@ -24,12 +24,6 @@ pub enum Control {
         at: Timestamp,
         unknown: Vec<Arc<str>>,
     },
-    /// It spoke again.
-    SilenceEnded {
-        rule: RuleId,
-        device: Arc<str>,
-        at: Timestamp,
-    },
 }
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]

@@ -4,11 +4,20 @@
 //! binary implements. It judges nothing and stores nothing.
 
 mod admission;
+mod answer;
+mod body;
 pub mod config;
 pub mod decode;
 pub mod metrics;
 pub mod ports;
+mod request;
+mod retry;
+mod retry_set;
+mod server;
+mod wire;
 
 pub use admission::Permit;
 pub use config::Config;
 pub use ports::{Grant, Intake, IntakeEntry, IntakeError, Keys};
+pub use request::{MetricsHook, ReadyHook};
+pub use server::{Gateway, Stopped};

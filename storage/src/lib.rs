@@ -3,6 +3,7 @@
 pub mod conformance;
 pub mod journal;
 pub mod keys;
+pub mod link_token;
 pub mod ports;
 pub mod relational;
 pub mod sqlite;

@@ -41,6 +41,14 @@ pub struct SinkProgress {
     pub done: watch::Receiver<u64>,
     /// The store's last error, until it works again.
     pub trouble: watch::Receiver<Option<Arc<str>>>,
+    journal: Journal,
+}
+
+impl SinkProgress {
+    /// Entries of its journal that the store does not have yet.
+    pub fn lag(&self) -> u64 {
+        self.journal.durable_seq().saturating_sub(*self.done.borrow())
+    }
 }
 
 /// A sink that is ready to run: its cursor has been checked against the journal.
@@ -67,7 +75,12 @@ impl<S: Sink> Writer<S> {
     }
 
     pub fn progress(&self) -> SinkProgress {
-        SinkProgress { name: self.sink.name(), done: self.done.subscribe(), trouble: self.trouble.subscribe() }
+        SinkProgress {
+            name: self.sink.name(),
+            done: self.done.subscribe(),
+            trouble: self.trouble.subscribe(),
+            journal: self.journal.clone(),
+        }
     }
 
     /// Follows the journal until `stop` says so, then writes what it has buffered.

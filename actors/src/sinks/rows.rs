@@ -93,7 +93,7 @@ impl Sink for RowWriter {
                 self.roll_up(&record);
             }
         }
-        if let Ok(header) = intake::decode_header(&entry.header) {
+        if let Ok((header, _)) = intake::decode_header(&entry.header) {
             for r in header.rejected {
                 self.quarantined.push(Quarantined {
                     journal_seq: entry.seq,

@@ -1,6 +1,7 @@
 //! What the rest of Andon asks of a store. Every adapter of a port passes the same conformance suite.
 
 pub mod checkpoint;
+pub mod deliveries;
 pub mod incidents;
 pub mod keys;
 pub mod log_index;

@@ -1,7 +1,7 @@
 //! Cursors of the writers, in the transaction of what they wrote.
 
 use super::Relational;
-use super::database::{Database, Transaction, Value};
+use super::database::{Database, Row, Transaction, Value};
 use crate::ports::{Cursor, Result, StoreError};
 use andon_engine::ids::JournalId;
 
@@ -31,7 +31,7 @@ const DELETE: &str = "DELETE FROM sink_cursors WHERE sink = $1";
 impl<D: Database> Relational<D> {
     pub(super) async fn cursor(&self, sink: Sink) -> Result<Option<Cursor>> {
         let rows = self.db.fetch(READ.into(), vec![Value::text(sink.as_str())]).await?;
-        one::<D>(rows)
+        stored(rows)
     }
 
     /// Sets the cursor whatever it was: what `--adopt-stores` does after a person has said so. `None` begins again.
@@ -49,7 +49,7 @@ impl<D: Database> Relational<D> {
 
 /// Moves the cursor on. False when it stands there already: this was written before.
 pub(super) async fn advance<D: Database>(tx: &mut D::Transaction, sink: Sink, to: Cursor) -> Result<bool> {
-    let stored = one::<D>(tx.fetch(READ.into(), vec![Value::text(sink.as_str())]).await?)?;
+    let stored = stored(tx.fetch(READ.into(), vec![Value::text(sink.as_str())]).await?)?;
     let moved = moves(D::STORE, stored, to)?;
     if moved {
         write::<D>(tx, sink, to).await?;
@@ -76,7 +76,8 @@ async fn write<D: Database>(tx: &mut D::Transaction, sink: Sink, cursor: Cursor)
     tx.execute(WRITE.into(), values).await.map(|_| ())
 }
 
-fn one<D: Database>(rows: Vec<super::database::Row>) -> Result<Option<Cursor>> {
+/// The cursor in the first row, if there is one: its journal, then its position.
+pub(crate) fn stored(rows: Vec<Row>) -> Result<Option<Cursor>> {
     let Some(mut row) = rows.into_iter().next() else {
         return Ok(None);
     };

@@ -4,13 +4,14 @@ pub mod database;
 pub mod migrations;
 
 mod cursors;
+mod deliveries;
 mod effects;
 mod incidents;
 mod keys;
 mod rows;
 
 pub use cursors::Sink;
-pub(crate) use cursors::moves;
+pub(crate) use cursors::{moves, stored};
 
 use database::Database;
 

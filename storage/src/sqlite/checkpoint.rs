@@ -3,10 +3,9 @@
 use super::SqliteDatabase;
 use crate::ports::checkpoint::{CheckpointStore, EntityChange, ShardCheckpoint};
 use crate::ports::{Cursor, Result};
-use crate::relational::database::{Database, Row, Transaction, Value, insert_rows};
+use crate::relational::database::{Database, Transaction, Value, insert_rows};
 use crate::relational::migrations::{self, migrate};
-use crate::relational::moves;
-use andon_engine::ids::JournalId;
+use crate::relational::{moves, stored};
 use bytes::Bytes;
 use std::collections::HashMap;
 use std::path::Path;
@@ -55,23 +54,13 @@ fn key(key: String) -> Value {
     Value::Text(Some(key))
 }
 
-fn cursor(rows: Vec<Row>) -> Result<Option<Cursor>> {
-    let Some(mut row) = rows.into_iter().next() else {
-        return Ok(None);
-    };
-    Ok(Some(Cursor {
-        journal: JournalId(row.unsigned()?),
-        seq: row.unsigned()?,
-    }))
-}
-
 #[async_trait::async_trait]
 impl CheckpointStore for CheckpointFile {
     async fn load(&self, shard: u16) -> Result<ShardCheckpoint> {
         // One transaction, so that cursor and states are of the same save.
         let mut tx = self.db.read().await?;
         let shard = vec![Value::int(shard)];
-        let cursor = cursor(tx.fetch(CURSOR.into(), shard.clone()).await?)?;
+        let cursor = stored(tx.fetch(CURSOR.into(), shard.clone()).await?)?;
         let hot = tx.fetch(HOT.into(), shard.clone()).await?;
         let cold = tx.fetch(COLD.into(), shard).await?;
         Ok(ShardCheckpoint {
@@ -88,8 +77,8 @@ impl CheckpointStore for CheckpointFile {
         // The last change of a key counts.
         let changes: HashMap<String, EntityChange> = changes.into_iter().map(|c| (c.key.clone(), c)).collect();
         let mut tx = self.db.begin().await?;
-        let stored = cursor(tx.fetch(CURSOR.into(), vec![Value::int(shard)]).await?)?;
-        moves(SqliteDatabase::STORE, stored, to)?;
+        let held = stored(tx.fetch(CURSOR.into(), vec![Value::int(shard)]).await?)?;
+        moves(SqliteDatabase::STORE, held, to)?;
         let seq = Value::unsigned(SqliteDatabase::STORE, "a journal position", to.seq)?;
         tx.execute(
             SET_CURSOR.into(),

@@ -227,7 +227,9 @@ fn error(e: TantivyError) -> StoreError {
             store,
             reason: "another process writes to it".to_owned(),
         },
-        TantivyError::OpenReadError(OpenReadError::IoError { .. }) => StoreError::Unavailable { store, reason },
+        TantivyError::OpenReadError(OpenReadError::IoError { io_error, .. }) if !cut_short(&io_error) => {
+            StoreError::Unavailable { store, reason }
+        }
         TantivyError::DataCorruption(_)
         | TantivyError::OpenReadError(_)
         | TantivyError::IncompatibleIndex(_)
@@ -235,16 +237,17 @@ fn error(e: TantivyError) -> StoreError {
         | TantivyError::FieldNotFound(_)
         | TantivyError::DeserializeError(_) => StoreError::Damaged { store, reason },
         TantivyError::InvalidArgument(_) => StoreError::Refused { store, reason },
-        TantivyError::IoError(e)
-            if matches!(
-                e.kind(),
-                std::io::ErrorKind::UnexpectedEof | std::io::ErrorKind::InvalidData
-            ) =>
-        {
-            StoreError::Damaged { store, reason }
-        }
+        TantivyError::IoError(e) if cut_short(&e) => StoreError::Damaged { store, reason },
         _ => StoreError::Unavailable { store, reason },
     }
+}
+
+/// The disk answered, and what it gave is not what was written.
+fn cut_short(e: &std::io::Error) -> bool {
+    matches!(
+        e.kind(),
+        std::io::ErrorKind::UnexpectedEof | std::io::ErrorKind::InvalidData
+    )
 }
 
 #[async_trait::async_trait]

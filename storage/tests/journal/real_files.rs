@@ -1,14 +1,10 @@
 //! On the real file system.
 
-use andon_engine::time::{Clock, ManualClock, Span, Timestamp};
+use crate::{clock, payload};
+use andon_engine::time::{Clock, Span};
 use andon_storage::journal::*;
-use bytes::Bytes;
 use std::path::Path;
 use std::sync::Arc;
-
-pub(crate) fn clock() -> Arc<ManualClock> {
-    Arc::new(ManualClock::new(Timestamp::from_micros(1_700_000_000_000_000)))
-}
 
 pub(crate) fn small() -> JournalOptions {
     JournalOptions {
@@ -16,15 +12,6 @@ pub(crate) fn small() -> JournalOptions {
         quota_bytes: 64 * (64 << 10),
         replay_floor: Span::ZERO,
         ..JournalOptions::default()
-    }
-}
-
-pub(crate) fn append(n: u64, body: usize) -> Append {
-    Append {
-        kind: (n % 7) as u8,
-        received_at: Timestamp::from_micros(n as i64),
-        header: Bytes::from(n.to_le_bytes().to_vec()),
-        body: (0..body).map(|i| ((n as usize) * 31 + i * i % 251) as u8).collect::<Vec<u8>>().into(),
     }
 }
 
@@ -49,7 +36,7 @@ async fn what_is_appended_is_read_back_after_a_restart() {
     assert!(report.created);
     let id = j.id();
     for n in 1..=300 {
-        assert_eq!(j.append(append(n, (n * 37 % 5000) as usize)).await.unwrap(), n);
+        assert_eq!(j.append(payload(n, (n * 37 % 5000) as usize)).await.unwrap(), n);
     }
     assert_eq!(j.durable_seq(), 300);
     let before = read_all(&j).await;
@@ -60,9 +47,9 @@ async fn what_is_appended_is_read_back_after_a_restart() {
     assert_eq!(read_all(&j).await, before);
     assert_eq!(before.len(), 300);
     for (i, e) in before.iter().enumerate() {
-        let want = append(i as u64 + 1, (e.seq * 37 % 5000) as usize);
+        let want = payload(i as u64 + 1, (e.seq * 37 % 5000) as usize);
         assert_eq!((e.kind, e.received_at, &e.header, &e.body), (want.kind, want.received_at, &want.header, &want.body));
     }
-    assert_eq!(j.append(append(301, 10)).await.unwrap(), 301);
+    assert_eq!(j.append(payload(301, 10)).await.unwrap(), 301);
     j.close().await;
 }

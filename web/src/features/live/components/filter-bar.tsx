@@ -1,0 +1,120 @@
+import { useEffect, useState, type ReactNode } from 'react';
+import { useSearchParams } from 'react-router';
+import type { Level } from '@/gen/graphql';
+import { levels, readRecordFilter, writeRecordFilter, type RecordFilterState } from '@/lib/record-filter';
+import { Button } from '@/ui/button';
+
+/** Typing settles for this long before the address, and with it the subscription, changes. */
+const SETTLE_MS = 350;
+
+const field =
+  'min-h-target w-full min-w-0 border border-edge bg-raised px-3 text-base sm:text-sm placeholder:text-secondary';
+
+/** The filter of the page. It lives in the address: a reload, the back button and a shared link keep it. */
+export function FilterBar() {
+  const [search, setSearch] = useSearchParams();
+  const inUrl = writeRecordFilter(readRecordFilter(search)).toString();
+  // What is being typed, and the address it was typed over. When the address changes by itself (back, a link) it wins.
+  const [draft, setDraft] = useState({ over: inUrl, filter: readRecordFilter(search) });
+  if (draft.over !== inUrl) setDraft({ over: inUrl, filter: readRecordFilter(search) });
+
+  const typed = writeRecordFilter(draft.filter).toString();
+  useEffect(() => {
+    if (typed === inUrl) return;
+    const timer = setTimeout(() => {
+      setDraft(({ filter }) => ({ over: typed, filter }));
+      setSearch(new URLSearchParams(typed), { replace: true });
+    }, SETTLE_MS);
+    return () => {
+      clearTimeout(timer);
+    };
+  }, [typed, inUrl, setSearch]);
+
+  const change = (part: Partial<Record<keyof RecordFilterState, string>>) => {
+    setDraft(({ over, filter }) => ({ over, filter: { ...filter, ...part } as RecordFilterState }));
+  };
+  const { filter } = draft;
+  return (
+    <form
+      role="search"
+      aria-label="Filter the records"
+      className="grid grid-cols-2 gap-2 md:grid-cols-[minmax(12rem,2fr)_9rem_minmax(8rem,1fr)_minmax(8rem,1fr)_auto]"
+      onSubmit={(event) => {
+        event.preventDefault();
+        setSearch(new URLSearchParams(typed), { replace: true });
+      }}
+    >
+      <Labelled label="Words in the message" className="max-md:col-span-2">
+        <input
+          type="search"
+          className={field}
+          placeholder='Words, or "a phrase"'
+          value={filter.text ?? ''}
+          onChange={(event) => {
+            change({ text: event.target.value });
+          }}
+        />
+      </Labelled>
+      <Labelled label="Least level">
+        <select
+          className={field}
+          value={filter.minLevel ?? ''}
+          onChange={(event) => {
+            change({ minLevel: event.target.value as Level });
+          }}
+        >
+          <option value="">Any level</option>
+          {levels.map((level) => (
+            <option key={level} value={level}>
+              {level === 'FATAL' ? 'FATAL' : `${level} and above`}
+            </option>
+          ))}
+        </select>
+      </Labelled>
+      <Labelled label="Device">
+        <input
+          className={field}
+          placeholder="Device"
+          autoCapitalize="off"
+          autoCorrect="off"
+          spellCheck={false}
+          value={filter.deviceId ?? ''}
+          onChange={(event) => {
+            change({ deviceId: event.target.value });
+          }}
+        />
+      </Labelled>
+      <Labelled label="Application">
+        <input
+          className={field}
+          placeholder="Application"
+          autoCapitalize="off"
+          autoCorrect="off"
+          spellCheck={false}
+          value={filter.application ?? ''}
+          onChange={(event) => {
+            change({ application: event.target.value });
+          }}
+        />
+      </Labelled>
+      <Button
+        disabled={typed === '' && inUrl === ''}
+        onClick={() => {
+          setDraft({ over: inUrl, filter: {} });
+          setSearch(new URLSearchParams(), { replace: true });
+        }}
+      >
+        Clear
+      </Button>
+    </form>
+  );
+}
+
+function Labelled({ label, className, children }: { label: string; className?: string; children: ReactNode }) {
+  return (
+    <label className={className}>
+      <span className="sr-only">{label}</span>
+      {children}
+    </label>
+  );
+}
