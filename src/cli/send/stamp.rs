@@ -120,7 +120,7 @@ impl Stamps {
                 })
             }
             AmbiguousOffset::Fold { .. } => {
-                let first = ambiguous.clone().earlier().map_err(out_of_range)?;
+                let first = ambiguous.earlier().map_err(out_of_range)?;
                 let second = ambiguous.later().map_err(out_of_range)?;
                 let at = match self.last {
                     None => first,
