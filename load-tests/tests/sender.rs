@@ -1,5 +1,7 @@
 //! The sender and the load generator against a server on a real socket that misbehaves on purpose.
 
+#![allow(clippy::unwrap_used)] // Helpers of tests: a fault here is a failed test.
+
 use andon_engine::time::Clock;
 use andon_load::clock::SystemClock;
 use andon_load::ledger::{Fate, Ledger};
