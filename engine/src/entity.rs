@@ -96,12 +96,6 @@ impl Entity {
     ) -> Outcome {
         let mut outcome = Outcome::default();
         let live = judgement.lateness == Lateness::InOrder && (!judgement.behind || self.subject.kind == SubjectKind::Device);
-        if judgement.clock_step && self.subject.kind == SubjectKind::Device {
-            // Its own clock went back, and so does its event time: windows pruned by the old watermark would stay empty until the clock
-            // has caught up with where it was.
-            self.watermark = judgement.at;
-            self.watermark_received = record.received_at;
-        }
         if live {
             self.reach(set, judgement.at, record.received_at, record.record_id.position, out);
         }

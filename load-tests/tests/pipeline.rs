@@ -19,9 +19,9 @@ use andon_load::clock::SystemClock;
 use andon_load::draft::{Draft, ndjson};
 use andon_load::ledger::Ledger;
 use andon_load::oracle::{Finding, Raised, Stored, judge_incidents, judge_labels, judge_records};
-use andon_load::plant::{Plant, TimeMap};
+use andon_load::plant::{Plant, TIME_ZONE, TimeMap};
 use andon_load::play;
-use andon_load::scenarios;
+use andon_load::scenarios::{self, SHIFT_MUTE, mute_labels};
 use andon_load::sender::{Patience, Post, Sender};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -217,5 +217,29 @@ async fn everything_the_plant_says_is_accepted_and_its_second_copies_are_known()
             d.id
         );
         assert_eq!(r.readings.len(), d.readings.len(), "{}", d.id);
+    }
+}
+
+#[test]
+fn the_mute_of_the_night_shift_covers_what_the_labels_say() {
+    use andon_engine::ids::RuleId;
+    use andon_engine::mute::{MuteContext, covers};
+    use andon_engine::rule::{MuteSchedule, MuteScope, MuteWindow};
+    let (start_minute, end_minute) = SHIFT_MUTE;
+    let window = MuteWindow {
+        id: Arc::from("night"),
+        reason: Arc::from("the night shift looks at the board"),
+        scope: MuteScope::default(),
+        schedule: MuteSchedule::Recurring { days: Vec::new(), start_minute, end_minute, time_zone: Arc::from(TIME_ZONE) },
+        includes_safety: false,
+    };
+    let rule = RuleId::new("errors-per-device");
+    let context =
+        MuteContext { site: None, area: None, device: None, rule: &rule, safety: false, recipient: None, channel: None };
+    let zone = jiff::tz::TimeZone::get(TIME_ZONE).unwrap();
+    let labels = mute_labels(&zone, SystemClock.now());
+    assert_eq!(labels.len(), 16);
+    for l in labels {
+        assert_eq!(covers(&window, &context, l.at), l.covered, "{}", l.local);
     }
 }
