@@ -23,12 +23,20 @@ export class LiveCache {
   readonly #cache: ApolloCache;
   readonly #newest = new Map<string, LiveIncident>();
 
-  constructor(cache: ApolloCache) {
+  readonly #newestMax: number;
+
+  constructor(cache: ApolloCache, newestMax = NEWEST_MAX) {
     this.#cache = cache;
+    this.#newestMax = newestMax;
   }
 
   apply(event: ServerEvent): void {
-    if (event.type === 'incidents') this.#cache.batch({ update: () => this.#applyIncidents(event.incidents) });
+    if (event.type === 'incidents')
+      this.#cache.batch({
+        update: () => {
+          this.#applyIncidents(event.incidents);
+        },
+      });
     else if (event.type === 'status') this.#applyStatus(event.status);
   }
 
@@ -51,7 +59,7 @@ export class LiveCache {
       this.#newest.delete(incident.id);
       this.#newest.set(incident.id, incident);
       const oldest = this.#newest.keys().next();
-      if (this.#newest.size > NEWEST_MAX && oldest.value !== undefined) this.#newest.delete(oldest.value);
+      if (this.#newest.size > this.#newestMax && oldest.value !== undefined) this.#newest.delete(oldest.value);
 
       const from = { __typename: 'Incident', id: incident.id } as const;
       const id = this.#cache.identify(from);

@@ -1,5 +1,6 @@
 import { buildSchema, graphql, GraphQLError, type ExecutionResult } from 'graphql';
 import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type { EventFilter, Position, Refused, ServerEvent, Subscribe, Subscribed } from '@/gen/events/events';
 import type { Incident, Record as LogRecord, RecordFilter, Status, TimelineKind, Viewer } from '@/gen/schema';
 import { aStatus, aTimelineEntry, live, liveRecord } from '@/testing/factories';
@@ -14,7 +15,7 @@ import { aStatus, aTimelineEntry, live, liveRecord } from '@/testing/factories';
  */
 export const UNAVAILABLE_ID = 'f'.repeat(32);
 
-const schema = buildSchema(readFileSync(new URL('../../../dashboard-api/schema.graphql', import.meta.url), 'utf8'));
+const schema = buildSchema(readFileSync(join(import.meta.dirname, '../../../dashboard-api/schema.graphql'), 'utf8'));
 const levels = ['TRACE', 'DEBUG', 'INFO', 'WARN', 'ERROR', 'FATAL'];
 
 interface Client {
@@ -138,7 +139,7 @@ export class MockAndon {
 
   /** For `globalThis.fetch` in component tests. */
   readonly fetch: typeof fetch = async (_input, init) => {
-    const body = JSON.parse(String(init?.body)) as { query: string };
+    const body = JSON.parse(init?.body as string) as { query: string };
     const token = new Headers(init?.headers).get('andon-link-token') ?? undefined;
     return Response.json(await this.execute(body, token));
   };
