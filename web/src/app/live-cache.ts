@@ -113,16 +113,22 @@ export class LiveCache {
  * included, everything on the page is asked for again: what changed between an earlier answer and now is never missed.
  */
 export function followLive(feed: LiveFeed, client: ApolloClient, live: LiveCache): () => void {
-  const snapshot = () => {
+  const snapshot = async () => {
     live.forget();
-    // Each query shows its own error; here there is nothing to add.
-    client.refetchQueries({ include: 'active' }).catch(() => undefined);
+    // A request that is on its way was perhaps read before the subscription began, and is joined by the first refetch.
+    const joins = [...client.getObservableQueries('active')].some((query) => query.getCurrentResult().loading);
+    await client.refetchQueries({ include: 'active' });
+    if (joins) await client.refetchQueries({ include: 'active' });
+  };
+  // Each query shows its own error; here there is nothing to add.
+  const refresh = () => {
+    snapshot().catch(() => undefined);
   };
   const onEvent = (event: ServerEvent) => {
-    if (event.type === 'reset') snapshot();
+    if (event.type === 'reset') refresh();
     else live.apply(event);
   };
-  const stopIncidents = feed.subscribe('incident', undefined, { onEvent, onSubscribed: snapshot });
+  const stopIncidents = feed.subscribe('incident', undefined, { onEvent, onSubscribed: refresh });
   const stopStatus = feed.subscribe('status', undefined, { onEvent });
   return () => {
     stopIncidents();

@@ -33,9 +33,8 @@ export class MockAndon {
   status: Status = aStatus();
   /** Every operation that was asked, in order. */
   readonly asked: { operation: string; variables: Record<string, unknown>; token: string | undefined }[] = [];
-  /** Each request gets the next of these instead of an answer. */
-  readonly fail: (GraphQLError | TypeError)[] = [];
   readonly #clients = new Set<Client>();
+  readonly #faults = new Map<string, (GraphQLError | TypeError)[]>();
   readonly #epoch = 'mock';
   #seq = 0;
   #version = 100;
@@ -43,6 +42,11 @@ export class MockAndon {
 
   constructor(now: () => string = () => new Date().toISOString()) {
     this.#now = now;
+  }
+
+  /** The next requests of this operation get these instead of an answer; a TypeError is a broken connection. */
+  fail(operation: string, ...faults: (GraphQLError | TypeError)[]): void {
+    this.#faults.set(operation, faults);
   }
 
   /** An incident opens or changes: stored, and told to whoever follows. */
@@ -125,7 +129,7 @@ export class MockAndon {
 
   async execute(body: { query: string; variables?: Record<string, unknown>; operationName?: string }, token?: string) {
     this.asked.push({ operation: body.operationName ?? '', variables: body.variables ?? {}, token });
-    const failure = this.fail.shift();
+    const failure = this.#faults.get(body.operationName ?? '')?.shift();
     if (failure instanceof TypeError) throw failure;
     if (failure) return { errors: [failure] } satisfies ExecutionResult;
     return graphql({

@@ -6,7 +6,16 @@ import { vi } from 'vitest';
 import { followLive, LiveCache } from '@/app/live-cache';
 import { routeObjects } from '@/app/router';
 import { useAckStore } from '@/features/incidents/api/acknowledge';
-import type { Refused, ServerEvent, Subscribe, Subscribed } from '@/gen/events/events';
+import {
+  EVENT,
+  SUBSCRIBE,
+  UNSUBSCRIBE,
+  type Refused,
+  type ServerEvent,
+  type Subscribe,
+  type Subscribed,
+  type Unsubscribe,
+} from '@/gen/events/events';
 import { createApolloClient, createCache } from '@/lib/apollo';
 import { LiveFeed, type FeedSocket } from '@/lib/live-feed';
 import { LiveFeedContext } from '@/lib/live-feed-context';
@@ -31,17 +40,17 @@ export class MockSocket implements FeedSocket {
     this.#listeners.set(event, [...(this.#listeners.get(event) ?? []), listener as Listener]);
   }
 
-  emit(event: string, payload: unknown, answer: (answer: Subscribed | Refused) => void): void {
+  emit(event: string, payload: Subscribe | Unsubscribe, answer: (answer: Subscribed | Refused) => void): void {
     this.sent.push({ event, payload });
-    if (event === 'subscribe' && this.#client) answer(this.#client.subscribe(payload as Subscribe));
-    if (event === 'unsubscribe') this.#client?.unsubscribe((payload as { subscription: string }).subscription);
+    if (event === SUBSCRIBE && this.#client) answer(this.#client.subscribe(payload as Subscribe));
+    if (event === UNSUBSCRIBE) this.#client?.unsubscribe(payload.subscription);
   }
 
   connect(): void {
     this.connected = true;
     this.#client = this.#andon.connect((event) => {
       act(() => {
-        this.#fire('event', event);
+        this.#fire(EVENT, event);
       });
     });
     act(() => {

@@ -12,8 +12,9 @@ afterEach(() => {
 
 // jsdom has no layout: what measures itself is told a screen's worth.
 Object.defineProperties(HTMLElement.prototype, {
-  offsetHeight: { configurable: true, get: () => 600 },
-  offsetWidth: { configurable: true, get: () => 1_000 },
+  clientHeight: { configurable: true, get: () => 600 },
+  clientWidth: { configurable: true, get: () => 1_000 },
+  offsetHeight: { configurable: true, get: () => 34 },
 });
 Element.prototype.scrollTo = function scrollTo(this: Element, options?: ScrollToOptions | number) {
   if (typeof options === 'object' && options.top !== undefined) this.scrollTop = options.top;

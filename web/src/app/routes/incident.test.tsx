@@ -97,7 +97,7 @@ describe('the page of an incident', () => {
     const text = await screen.findByRole('textbox', { name: 'Comment' });
     await panel('Timeline');
     await user.type(text, 'looked at it');
-    andon.fail.push(new TypeError('Failed to fetch'));
+    andon.fail('Comment', new TypeError('Failed to fetch'));
     await user.click(screen.getByRole('button', { name: 'Add comment' }));
     expect(await screen.findByText('Andon cannot be reached.')).toBeInTheDocument();
     expect(text).toHaveValue('looked at it');
@@ -111,7 +111,7 @@ describe('the page of an incident', () => {
     await user.selectOptions(screen.getByRole('combobox', { name: 'Cause' }), 'Cleaned');
     await user.type(screen.getByRole('textbox', { name: /What was done/ }), 'photo-eye');
     await user.click(close);
-    expect(await screen.findByText('Closed')).toBeInTheDocument();
+    expect(await screen.findByText('Closed', { selector: 'header span' })).toBeInTheDocument();
     expect(andon.incidents.get(id)?.closedCause).toBe('Cleaned: photo-eye');
     expect(screen.queryByText('Close with a cause')).not.toBeInTheDocument();
   });
@@ -199,8 +199,9 @@ describe('the link of an e-mail', () => {
 
   it('says that sign-in is needed where it is', async () => {
     const andon = new MockAndon();
-    const unknown = () => fault('UNAUTHENTICATED', 'who are you?');
-    andon.fail.push(...Array.from({ length: 20 }, unknown));
+    for (const operation of ['Incident', 'Status', 'OpenIncidents']) {
+      andon.fail(operation, ...Array.from({ length: 5 }, () => fault('UNAUTHENTICATED', 'who are you?')));
+    }
     renderApp(`/incidents/${id}`, andon);
     expect(await screen.findByText('Sign-in needed.')).toBeInTheDocument();
   });
