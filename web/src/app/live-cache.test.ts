@@ -20,7 +20,9 @@ const answer = (...incidents: Incident[]) => ({
   incidents: {
     __typename: 'IncidentConnection' as const,
     pageInfo: { __typename: 'PageInfo' as const, hasNextPage: false },
-    nodes: incidents.map(({ rule: _r, fingerprints: _f, timeline: _t, alerts: _a, records: _l, ...summary }) => summary),
+    nodes: incidents.map(
+      ({ rule: _r, fingerprints: _f, timeline: _t, alerts: _a, records: _l, ...summary }) => summary,
+    ),
   },
 });
 

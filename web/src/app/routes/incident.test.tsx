@@ -39,7 +39,10 @@ describe('the page of an incident', () => {
           },
         }),
         records: [aRecord({ message: 'the last line' })],
-        timeline: [aTimelineEntry(), aTimelineEntry({ revision: 2, kind: 'COMMENTED', who: 'maria', text: 'on my way' })],
+        timeline: [
+          aTimelineEntry(),
+          aTimelineEntry({ revision: 2, kind: 'COMMENTED', who: 'maria', text: 'on my way' }),
+        ],
       }),
     );
     expect(await screen.findByRole('heading', { level: 1, name: 'Deadlock on order table' })).toBeInTheDocument();

@@ -11,7 +11,8 @@ beforeAll(async () => {
 const record = (n: number, change: Parameters<typeof aRecord>[0] = {}) =>
   aRecord({ recordId: hexId(n), message: `line ${n}`, ...change });
 
-const filters = (andon: MockAndon) => andon.subscriptions.filter(({ room }) => room === 'record').map(({ filter }) => filter);
+const filters = (andon: MockAndon) =>
+  andon.subscriptions.filter(({ room }) => room === 'record').map(({ filter }) => filter);
 
 /** The page with `stored` shown and the feed running. */
 async function openLive(path = '/live', ...stored: Parameters<MockAndon['append']>[0]) {

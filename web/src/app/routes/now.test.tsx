@@ -220,6 +220,8 @@ describe('the health of Andon itself', () => {
     await screen.findByText(/1,204,377/);
     expect(screen.queryByText('Nobody would be mailed')).not.toBeInTheDocument();
     andon.setStatus({ nobodyWouldBeMailed: 'No route has a recipient.' });
-    expect((await screen.findByText('Nobody would be mailed')).closest('[role=alert]')).toHaveTextContent('No route has a recipient.');
+    expect((await screen.findByText('Nobody would be mailed')).closest('[role=alert]')).toHaveTextContent(
+      'No route has a recipient.',
+    );
   });
 });
