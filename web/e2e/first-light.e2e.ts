@@ -86,7 +86,7 @@ describe('a record that goes in over HTTP', () => {
 
   it('says that a link is not valid when somebody has changed it', async () => {
     const page = await browser.page();
-    await page.goto(`${andon.dashboardUrl}/incidents/${'0'.repeat(32)}?token=changed`);
+    await page.goto(`${andon.dashboardUrl}/incidents/${'0'.repeat(32)}?token=invalid`);
     await page.getByText('This link is not valid.').waitFor();
     await page.context().close();
   });
