@@ -13,6 +13,7 @@ use andon_engine::rule::{
 };
 use andon_engine::subject::SubjectKind;
 use andon_engine::time::{Span, Timestamp};
+use andon_storage::ports::people::PersonRow;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::collections::{BTreeMap, HashSet};
@@ -190,6 +191,12 @@ fn yes() -> bool {
 #[error("{}", .0.join("\n"))]
 pub struct Faults(pub Vec<String>);
 
+impl File {
+    pub fn has_default_route(&self) -> bool {
+        self.routes.iter().any(|r| r.id == DEFAULT_ROUTE)
+    }
+}
+
 /// Reads the text of a file. Sections and entries are read one by one, so that a fault in one does not hide those of the others.
 pub fn parse(text: &str) -> Result<File, Faults> {
     let table: toml::Table = text.parse().map_err(|e: toml::de::Error| Faults(vec![format!("not TOML: {e}")]))?;
@@ -317,9 +324,7 @@ impl Builder {
     }
 
     fn address(&mut self, place: &str, email: &str) {
-        let fine = email.split_once('@').is_some_and(|(user, host)| !user.is_empty() && !host.is_empty())
-            && !email.chars().any(|c| c.is_whitespace() || c.is_control() || matches!(c, '<' | '>' | ','));
-        if !fine {
+        if !is_email(email) {
             self.fault(place, format!("\"{email}\" is not an e-mail address"));
         }
     }
@@ -495,6 +500,32 @@ impl Builder {
             if id.is_empty() || id.len() > andon_engine::limits::KEY_BYTES_MAX {
                 self.fault(&format!("{what} \"{id}\""), format!("an id has 1 to {} bytes", andon_engine::limits::KEY_BYTES_MAX));
             }
+        }
+    }
+}
+
+/// Good enough to tell an address from a slip of the keyboard; the mail server has the last word.
+pub fn is_email(text: &str) -> bool {
+    text.split_once('@').is_some_and(|(user, host)| !user.is_empty() && !host.is_empty())
+        && !text.chars().any(|c| c.is_whitespace() || c.is_control() || matches!(c, '<' | '>' | ','))
+}
+
+/// Adds the people of `andon user` to what the file says: as recipients, and to the default route unless the file writes that itself.
+/// The file's entry wins where both have an id.
+pub fn add_people(c: &mut Configuration, people: &[PersonRow], file_has_default_route: bool) {
+    for p in people {
+        let id = RecipientId::new(&p.id);
+        if c.recipient(&id).is_some() {
+            continue;
+        }
+        c.recipients.push(Recipient {
+            id: id.clone(),
+            name: Arc::from(p.name.as_str()),
+            email: Arc::from(p.email.as_str()),
+            language: Arc::from(p.language.as_str()),
+        });
+        if !file_has_default_route && let Some(route) = c.routes.iter_mut().find(|r| r.id.as_str() == DEFAULT_ROUTE) {
+            route.recipients.push(id);
         }
     }
 }

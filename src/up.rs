@@ -23,7 +23,7 @@ use andon_storage::journal::{ArchiveOptions, FileIo, Journal, JournalOptions, Op
 use andon_storage::keys::KeyCache;
 use andon_storage::link_token::LinkTokens;
 use andon_storage::ports::checkpoint::CheckpointStore;
-use andon_storage::ports::log_index::LogIndex;
+use andon_storage::ports::people::PeopleStore;
 use andon_storage::ports::{Cursor, StoreError};
 use andon_storage::relational::Sink as RelationalSink;
 use andon_storage::sqlite::{CheckpointFile, SqliteStore};
@@ -47,6 +47,10 @@ const DASHBOARD: &str = "127.0.0.1:7401";
 const CHECKPOINT_EVERY: Span = Span::secs(10);
 /// The whole of shutdown stays under 10 s: 3 s for requests, the rest shared by what follows.
 const DRAIN: Duration = Duration::from_secs(3);
+/// How long start-up may read what a crash left unjudged.
+const REPLAY: Duration = Duration::from_secs(600);
+/// A change of `andon user` is taken over after at most this.
+const PEOPLE_EVERY: Duration = Duration::from_millis(500);
 /// A new configuration holds within this, or start-up gives up.
 const CONFIGURE: Duration = Duration::from_secs(60);
 /// Journals: what is full in half an hour at 50,000 records/s, and effects, which are rare.
@@ -108,6 +112,7 @@ struct Settings {
     journal: JournalOptions,
     secrets: Vec<(String, String)>,
     configuration: Configuration,
+    file_has_default_route: bool,
     adopt_stores: bool,
     json: bool,
 }
@@ -166,6 +171,8 @@ fn settings(args: UpArgs) -> anyhow::Result<Settings> {
     let journal = JournalOptions {
         quota_bytes: file.journal.quota_bytes.unwrap_or(JOURNAL_QUOTA),
         segment_bytes: file.journal.segment_bytes.unwrap_or(defaults.segment_bytes),
+        // Nothing is recycled before each of these has said how far it is.
+        holders: ["judging", "rows", "log_index"].map(String::from).to_vec(),
         archive: Some(ArchiveOptions {
             dir: data_dir.join("archive"),
             bytes_max: file.journal.archive_bytes.unwrap_or(16 << 30),
@@ -186,6 +193,7 @@ fn settings(args: UpArgs) -> anyhow::Result<Settings> {
         mail_from,
         public_url,
         journal,
+        file_has_default_route: file.has_default_route(),
         secrets: file.secrets.into_iter().collect(),
         configuration,
         adopt_stores: args.adopt_stores,
@@ -246,7 +254,12 @@ impl Stores {
             }
         };
         let journal = open("journal", s.journal.clone()).await?;
-        let effects_options = JournalOptions { quota_bytes: EFFECTS_QUOTA, segment_bytes: EFFECTS_SEGMENT, ..JournalOptions::default() };
+        let effects_options = JournalOptions {
+            quota_bytes: EFFECTS_QUOTA,
+            segment_bytes: EFFECTS_SEGMENT,
+            holders: vec!["incidents".into()],
+            ..JournalOptions::default()
+        };
         let effects = open("effects", effects_options).await?;
         let relational = Arc::new(SqliteStore::open(&database_path(dir)).await.map_err(exit::config)?);
         let checkpoints = Arc::new(CheckpointFile::open(&dir.join("checkpoints.db")).await.map_err(exit::config)?);
@@ -344,7 +357,9 @@ impl Andon {
         })
         .await
         .map_err(|e| exit::config(format!("judging cannot start: {e}")))?;
-        configure(&judging, s.configuration).await?;
+        let people = People { judging: judging.clone(), store: relational.clone(), file: s.configuration, file_has_default_route: s.file_has_default_route };
+        let generation = people.configure().await?;
+        tasks.spawn(people.follow(generation, stop_rest.subscribe()));
         let configuration = judging.configuration();
 
         let notifier = Arc::new(OnceLock::new());
@@ -516,24 +531,52 @@ async fn start_sink<S: Sink>(
     Ok(())
 }
 
-/// Journals the configuration if it is not the one in force, and waits until it is.
-async fn configure(judging: &Judging, mut new: Configuration) -> anyhow::Result<()> {
-    let mut in_force = judging.configuration();
-    // A configuration of a past run may still lie in the journal, not yet judged.
-    let head = judging.head();
-    let mut routed = judging.routed();
-    let wait = async { routed.wait_for(|r| *r >= head).await.map(drop) };
-    tokio::time::timeout(Duration::from_secs(600), wait).await.context("replaying the journal takes too long")??;
-    let old = in_force.borrow_and_update().clone();
-    new.version = old.version;
-    if new == *old {
-        return Ok(());
+/// The configuration: that of the file, and the people whom `andon user` has added beside the running server.
+struct People {
+    judging: Judging,
+    store: Arc<SqliteStore>,
+    file: Configuration,
+    file_has_default_route: bool,
+}
+
+impl People {
+    /// Journals the configuration if it is not the one in force, and waits until it is. Returns the generation of the people in it.
+    async fn configure(&self) -> anyhow::Result<u64> {
+        // A change after the number was read is seen the next time.
+        let generation = self.store.people_generation().await.map_err(exit::config)?;
+        let mut new = self.file.clone();
+        config::add_people(&mut new, &self.store.people().await.map_err(exit::config)?, self.file_has_default_route);
+        let mut in_force = self.judging.configuration();
+        // A configuration of a past run may still lie in the journal, not yet judged.
+        let head = self.judging.head();
+        let mut routed = self.judging.routed();
+        let wait = async { routed.wait_for(|r| *r >= head).await.map(drop) };
+        tokio::time::timeout(REPLAY, wait).await.context("replaying the journal takes too long")??;
+        let old = in_force.borrow_and_update().clone();
+        new.version = old.version;
+        if new == *old {
+            return Ok(generation);
+        }
+        new.version = old.version + 1;
+        let version = new.version;
+        self.judging.control(&Control::Configured(Arc::new(new))).await.context("the configuration cannot be journaled")?;
+        let wait = in_force.wait_for(|c| c.version >= version);
+        tokio::time::timeout(CONFIGURE, wait).await.context("the configuration does not take effect")??;
+        Ok(generation)
     }
-    new.version = old.version + 1;
-    let version = new.version;
-    judging.control(&Control::Configured(Arc::new(new))).await.context("the configuration cannot be journaled")?;
-    tokio::time::timeout(CONFIGURE, in_force.wait_for(|c| c.version >= version)).await.context("the configuration does not take effect")??;
-    Ok(())
+
+    async fn follow(self, mut generation: u64, stop: watch::Receiver<bool>) {
+        while tokio::time::timeout(PEOPLE_EVERY, told(stop.clone())).await.is_err() {
+            match self.store.people_generation().await {
+                Ok(now) if now == generation => {}
+                Ok(_) => match self.configure().await {
+                    Ok(now) => generation = now,
+                    Err(e) => tracing::warn!(error = %e, "a change of people could not be taken over; it is tried again"),
+                },
+                Err(e) => tracing::debug!(error = %e, "people cannot be read now"),
+            }
+        }
+    }
 }
 
 /// What was answered in the last ten minutes, so that a retry is still known after a restart.

@@ -5,6 +5,7 @@ pub mod deliveries;
 pub mod incidents;
 pub mod keys;
 pub mod log_index;
+pub mod people;
 pub mod rows;
 
 use andon_engine::ids::JournalId;

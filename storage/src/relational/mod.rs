@@ -8,6 +8,7 @@ mod deliveries;
 mod effects;
 mod incidents;
 mod keys;
+mod people;
 mod rows;
 
 pub use cursors::Sink;
