@@ -23,7 +23,7 @@
 //! Splitting one fault in two costs a line in a digest; taking two for one hides the second. Where in doubt it is split.
 
 use std::ops::Range;
-use xxhash_rust::xxh3::Xxh3;
+use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 /// The template of a message, and the byte ranges of the message that a placeholder stands for, ascending and disjoint.
 pub fn template(message: &str) -> (String, Vec<Range<usize>>) {
@@ -43,8 +43,8 @@ pub fn template(message: &str) -> (String, Vec<Range<usize>>) {
 pub fn fingerprint(application: Option<&str>, kind: Option<&str>, message: &str) -> u64 {
     let mut h = Hasher::new(application, kind);
     scan(message, |piece| match piece {
-        Piece::Text(range) => h.0.update(&message.as_bytes()[range]),
-        Piece::Masked(mask, _) => h.0.update(mask.placeholder().as_bytes()),
+        Piece::Text(range) => h.update(&message.as_bytes()[range]),
+        Piece::Masked(mask, _) => h.update(mask.placeholder().as_bytes()),
     });
     h.finish()
 }
@@ -52,15 +52,24 @@ pub fn fingerprint(application: Option<&str>, kind: Option<&str>, message: &str)
 /// The fingerprint of a message of which only the template is known.
 pub fn fingerprint_of_template(application: Option<&str>, kind: Option<&str>, template: &str) -> u64 {
     let mut h = Hasher::new(application, kind);
-    h.0.update(template.as_bytes());
+    h.update(template.as_bytes());
     h.finish()
 }
 
-struct Hasher(Xxh3);
+/// Gathers on the stack what most messages come to, and hashes it in one go: setting up a stream costs more than hashing 200 bytes.
+struct Hasher {
+    gathered: [u8; 256],
+    len: usize,
+    stream: Option<Xxh3>,
+}
 
 impl Hasher {
     fn new(application: Option<&str>, kind: Option<&str>) -> Self {
-        let mut h = Xxh3::new();
+        let mut h = Self {
+            gathered: [0; 256],
+            len: 0,
+            stream: None,
+        };
         for part in [application, kind] {
             match part {
                 // 0xFF and 0xFE are no bytes of UTF-8: no text can look like a border, nor `None` like a text.
@@ -71,10 +80,34 @@ impl Hasher {
                 None => h.update(&[0xFE]),
             }
         }
-        Self(h)
+        h
+    }
+    fn update(&mut self, bytes: &[u8]) {
+        match (
+            &mut self.stream,
+            self.gathered.get_mut(self.len..self.len + bytes.len()),
+        ) {
+            (None, Some(room)) => {
+                room.copy_from_slice(bytes);
+                self.len += bytes.len();
+            }
+            (stream, _) => {
+                let gathered = &self.gathered[..self.len];
+                let stream = stream.get_or_insert_with(|| {
+                    let mut stream = Xxh3::new();
+                    stream.update(gathered);
+                    stream
+                });
+                stream.update(bytes);
+            }
+        }
     }
     fn finish(self) -> u64 {
-        self.0.digest().max(1)
+        let hash = match self.stream {
+            Some(stream) => stream.digest(),
+            None => xxh3_64(&self.gathered[..self.len]),
+        };
+        hash.max(1)
     }
 }
 
@@ -127,6 +160,22 @@ fn scan(message: &str, mut emit: impl FnMut(Piece)) {
 
 /// The longest text form of an IPv6 address is 45 bytes; looking no further keeps the scan linear.
 const ADDRESS_BYTES_MAX: usize = 46;
+/// What a byte of a word is: a digit, a hex digit, a letter or digit. `DIGIT` is 1, so that digits can be counted by adding.
+const DIGIT: u8 = 1;
+const HEX: u8 = 2;
+const WORD: u8 = 4;
+const CLASSES: [u8; 256] = {
+    let mut classes = [0; 256];
+    let mut c = 0;
+    while c < 128 {
+        let byte = c as u8;
+        classes[c] = DIGIT * byte.is_ascii_digit() as u8
+            + HEX * byte.is_ascii_hexdigit() as u8
+            + WORD * byte.is_ascii_alphanumeric() as u8;
+        c += 1;
+    }
+    classes
+};
 const QUOTES: [u8; 3] = [b'"', b'\'', b'`'];
 
 struct Scanner<'a> {
@@ -303,11 +352,19 @@ impl<'a> Scanner<'a> {
     /// At the start of a run of ASCII letters and digits.
     fn word(&mut self) -> Option<(Mask, usize)> {
         let from = self.at;
-        let end = self.run(from, |c| c.is_ascii_alphanumeric());
+        let (mut end, mut digits, mut all) = (from, 0, HEX);
+        while let Some(&c) = self.b.get(end) {
+            let class = CLASSES[usize::from(c)];
+            if class & WORD == 0 {
+                break;
+            }
+            digits += usize::from(class & DIGIT);
+            all &= class;
+            end += 1;
+        }
         let run = self.b.get(from..end)?;
-        let digits = run.iter().filter(|c| c.is_ascii_digit()).count();
         let next = self.byte(end);
-        let hex = (digits > 0 || run.len() <= 8) && run.iter().all(u8::is_ascii_hexdigit);
+        let hex = all == HEX && (digits > 0 || run.len() <= 8);
         let alone = self.previous() < 0x80;
         if hex && alone {
             if let Some(end) = self.uuid(run.len()) {

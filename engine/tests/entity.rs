@@ -161,8 +161,7 @@ impl Bench {
 }
 
 fn alerts(effects: &[Effect]) -> Vec<&Alert> {
-    let alert = |e| if let &Effect::Alert(ref a) = e { Some(&**a) } else { None };
-    effects.iter().filter_map(alert).collect()
+    effects.iter().filter_map(|e| if let Effect::Alert(a) = e { Some(&**a) } else { None }).collect()
 }
 
 fn kinds(effects: &[Effect]) -> Vec<TimelineKind> {

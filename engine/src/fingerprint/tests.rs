@@ -111,6 +111,22 @@ fn application_and_type_are_part_of_it_and_cannot_run_into_each_other() {
     assert_eq!(distinct.len(), all.len());
 }
 
+/// Short messages are hashed in one go and long ones as a stream: at the border nothing changes.
+#[test]
+fn it_is_the_plain_hash_of_its_parts_at_every_length() {
+    for len in 200..300 {
+        let message = format!("{} 17 x", "a".repeat(len));
+        let plain = [b"wms\xff\xfe", template(&message).0.as_bytes()].concat();
+        let want = xxhash_rust::xxh3::xxh3_64(&plain);
+        assert_eq!(fingerprint(Some("wms"), None, &message), want, "{len}");
+        assert_eq!(
+            fingerprint_of_template(Some("wms"), None, &template(&message).0),
+            want,
+            "{len}"
+        );
+    }
+}
+
 /// Each of these would take minutes were the scan quadratic.
 #[test]
 fn a_hostile_message_takes_linear_time() {
