@@ -649,3 +649,65 @@ async fn what_is_finished_is_pruned_after_its_time_and_what_is_not_stays() {
     assert!(w.deliveries(&safety).await.is_empty());
     assert_eq!(w.deliveries(&muted).await.len(), 1);
 }
+
+#[tokio::test]
+async fn rows_that_cannot_be_read_keep_nobody_else_from_being_told() {
+    let mut c = configuration();
+    c.recipients.push(recipient("bernd", "de"));
+    c.routes[0]
+        .recipients
+        .push(andon_engine::ids::RecipientId::new("bernd"));
+    let w = World::new(c).await;
+    let broken = w.incident("errors-per-application", Application, "broken");
+    w.raise(&broken, AlertReason::Opened).await;
+    let unreadable = w.incident("errors-per-application", Application, "unreadable");
+    w.raise(&unreadable, AlertReason::Opened).await;
+    w.raise(
+        &w.incident("errors-per-application", Application, "fine"),
+        AlertReason::Opened,
+    )
+    .await;
+    let sql = async |text: String| {
+        use andon_storage::relational::database::{Database, Transaction};
+        let mut tx = w.store.database().begin().await.unwrap();
+        assert_eq!(tx.execute(text.into(), vec![]).await.unwrap(), 1);
+        tx.commit().await.unwrap();
+    };
+    sql(format!(
+        "UPDATE incidents SET fingerprints = 'no JSON' WHERE id = '{}'",
+        broken.id
+    ))
+    .await;
+    sql(format!(
+        "UPDATE alerts SET reason = 'no reason' WHERE incident = '{}'",
+        unreadable.id
+    ))
+    .await;
+    assert_eq!(w.step().await.sent, 2, "Anna and Bernd");
+    for mail in w.mails() {
+        assert!(
+            mail.text.contains("fine") && mail.text.contains("database deadlock"),
+            "{}",
+            mail.text
+        );
+    }
+    // One person's row.
+    let anna = w
+        .deliveries(&broken)
+        .await
+        .into_iter()
+        .find(|d| &*d.target.name == "anna")
+        .unwrap();
+    sql(format!(
+        "UPDATE deliveries SET state = 'waiting', route = x'00' WHERE id = '{}'",
+        anna.id
+    ))
+    .await;
+    w.raise(
+        &w.incident("errors-per-application", Application, "later"),
+        AlertReason::Opened,
+    )
+    .await;
+    assert_eq!(w.after(Span::mins(5)).await.sent, 1);
+    assert_eq!(w.last_mail().header("To"), "bernd <bernd@example.com>");
+}
