@@ -25,8 +25,9 @@ macro_rules! conformance {
                 #[tokio::test]
                 async fn $check() {
                     let dir = tempfile::tempdir().unwrap();
-                    let path = dir.path().join("new folder").join("file.db");
+                    let path = dir.path().join("new folder %41?a=b#'").join("file.db");
                     conformance::$suite::$check(async || $open(&path).await.unwrap()).await;
+                    assert!(path.exists());
                 }
             )+
         }
@@ -108,17 +109,18 @@ async fn migrations_step_by_step_and_twice_give_the_fresh_schema() {
     assert_eq!(schema(&fresh).await, schema(&stepwise).await);
 }
 
-#[tokio::test]
-async fn two_that_start_at_once_migrate_once() {
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_that_start_at_once_migrate_once() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("andon.db");
-    let (a, b, c) = tokio::join!(
-        SqliteStore::open(&path),
-        SqliteStore::open(&path),
-        SqliteStore::open(&path)
-    );
-    for store in [a, b, c] {
-        assert_eq!(store.unwrap().effect_cursor().await.unwrap(), None);
+    let starts: Vec<_> = (0..12)
+        .map(|_| {
+            let path = path.clone();
+            tokio::spawn(async move { SqliteStore::open(&path).await })
+        })
+        .collect();
+    for start in starts {
+        assert_eq!(start.await.unwrap().unwrap().effect_cursor().await.unwrap(), None);
     }
 }
 

@@ -3,7 +3,6 @@
 use super::{Raised, Stored};
 use crate::sender::{describe, http_client};
 use andon_engine::subject::SubjectKind;
-use andon_engine::time::Timestamp;
 use anyhow::{Context as _, anyhow, bail, ensure};
 use serde::Deserialize;
 use serde_json::{Value, json};

@@ -265,7 +265,7 @@ impl Plant {
                 let mut draft = self.frame(at, None);
                 draft.application = Some(app.into());
                 draft.dialect = Dialect::Shipper;
-                draft.level = Some(if n % 5 == 0 { Level::Debug } else { Level::Info });
+                draft.level = Some(if n.is_multiple_of(5) { Level::Debug } else { Level::Info });
                 draft.kind = Some("app.request".into());
                 draft.trace_id = Some(format!("{:032x}", self.rng.random::<u128>()));
                 draft.message = Some(format!("GET /api/v2/totes/{} 200 in {n} ms", 4_000 + n));

@@ -436,7 +436,6 @@ mod tests {
 
     #[test]
     fn every_line_style_is_spoken() {
-        // Three days without stories: the German press and the Latin-1 printer rarely fail.
         let mut left: BTreeSet<&str> = [
             "F0x",
             " VFD ",
@@ -448,16 +447,16 @@ mod tests {
             VDA5050,
         ]
         .into();
-        for e in Plant::new(2, TimeMap { speed: 400.0, ..NOON }, "t", false).take(4_000_000) {
-            let Some(text) = e.draft.message else { continue };
+        // Alarms alone: among everything else the German press and the Latin-1 printer would rarely be heard.
+        let mut plant = Plant::new(2, NOON, "t", false);
+        for n in 0..20_000 {
+            let draft = plant.alarm(Span::secs(n));
+            let text = draft.message.unwrap_or_default();
             left.retain(|part| match *part {
-                VDA5050 => !e.draft.fields.contains_key("errors"),
+                VDA5050 => !draft.fields.contains_key("errors"),
                 part => !text.contains(part),
             });
-            if left.is_empty() {
-                return;
-            }
         }
-        panic!("no line says {left:?}");
+        assert!(left.is_empty(), "no line says {left:?}");
     }
 }

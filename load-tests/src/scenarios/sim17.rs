@@ -11,9 +11,15 @@ const HUGE: usize = 5 * 1024 * 1024;
 
 /// A line of a body: a record that must be stored, or what must be refused by name.
 enum Line {
-    Good(Draft),
+    Good(Box<Draft>),
     /// Its id (or what stands for one) and its bytes.
     Bad(String, Bytes),
+}
+
+impl Line {
+    fn good(draft: Draft) -> Self {
+        Line::Good(Box::new(draft))
+    }
 }
 
 pub(super) fn make(cx: &Context) -> Scenario {
@@ -55,25 +61,25 @@ pub(super) fn make(cx: &Context) -> Scenario {
         lines(
             "a line cut short",
             vec![
-                Line::Good(good("before-cut", &mixed, Level::Error, "good line before a bad one")),
+                Line::good(good("before-cut", &mixed, Level::Error, "good line before a bad one")),
                 Line::Bad(
                     cx.name("cut"),
                     format!(r#"{{"id":"{}","message":"cut sho"#, cx.name("cut")).into(),
                 ),
-                Line::Good(good("after-cut", &mixed, Level::Error, "good line after a bad one")),
+                Line::good(good("after-cut", &mixed, Level::Error, "good line after a bad one")),
             ],
         ),
         lines(
             "a 5 MB line",
             vec![
-                Line::Good(good(
+                Line::good(good(
                     "before-huge",
                     &refused,
                     Level::Error,
                     "good line before a huge one",
                 )),
                 bad("huge", &error(format!(r#""message":"{}""#, "x".repeat(HUGE)))),
-                Line::Good(good("after-huge", &refused, Level::Error, "good line after a huge one")),
+                Line::good(good("after-huge", &refused, Level::Error, "good line after a huge one")),
             ],
         ),
         lines(
@@ -84,7 +90,7 @@ pub(super) fn make(cx: &Context) -> Scenario {
                     "text-as-reading",
                     &error(r#""message":"m","readings":{"temperature":"hot"}"#.into()),
                 ),
-                Line::Good(good(
+                Line::good(good(
                     "after-types",
                     &refused,
                     Level::Error,
@@ -100,8 +106,8 @@ pub(super) fn make(cx: &Context) -> Scenario {
         lines(
             "Latin-1",
             vec![
-                Line::Good(latin1),
-                Line::Good(good(
+                Line::good(latin1),
+                Line::good(good(
                     "utf8",
                     &refused,
                     Level::Error,
@@ -109,7 +115,7 @@ pub(super) fn make(cx: &Context) -> Scenario {
                 )),
             ],
         ),
-        lines("U+0000", vec![Line::Good(nul)]),
+        lines("U+0000", vec![Line::good(nul)]),
         status("no JSON at all", "application/json", 400, "hello"),
         status(
             "a document cut short",
@@ -122,7 +128,7 @@ pub(super) fn make(cx: &Context) -> Scenario {
         status("an unknown content type", "text/xml", 415, "<record/>"),
         lines(
             "and a fresh one passes",
-            vec![Line::Good(good("fresh", &mixed, Level::Error, "still here"))],
+            vec![Line::good(good("fresh", &mixed, Level::Error, "still here"))],
         ),
     ];
     // The errors of `mixed` that are stored: before and after the cut line, Latin-1, U+0000, the fresh one.
@@ -160,7 +166,7 @@ fn lines(what: &str, lines: Vec<Line>) -> Step {
             Line::Good(d) => {
                 bytes.push(d.line());
                 ids.push(d.id.clone());
-                drafts.push(d);
+                drafts.push(*d);
             }
             Line::Bad(id, line) => {
                 bytes.push(line);
