@@ -38,4 +38,4 @@ case " $* " in *" --tls "*)
       -extfile <(printf 'subjectAltName=DNS:localhost,IP:127.0.0.1\nbasicConstraints=critical,CA:FALSE\n') 2>>"$dir/openssl.log"
   fi
 esac
-exec "$venv/bin/python" "$here/smtp_sink.py" "$dir" "$@"
+exec "$venv/bin/python" -W ignore "$here/smtp_sink.py" "$dir" "$@"

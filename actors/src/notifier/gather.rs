@@ -58,21 +58,31 @@ pub(super) async fn decide_targets(args: &NotifierArgs, config: &Configuration, 
     };
     for target in targets {
         let repeats = repeats.remove(&target).unwrap_or_default();
-        for _ in 0..TRIES {
-            let Some(situation) = reader.situation(&target, &repeats).await? else {
-                break;
-            };
-            let full = situation.undecided.len() >= PAGE as usize;
-            let Some(decision) = decide(situation, now) else { break };
-            if args.store.decide(&decision, now).await? {
-                done.notices += decision.notices.len() as u64;
-                done.more |= full;
-                count(&decision);
-                break;
+        match reader.decide(&target, &repeats, &mut done).await {
+            Err(e) if !e.is_temporary() => {
+                // One person's damaged row must not keep the others from being told.
+                tracing::error!(target = %target.key(), error = %e, "no decision about what to tell can be made");
             }
+            other => other?,
         }
     }
     Ok(done)
+}
+
+/// The alert's incident; one that is not there, or cannot be read, must not keep anybody from being told.
+pub(super) async fn incident_or_unknown(args: &NotifierArgs, alert: &Alert) -> Result<Incident> {
+    Ok(readable(args.incidents.incident(alert.incident).await)?.unwrap_or_else(|| incident_unknown(alert)))
+}
+
+/// What a store cannot read is not there.
+pub(super) fn readable<T>(read: Result<Option<T>>) -> Result<Option<T>> {
+    match read {
+        Err(e) if !e.is_temporary() => {
+            tracing::error!(error = %e, "an incident or alert cannot be read");
+            Ok(None)
+        }
+        other => other,
+    }
 }
 
 fn count(decision: &Decision) {
@@ -104,6 +114,25 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
+    async fn decide(&mut self, target: &Target, repeats: &[Told], done: &mut Decided) -> Result<()> {
+        for _ in 0..TRIES {
+            let Some(situation) = self.situation(target, repeats).await? else {
+                break;
+            };
+            let full = situation.undecided.len() >= PAGE as usize;
+            let Some(decision) = decide(situation, self.now) else {
+                break;
+            };
+            if self.args.store.decide(&decision, self.now).await? {
+                done.notices += decision.notices.len() as u64;
+                done.more |= full;
+                count(&decision);
+                break;
+            }
+        }
+        Ok(())
+    }
+
     /// `None`: nothing can be decided now.
     async fn situation(&mut self, target: &Target, repeats: &[Told]) -> Result<Option<Situation>> {
         let store = &self.args.store;
@@ -180,7 +209,7 @@ impl Reader<'_> {
         if let Some(known) = self.incidents.get(&id) {
             return Ok(known.clone());
         }
-        let found = self.args.incidents.incident(id).await?.map(Arc::new);
+        let found = readable(self.args.incidents.incident(id).await)?.map(Arc::new);
         self.incidents.insert(id, found.clone());
         Ok(found)
     }
@@ -189,7 +218,7 @@ impl Reader<'_> {
         if let Some(known) = self.alerts.get(&id) {
             return Ok(Some(known.clone()));
         }
-        let found = self.args.incidents.alert(id).await?.map(Arc::new);
+        let found = readable(self.args.incidents.alert(id).await)?.map(Arc::new);
         if let Some(alert) = &found {
             self.alerts.insert(id, alert.clone());
         }

@@ -64,7 +64,6 @@ impl HttpSender {
             .timeout(TIMEOUT)
             // A receiver must not send our signed alerts on to somewhere else.
             .redirect(redirect::Policy::none())
-            .no_proxy()
             .user_agent(concat!("andon/", env!("CARGO_PKG_VERSION")))
             .build()?;
         Ok(Self { client, secrets })

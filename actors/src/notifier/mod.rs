@@ -29,6 +29,7 @@ pub use mailer::{MailSettingError, Mailer, SendError};
 pub use queue::{JobQueue, LocalQueue};
 
 use crate::self_log::SelfLog;
+use andon_engine::ids::AlertId;
 use andon_engine::incident::Incident;
 use andon_engine::level::Level;
 use andon_engine::rule::Configuration;
@@ -233,30 +234,38 @@ impl Notifier {
     }
 
     async fn expand(&self, config: &Configuration, now: Timestamp) -> Result<u64> {
-        let args = &self.inner.args;
+        let store = &self.inner.args.store;
         let mut expanded = 0;
         loop {
-            let alerts = args.store.unexpanded(PAGE).await?;
-            let page = alerts.len();
-            for id in alerts {
-                let Some(alert) = args.incidents.alert(id).await? else {
-                    continue;
-                };
-                let incident = args.incidents.incident(alert.incident).await?;
-                let incident = incident.unwrap_or_else(|| expand::incident_unknown(&alert));
-                let deliveries = expand::expand(&alert, &incident, config, now);
-                if deliveries.is_empty() && !incident.silent {
-                    tracing::warn!(incident = %incident.id, rule = %incident.rule, "nobody is told: the rule's route leads nowhere");
-                    metrics::counter!(telemetry::NOBODY_TOLD).increment(1);
-                }
-                if args.store.expand(id, &deliveries, now).await? {
-                    expanded += 1;
+            let alerts = store.unexpanded(PAGE).await?;
+            let before = expanded;
+            for &id in &alerts {
+                match self.expand_one(id, config, now).await {
+                    Ok(true) => expanded += 1,
+                    Ok(false) => {}
+                    Err(e) if e.is_temporary() => return Err(e),
+                    // One row that cannot be read must not keep the others from being told.
+                    Err(e) => tracing::error!(alert = %id, error = %e, "an alert cannot be told"),
                 }
             }
-            if page < PAGE as usize {
+            if alerts.len() < PAGE as usize || expanded == before {
                 return Ok(expanded);
             }
         }
+    }
+
+    async fn expand_one(&self, id: AlertId, config: &Configuration, now: Timestamp) -> Result<bool> {
+        let args = &self.inner.args;
+        let Some(alert) = args.incidents.alert(id).await? else {
+            return Ok(false);
+        };
+        let incident = gather::incident_or_unknown(args, &alert).await?;
+        let deliveries = expand::expand(&alert, &incident, config, now);
+        if deliveries.is_empty() && !incident.silent {
+            tracing::warn!(incident = %incident.id, rule = %incident.rule, "nobody is told: the rule's route leads nowhere");
+            metrics::counter!(telemetry::NOBODY_TOLD).increment(1);
+        }
+        args.store.expand(id, &deliveries, now).await
     }
 
     /// Works until `shutdown` is ready, then lets messages on their way finish for 3 s and gives the other claims back.
@@ -272,6 +281,7 @@ impl Notifier {
         let mut config = self.inner.args.config.clone();
         let mut pruned = Timestamp::MIN;
         let mut failing = false;
+        let mut configurable = true;
         tokio::pin!(shutdown);
         loop {
             let now = self.inner.args.clock.now();
@@ -292,12 +302,8 @@ impl Notifier {
             tokio::select! {
                 () = &mut shutdown => break,
                 () = self.inner.wake.notified() => {}
-                changed = config.changed() => {
-                    // Its sender is gone at shutdown only: wait for that without spinning.
-                    if changed.is_err() {
-                        tokio::time::sleep(pause).await;
-                    }
-                }
+                // Without its sender it would be ready for ever.
+                changed = config.changed(), if configurable => configurable = changed.is_ok(),
                 () = tokio::time::sleep(pause) => {}
             }
         }

@@ -1,6 +1,7 @@
 //! One message: claim it, write it, send it, note what became of it.
 
 use super::expand::{OWN_TYPE_PREFIX, incident_gone, target_of};
+use super::gather::readable;
 use super::letter::{ITEMS_SHOWN, LINES, Letter, Told as ToldItem, Writer, one_line};
 use super::mail::{Thread, compose};
 use super::mailer::SendError;
@@ -58,7 +59,7 @@ impl Notifier {
         };
         let posted = match posted {
             Ok(posted) => posted,
-            // We could not even read what to say: not the receiver's fault, and not worth a warning of its own.
+            // We could not even read what to say.
             Err(e) => Err(SendError::temporary(e.to_string())),
         };
         let now = args.clock.now();
@@ -131,7 +132,7 @@ impl Notifier {
         };
         let mut incidents = Vec::new();
         for item in notice.items.iter().take(ITEMS_SHOWN) {
-            let incident = args.incidents.incident(item.incident).await?;
+            let incident = readable(args.incidents.incident(item.incident).await)?;
             incidents.push(incident.unwrap_or_else(|| incident_gone(item.incident, item.at, &item.text)));
         }
         let mut shown = Vec::new();
