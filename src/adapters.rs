@@ -40,7 +40,8 @@ impl Intake for JournalIntake {
         let append = Append { kind: RECORDS, received_at: entry.received_at, header, body: Bytes::from(entry.batch) };
         // The permit goes back when the entry is durable: from here on the journal is the buffer, and judging reads at its own pace.
         let seq = self.journal.append(append).await.map_err(|e| match e {
-            AppendError::Full { .. } | AppendError::TooLarge { .. } => IntakeError::Full,
+            AppendError::Full { .. } => IntakeError::Full,
+            AppendError::TooLarge { .. } => IntakeError::TooLarge,
             AppendError::Failed => IntakeError::Failed,
             AppendError::Stopping => IntakeError::Stopping,
         })?;

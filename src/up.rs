@@ -376,6 +376,7 @@ impl Andon {
         let dashboard = Dashboard::bind(DashboardArgs {
             addr: s.dashboard,
             incidents: relational.clone(),
+            deliveries: relational.clone(),
             rows: relational.clone(),
             logs: index.clone(),
             live,

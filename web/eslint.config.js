@@ -51,7 +51,7 @@ export default tseslint.config(
     extends: [
       ...tseslint.configs.strictTypeChecked,
       reactHooks.configs.flat['recommended-latest'],
-      jsxA11y.flatConfigs.strict,
+      jsxA11y.configs.strict,
     ],
     plugins: { 'import-x': importX },
     languageOptions: {
@@ -77,6 +77,9 @@ export default tseslint.config(
       ],
       '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true }],
       '@typescript-eslint/consistent-type-imports': 'error',
+      '@typescript-eslint/no-unused-vars': ['error', { ignoreRestSiblings: true }],
+      // It is about the React Compiler, which we do not use.
+      'react-hooks/incompatible-library': 'off',
       eqeqeq: ['error', 'always', { null: 'ignore' }],
       'no-console': 'error',
     },

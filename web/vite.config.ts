@@ -28,10 +28,23 @@ export default defineConfig({
     reportCompressedSize: true,
   },
   test: {
-    environment: 'jsdom',
-    include: ['src/**/*.test.{ts,tsx}'],
-    setupFiles: ['src/testing/setup.ts'],
+    // Pages need a document; what is only computed starts faster without one.
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: 'pages',
+          environment: 'jsdom',
+          include: ['src/**/*.test.tsx'],
+          setupFiles: ['src/testing/setup.ts'],
+        },
+      },
+      { extends: true, test: { name: 'logic', environment: 'node', include: ['src/**/*.test.ts'] } },
+    ],
     restoreMocks: true,
+    unstubGlobals: true,
     env: { TZ: 'UTC' },
+    // Two slow cores with neighbours: a test waits on conditions, and this is only where it gives up.
+    testTimeout: 30_000,
   },
 });

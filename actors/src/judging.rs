@@ -256,10 +256,11 @@ impl Pipeline {
         self.router.get_id() == id || self.shards.iter().any(|s| s.get_id() == id)
     }
 
+    /// Lets each actor finish what it is doing: a save that is half done must not land under the next pipeline's feet.
     async fn stop(self) {
-        self.router.kill();
+        self.router.stop(None);
         for shard in &self.shards {
-            shard.kill();
+            shard.stop(None);
         }
         let _ = self.router.wait(Some(ASK)).await;
         for shard in &self.shards {

@@ -13,10 +13,11 @@ use andon_engine::batch::Batch;
 use andon_engine::control::Control;
 use andon_engine::effect::{Effect, Registered};
 use andon_engine::intake;
+use andon_engine::record::Flags;
 use andon_engine::rule::{Condition, Configuration};
 use andon_engine::ruleset::{RuleIndex, RuleSet, subject_id};
 use andon_engine::silence::SilenceTable;
-use andon_engine::sources::Sources;
+use andon_engine::sources::{Sources, history_source};
 use andon_engine::subject::{Subject, SubjectKind};
 use andon_engine::time::{Clock, Span, Timestamp};
 use andon_storage::journal::{Entry, Holder, Journal, Reader};
@@ -150,6 +151,8 @@ impl Actor for Router {
         let start = std::mem::replace(&mut a.start, RouterStart { saved: RouterCheckpoint::default(), cursor: 0 });
         let rules = Arc::new(RuleSet::compile(Arc::new(start.saved.configuration.clone())));
         a.configuration.send_replace(rules.configuration().clone());
+        // What lies before the checkpoint has been routed, by a run before this one.
+        a.routed.send_replace(start.cursor);
         let now = a.clock.now();
         let reader = a.journal.reader(start.cursor + 1);
         myself.cast(RouterMsg::Pump)?;
@@ -240,7 +243,11 @@ impl RouterState {
         let mut registered = Vec::new();
         let mut spoke = Vec::new();
         for (index, record) in work.batch.iter().enumerate() {
-            let source = record.device_id.map_or(key_source, |d| SubjectKind::Device.hash(d));
+            let mut source = record.device_id.map_or(key_source, |d| SubjectKind::Device.hash(d));
+            if record.flags.contains(Flags::HISTORY) {
+                // An import of last month must not move the clock of the machine that is running.
+                source = history_source(source);
+            }
             work.judgements.push(self.state.sources.observe(source, record.timestamp, record.received_at));
             work.sources.push(source);
             if let Some(device) = record.device_id {

@@ -15,6 +15,7 @@ use crate::system::System;
 use crate::viewer::Viewer;
 use andon_engine::rule::Configuration;
 use andon_engine::time::Clock;
+use andon_storage::ports::deliveries::DeliveryStore;
 use andon_storage::ports::incidents::IncidentStore;
 use andon_storage::ports::log_index::LogIndex;
 use andon_storage::ports::rows::RowStore;
@@ -31,16 +32,21 @@ pub const INTROSPECTION_DEPTH_MAX: usize = 24;
 pub const COMPLEXITY_MAX: usize = 50_000;
 /// Entries of a page.
 pub const PAGE_MAX: u32 = 1_000;
+/// Bytes of records in a page: past it the page is shorter than asked, and says that another follows.
+const PAGE_BYTES_MAX: usize = 8 << 20;
 /// Records shown with one incident.
 pub const INCIDENT_RECORDS_MAX: u32 = 100;
 /// Directives of one field.
 const DIRECTIVES_MAX: usize = 8;
-/// Nesting of the text before it is a query: keeps the parser's stack small.
+/// Nesting of selections that the executor follows.
 const RECURSION_MAX: usize = 32;
+/// Brackets within brackets of the text of a query. The parser calls itself for each, and has to be kept from the end of its stack.
+const NESTING_MAX: usize = 64;
 
 /// What resolvers work with.
 pub struct Services {
     pub incidents: Arc<dyn IncidentStore>,
+    pub deliveries: Arc<dyn DeliveryStore>,
     pub rows: Arc<dyn RowStore>,
     pub logs: Arc<dyn LogIndex>,
     pub live: LiveFeed,
@@ -74,6 +80,11 @@ pub(crate) fn page_complexity(first: i32, child: usize) -> usize {
     usize::try_from(first.clamp(1, PAGE_MAX as i32))
         .unwrap_or(1)
         .saturating_mul(child.max(1))
+}
+
+/// What a page of records costs: a record is read whole whatever is asked of it, so few fields are not cheap.
+pub(crate) fn records_complexity(first: i32, child: usize) -> usize {
+    page_complexity(first, child.max(24))
 }
 
 type Root = Schema<Query, Mutation, EmptySubscription>;
@@ -119,10 +130,66 @@ impl Executor {
     }
 
     pub async fn execute(&self, mut request: Request, viewer: Viewer) -> Response {
+        if nesting(&request.query) > NESTING_MAX {
+            let error = async_graphql::ServerError::new("Query is nested too deep.", None);
+            return error::with_codes(Response::from_errors(vec![error]));
+        }
         let introspects = request.parsed_query().is_ok_and(asks_only_for_the_schema);
         let schema = if introspects { &self.introspection } else { &self.root };
         error::with_codes(schema.execute(request.data(viewer)).await)
     }
+}
+
+/// How deep brackets of any kind lie within one another, strings and comments left out.
+fn nesting(query: &str) -> usize {
+    let (mut depth, mut deepest) = (0usize, 0);
+    let mut rest = query.as_bytes();
+    while let Some((&b, tail)) = rest.split_first() {
+        rest = tail;
+        match b {
+            b'{' | b'[' | b'(' => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b'}' | b']' | b')' => depth = depth.saturating_sub(1),
+            b'#' => rest = after_comment(rest),
+            b'"' => rest = after_string(rest),
+            _ => {}
+        }
+    }
+    deepest
+}
+
+fn after_comment(rest: &[u8]) -> &[u8] {
+    let end = rest.iter().position(|b| matches!(b, b'\n' | b'\r'));
+    end.map_or(&[], |e| &rest[e..])
+}
+
+/// What follows the string whose first quote has just been read.
+fn after_string(rest: &[u8]) -> &[u8] {
+    if let Some(mut block) = rest.strip_prefix(b"\"\"") {
+        // A block string: it ends at three quotes that no backslash precedes.
+        loop {
+            if let Some(after) = block.strip_prefix(b"\"\"\"") {
+                return after;
+            }
+            let step = if block.starts_with(b"\\\"\"\"") { 4 } else { 1 };
+            match block.get(step..) {
+                Some(b) if !b.is_empty() => block = b,
+                _ => return &[],
+            }
+        }
+    }
+    let mut i = 0;
+    while let Some(b) = rest.get(i) {
+        match b {
+            b'\\' => i += 2,
+            // A line end ends a string that was not closed; the parser will say so.
+            b'"' | b'\n' | b'\r' => return &rest[i + 1..],
+            _ => i += 1,
+        }
+    }
+    &[]
 }
 
 /// Is every selection of every operation `__schema` or `__type`?
@@ -134,4 +201,26 @@ fn asks_only_for_the_schema(document: &async_graphql::parser::types::ExecutableD
             _ => false,
         })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn brackets_count_but_not_those_in_strings_and_comments() {
+        for (query, want) in [
+            ("", 0),
+            ("{ a { b(c: [1]) } d { e } }", 4),
+            ("}}}{", 1),
+            (r#"{ a(b: "{{{ \" {{{") }"#, 2),
+            ("{ a # {{{{ \" \n { b } }", 2),
+            ("{ a(b: \"\"\"{{ \"q\" \\\"\"\" {{\"\"\") { c } }", 2),
+            ("{ a(b: \"\") { c } }", 2),
+            ("\"unclosed {{{{ \n {", 1),
+            ("\"\"\"unclosed {{{{ \n {", 0),
+        ] {
+            assert_eq!(nesting(query), want, "{query}");
+        }
+    }
 }

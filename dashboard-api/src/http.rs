@@ -30,6 +30,9 @@ impl Fault {
         Self::new(StatusCode::FORBIDDEN, "FORBIDDEN", message)
     }
     pub(crate) fn store(error: StoreError) -> Self {
+        if let StoreError::Refused { reason, .. } = error {
+            return Self::bad_input(reason);
+        }
         if error.is_temporary() {
             tracing::warn!(%error, "a store did not answer a request");
             return Self::new(

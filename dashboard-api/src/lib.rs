@@ -11,6 +11,7 @@ mod http;
 pub mod live;
 mod server;
 pub mod system;
+mod telemetry;
 pub mod view;
 mod viewer;
 mod web;

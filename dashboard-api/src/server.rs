@@ -8,11 +8,12 @@ use crate::live::LiveFeed;
 use crate::live::socket::{Sockets, layer};
 use crate::system::System;
 use crate::view::status::Status;
-use crate::viewer::{KeyLookup, Refusal, Viewer};
+use crate::viewer::{KeyLookup, Refusal, Viewer, link_code};
 use crate::web::{self, WebApp};
 use andon_engine::rule::Configuration;
 use andon_engine::time::Clock;
 use andon_storage::link_token::LinkTokens;
+use andon_storage::ports::deliveries::DeliveryStore;
 use andon_storage::ports::incidents::IncidentStore;
 use andon_storage::ports::log_index::LogIndex;
 use andon_storage::ports::rows::RowStore;
@@ -57,6 +58,7 @@ pub struct DashboardArgs {
     /// A loopback address; port 0 takes a free one.
     pub addr: SocketAddr,
     pub incidents: Arc<dyn IncidentStore>,
+    pub deliveries: Arc<dyn DeliveryStore>,
     pub rows: Arc<dyn RowStore>,
     pub logs: Arc<dyn LogIndex>,
     pub live: LiveFeed,
@@ -138,6 +140,7 @@ impl Dashboard {
         let local_addr = listener.local_addr().map_err(failed)?;
         let context = Arc::new(Services {
             incidents: args.incidents,
+            deliveries: args.deliveries,
             rows: args.rows,
             logs: args.logs.clone(),
             live: args.live.clone(),
@@ -319,7 +322,10 @@ async fn guard(State(shared): State<Arc<Shared>>, request: Request, next: Next) 
     let graphql = request.uri().path() == "/graphql";
     let has_body = *request.method() == Method::POST;
     let checked = match shared.names.check(request.method(), request.uri(), request.headers()) {
-        Ok(()) => viewer(&shared, request.headers()).map_err(|refusal| refused(refusal, graphql)),
+        Ok(()) => match viewer(&shared, request.headers()) {
+            Ok(viewer) => narrowed(viewer, request.uri().path()).map_err(Fault::into_response),
+            Err(refusal) => Err(refused(refusal, graphql)),
+        },
         Err(fault) => Err(fault.into_response()),
     };
     let mut response = match checked {
@@ -352,6 +358,20 @@ fn viewer(shared: &Shared, headers: &HeaderMap) -> Result<Viewer, Refusal> {
         &configuration,
         shared.context.clock.now(),
     )
+}
+
+/// A link is a way to its incident, by GraphQL, and to nothing else that holds data.
+fn narrowed(viewer: Viewer, path: &str) -> Result<Viewer, Fault> {
+    let data = ["/export.", "/tail.", "/socket.io"].iter().any(|p| path.starts_with(p));
+    match &viewer {
+        Viewer::Link { .. } if data => Err(Fault::forbidden("this link shows one incident only")),
+        Viewer::BadLink(e) if data => Err(Fault::new(
+            StatusCode::UNAUTHORIZED,
+            link_code(*e).as_str(),
+            e.to_string(),
+        )),
+        _ => Ok(viewer),
+    }
 }
 
 fn refused(refusal: Refusal, graphql: bool) -> Response {
@@ -400,7 +420,13 @@ async fn graphql(
         }
         Err(_) => return Fault::bad_input("the body could not be read").into_response(),
     };
-    let response = match serde_json::from_slice::<async_graphql::Request>(&body) {
+    // An array would be read as the members of a request in their order.
+    let object = if body.trim_ascii_start().starts_with(b"{") {
+        &body[..]
+    } else {
+        b""
+    };
+    let response = match serde_json::from_slice::<async_graphql::Request>(object) {
         Ok(request) => shared.executor.execute(request, viewer).await,
         Err(e) => {
             let mut error = ServerError::new(format!("the body is no GraphQL request: {e}"), None);

@@ -80,8 +80,7 @@ impl Viewer {
     /// May it ask at all? A link may not when it is damaged or over.
     pub fn may_ask(&self) -> async_graphql::Result<()> {
         match self {
-            Viewer::BadLink(e @ LinkError::Invalid) => Err(fail(Code::LinkInvalid, e.to_string())),
-            Viewer::BadLink(e @ LinkError::Expired) => Err(fail(Code::LinkExpired, e.to_string())),
+            Viewer::BadLink(e) => Err(fail(link_code(*e), e.to_string())),
             _ => Ok(()),
         }
     }
@@ -126,6 +125,13 @@ impl Viewer {
 
     pub fn can_operate(&self) -> bool {
         !matches!(self, Viewer::Key { admin: false, .. } | Viewer::BadLink(_))
+    }
+}
+
+pub(crate) fn link_code(error: LinkError) -> Code {
+    match error {
+        LinkError::Invalid => Code::LinkInvalid,
+        LinkError::Expired => Code::LinkExpired,
     }
 }
 

@@ -30,12 +30,12 @@ mkdir -p "$cache"
 
 case " $* " in *" --tls "*)
   if [ ! -e "$dir/server.pem" ]; then
-    openssl req -quiet -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj "/CN=Andon test authority" \
-      -keyout "$dir/ca.key" -out "$dir/ca.pem" 2>/dev/null
-    openssl req -quiet -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj "/CN=localhost" \
-      -keyout "$dir/server.key" -out "$dir/server.csr" 2>/dev/null
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj "/CN=Andon test authority" \
+      -keyout "$dir/ca.key" -out "$dir/ca.pem" 2>>"$dir/openssl.log"
+    openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj "/CN=localhost" \
+      -keyout "$dir/server.key" -out "$dir/server.csr" 2>>"$dir/openssl.log"
     openssl x509 -req -in "$dir/server.csr" -CA "$dir/ca.pem" -CAkey "$dir/ca.key" -CAcreateserial -days 2 -out "$dir/server.pem" \
-      -extfile <(printf 'subjectAltName=DNS:localhost,IP:127.0.0.1\nbasicConstraints=critical,CA:FALSE\n') 2>/dev/null
+      -extfile <(printf 'subjectAltName=DNS:localhost,IP:127.0.0.1\nbasicConstraints=critical,CA:FALSE\n') 2>>"$dir/openssl.log"
   fi
 esac
 exec "$venv/bin/python" "$here/smtp_sink.py" "$dir" "$@"

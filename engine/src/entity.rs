@@ -96,6 +96,10 @@ impl Entity {
     ) -> Outcome {
         let mut outcome = Outcome::default();
         let live = judgement.lateness == Lateness::InOrder && (!judgement.behind || self.subject.kind == SubjectKind::Device);
+        // A device is its own source: where its clock goes, its event time goes. A shared subject gives the source a window of its own.
+        if judgement.clock_step && self.subject.kind == SubjectKind::Device {
+            self.step_back(judgement.at, record.received_at);
+        }
         if live {
             self.reach(set, judgement.at, record.received_at, record.record_id.position, out);
         }
@@ -140,6 +144,19 @@ impl Entity {
             }
         }
         outcome
+    }
+
+    /// The clock stepped back to `at`: what was seen before it lies in the future now, and would keep everything after it from being judged.
+    fn step_back(&mut self, at: Timestamp, received_at: Timestamp) {
+        self.watermark = at;
+        self.watermark_received = received_at;
+        for state in &mut self.rules {
+            match &mut state.judge {
+                Judge::Count { live, .. } => live.forget_after(at),
+                Judge::Limit(judge) => judge.clock_stepped(at),
+                Judge::Silence => {}
+            }
+        }
     }
 
     /// Event time has come to `at` (a record, or a timer): what was to end by then ends.

@@ -318,9 +318,9 @@ impl Look<'_> {
             None => heard.gaps.p99().map(|p| Span(p.0.saturating_mul(3)).max(LEARNED_MIN)),
         }
     }
-    /// How long it may usually be quiet; a device that is quieter than that says something about its gateway.
+    /// How long it may usually be quiet, as well as it is known: a device that is quieter says something about its gateway.
     fn usual(&self, heard: &Heard) -> Option<Span> {
-        heard.gaps.p99().or(self.after.map(|a| Span(a.0 / 3)))
+        heard.gaps.p99().or_else(|| heard.gaps.longest()).or(self.after)
     }
     fn is_overdue(&self, heard: &Heard, quiet: Span) -> bool {
         self.threshold(heard).is_some_and(|t| quiet >= t)
@@ -513,7 +513,7 @@ impl<'a> Search<'a> {
                 continue;
             }
             let behind = self.all_behind(gateway);
-            let (mut spoke, mut missing, mut cannot_tell, mut since) = (0, 0, 0, heard.last);
+            let (mut spoke, mut missing, mut cannot_tell) = (0, 0, 0);
             for other in behind
                 .iter()
                 .filter(|d| ****d != *device && self.is_covered(d))
@@ -528,19 +528,19 @@ impl<'a> Search<'a> {
                     spoke += 1;
                 } else if self.look.now.since(due) > usual {
                     missing += 1;
-                    since = since.max(other.last);
                 } else {
                     cannot_tell += 1;
                 }
             }
             let explains = missing >= 1 && missing * 10 >= (missing + spoke) * 9;
             if explains && missing + spoke >= cannot_tell {
-                let unknown = sorted(
-                    behind
-                        .into_iter()
-                        .filter(|d| self.heard(d).is_some_and(|h| h.last <= since)),
-                );
-                self.tell(gateway, since, unknown);
+                let silent: Vec<_> = behind
+                    .into_iter()
+                    .filter_map(|d| self.heard(d))
+                    .filter(|h| h.last <= due)
+                    .collect();
+                let since = silent.iter().map(|h| h.last).max().unwrap_or(heard.last);
+                self.tell(gateway, since, sorted(silent.into_iter().map(|h| &h.name)));
                 return true;
             }
             unclear |= cannot_tell > 0 && (missing + cannot_tell) * 10 >= (missing + cannot_tell + spoke) * 9;
@@ -577,7 +577,7 @@ impl Gaps {
     fn upper_edge(bucket: usize) -> Span {
         let next = bucket + 1;
         let octave = Span::millis(1 << (next / 2));
-        Span(if next % 2 == 0 {
+        Span(if next.is_multiple_of(2) {
             octave.0
         } else {
             (octave.0 as f64 * std::f64::consts::SQRT_2).ceil() as i64
@@ -590,6 +590,10 @@ impl Gaps {
             self.0.iter_mut().flatten().for_each(|c| *c /= 2);
         }
         self.0[bucket / 32][bucket % 32] += 1;
+    }
+
+    fn longest(&self) -> Option<Span> {
+        (0..64).rev().find(|b| self.0[b / 32][b % 32] > 0).map(Self::upper_edge)
     }
 
     /// The 99th percentile, from above by at most half an octave; at least the longest one gap is left out.

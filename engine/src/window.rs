@@ -120,11 +120,7 @@ impl CountWindow {
     pub fn is_empty(&self) -> bool {
         self.times.is_empty()
     }
-    /// Forgets everything; used when a source's clock stepped back and what was seen lies in its future.
-    pub fn clear(&mut self) {
-        *self = Self::default();
-    }
-    /// Forgets the times after `t`.
+    /// Forgets the times after `t`: the clock of the source stepped back to it, and what was seen lies in its future now.
     pub fn forget_after(&mut self, t: Timestamp) {
         self.times.truncate(self.times.partition_point(|x| *x <= t));
     }
@@ -234,6 +230,16 @@ mod tests {
             w.len() == 1 && w.times.capacity() <= 64,
             "memory of a burst is given back"
         );
+    }
+
+    #[test]
+    fn a_step_of_the_clock_leaves_nothing_in_the_future() {
+        let mut w = CountWindow::new();
+        for us in [0, 10, 20] {
+            w.add(at(us), MINUTE, 9);
+        }
+        w.forget_after(at(10));
+        assert_eq!((w.len(), w.bounds()), (2, Some((at(0), at(10)))));
     }
 
     /// The definition, word for word, over the times as a plain list.

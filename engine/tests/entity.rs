@@ -372,6 +372,36 @@ fn a_limit_whose_on_delay_ends_without_a_further_reading_opens_by_timer() {
     assert_eq!(&*b.incident().title, "temperature 95 °C is above its limit of 90 °C");
 }
 
+/// SIM9: what comes after the step is judged as what came before it.
+#[test]
+fn a_device_whose_clock_steps_back_55_minutes_is_judged_on() {
+    let mut b = Bench::new(SubjectKind::Device, "press", vec![hot()]);
+    let back = 55.0 * 60.0;
+    let send = |b: &mut Bench, seconds: f64, received: f64, error: bool, value: f64| {
+        b.observe(Record {
+            timestamp: at(seconds),
+            received_at: at(received),
+            level: error.then_some(Level::Error),
+            message: error.then_some("jam"),
+            device_id: Some("press"),
+            readings: vec![("temperature", value)],
+            ..Record::default()
+        })
+    };
+    for i in 0..60 {
+        send(&mut b, f64::from(i), f64::from(i), false, 20.0);
+    }
+    assert!(b.said.is_empty());
+    for i in 60..80 {
+        send(&mut b, f64::from(i) - back, f64::from(i), true, 20.0);
+    }
+    assert_eq!(alerts(&b.said).iter().filter(|a| a.reason == AlertReason::Opened).count(), 1, "five errors in a minute");
+    for i in 80..140 {
+        send(&mut b, f64::from(i) - back, f64::from(i), false, 500.0);
+    }
+    assert_eq!(alerts(&b.said).iter().filter(|a| a.reason == AlertReason::Opened).count(), 2, "and the limit");
+}
+
 #[test]
 fn a_rule_that_is_removed_ends_its_incident() {
     let mut b = Bench::application();

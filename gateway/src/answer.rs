@@ -94,6 +94,7 @@ impl Refused {
             Refused::Decode(DecodeError::TooMany) => (S::PAYLOAD_TOO_LARGE, "too_many_records"),
             Refused::Intake(IntakeError::Full) => (S::SERVICE_UNAVAILABLE, "journal_full"),
             Refused::Intake(IntakeError::Failed) => (S::SERVICE_UNAVAILABLE, "journal_failed"),
+            Refused::Intake(IntakeError::TooLarge) => (S::PAYLOAD_TOO_LARGE, "too_large"),
             Refused::Intake(IntakeError::Stopping) => (S::SERVICE_UNAVAILABLE, "stopping"),
             Refused::Internal => (S::SERVICE_UNAVAILABLE, "internal"),
         }

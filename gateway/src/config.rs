@@ -20,9 +20,12 @@ pub const IDLE_DEADLINE: Duration = Duration::from_secs(75);
 pub const BODY_RATE_MIN: u32 = 1_024;
 /// Open connections. Each costs some 20 KB; file descriptors are usually limited to more.
 pub const CONNECTIONS_MAX: usize = 8_192;
+/// An HTTP/1 head, and what is read of a body at once. With all connections open and full this is half a gigabyte, the worst that senders
+/// without a key can make us hold.
+pub const HEAD_BYTES_MAX: usize = 64 * 1024;
 /// Requests that run on one HTTP/2 connection at a time.
 pub const STREAMS_MAX: u32 = 64;
-/// Header list of an HTTP/2 request; HTTP/1.1 heads are bounded by hyper.
+/// Header list of an HTTP/2 request.
 pub const HEADER_LIST_BYTES_MAX: u32 = 16 * 1024;
 /// Unread bytes of one HTTP/2 request that hyper may hold before we take them.
 pub const STREAM_WINDOW_BYTES: u32 = 256 * 1024;

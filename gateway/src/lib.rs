@@ -12,7 +12,6 @@ pub mod metrics;
 pub mod ports;
 mod request;
 mod retry;
-mod retry_set;
 mod server;
 mod wire;
 

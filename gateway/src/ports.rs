@@ -46,7 +46,7 @@ impl IntakeEntry {
     }
 }
 
-/// Why an entry was not taken. Each is a 503 with Retry-After.
+/// Why an entry was not taken. Each is a 503 with Retry-After, but for one that can never be taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum IntakeError {
     #[error("the journal is full; nothing of the request was taken: send it again later")]
@@ -55,6 +55,11 @@ pub enum IntakeError {
         "the journal could not be synced; records of the request may have been taken: send it again with the same ids or Idempotency-Key"
     )]
     Failed,
+    /// A 413: no use in sending it again as it is.
+    #[error(
+        "the request comes to more than the journal takes at once; nothing of it was taken: send it in several requests"
+    )]
+    TooLarge,
     #[error("the service is stopping; nothing of the request was taken: send it again")]
     Stopping,
 }

@@ -7,8 +7,8 @@ use andon_engine::time::{Clock, Timestamp};
 use bytes::Bytes;
 use hyper::body::Incoming;
 use hyper::header::{
-    AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HOST, HeaderMap, HeaderName,
-    TRANSFER_ENCODING,
+    AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HOST, HeaderMap, HeaderName,
+    HeaderValue, TRANSFER_ENCODING,
 };
 use hyper::{Method, Request, StatusCode, Version};
 use std::sync::Arc;
@@ -22,7 +22,9 @@ use crate::answer::{self, Refused, Reply};
 use crate::body::{self, Encoding};
 use crate::config::{Config, IDEMPOTENCY_KEY_BYTES_MAX};
 use crate::decode::{DecodeError, DecodeOptions, Decoded, Decoder, Format, excerpt};
-use crate::metrics::{HTTP_REQUEST_SECONDS, HTTP_REQUESTS, RECORDS_ACCEPTED, RECORDS_DUPLICATE, RECORDS_REJECTED};
+use crate::metrics::{
+    HTTP_REQUEST_SECONDS, HTTP_REQUESTS, RECORDS_ACCEPTED, RECORDS_DUPLICATE, RECORDS_REJECTED, RETRY_WINDOW_SECONDS,
+};
 use crate::ports::{Grant, Intake, IntakeEntry, IntakeError, Keys};
 use crate::retry::{Answer, Attempt, Claim, Retries};
 use crate::wire::Connection;
@@ -140,8 +142,13 @@ async fn ingest(shared: &Arc<Shared>, request: Request<Incoming>) -> Reply {
         .request
         .and_then(|hash| shared.retries.answer(hash, shared.clock.now()))
     {
-        body::discard(request.into_body()).await;
-        return replay(known);
+        let mut reply = replay(known);
+        if !body::discard(request.into_body()).await {
+            reply
+                .headers_mut()
+                .insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        return reply;
     }
     if let Err(refused) = charge(shared, &head.grant, 0) {
         return refuse(refused, request).await;
@@ -157,10 +164,14 @@ async fn ingest(shared: &Arc<Shared>, request: Request<Incoming>) -> Reply {
         Ok(body) => body,
         Err(e) => return Refused::from(e).reply(true),
     };
-    match take_body(shared, head, body, permit).await {
-        Ok(reply) => reply,
-        Err(refused) => refused.reply(false),
-    }
+    // A task of its own: it runs to its end even when the sender has gone, because what was appended must be known as done, and a panic in
+    // it is an answer and not a connection that ends.
+    let task = shared.commits.spawn(take_body(Arc::clone(shared), head, body, permit));
+    let outcome = task.await.unwrap_or_else(|e| {
+        tracing::error!(error = %e, "taking a request failed");
+        Err(Refused::Internal)
+    });
+    outcome.unwrap_or_else(|refused| refused.reply(false))
 }
 
 fn read_head(shared: &Shared, headers: &HeaderMap) -> Result<Head, Refused> {
@@ -175,7 +186,6 @@ fn read_head(shared: &Shared, headers: &HeaderMap) -> Result<Head, Refused> {
     let content_length = match headers.get(CONTENT_LENGTH) {
         // hyper has checked that it is a number.
         Some(v) => v.to_str().ok().and_then(|s| s.trim().parse().ok()),
-        None if headers.contains_key(TRANSFER_ENCODING) => None,
         None => None,
     };
     let max = shared.config.body_bytes_max;
@@ -294,7 +304,7 @@ fn replay(answer: Answer) -> Reply {
 }
 
 /// Decodes a whole body and commits what it holds.
-async fn take_body(shared: &Arc<Shared>, head: Head, body: Bytes, mut permit: Permit) -> Result<Reply, Refused> {
+async fn take_body(shared: Arc<Shared>, head: Head, body: Bytes, mut permit: Permit) -> Result<Reply, Refused> {
     permit.shrink(body.len());
     let received_at = shared.clock.now();
     let mut options = DecodeOptions::for_grant(received_at, head.format, &head.grant);
@@ -323,19 +333,16 @@ async fn take_body(shared: &Arc<Shared>, head: Head, body: Bytes, mut permit: Pe
     };
     drop(body);
     permit.shrink(decoded.batch.len());
-    charge(shared, &head.grant, decoded.found)?;
-    let commit = Commit {
+    charge(&shared, &head.grant, decoded.found)?;
+    Commit {
         received_at,
         head,
         decoded,
         malformed,
         permit,
-    };
-    let task = shared.commits.spawn(commit.run(Arc::clone(shared)));
-    task.await.unwrap_or_else(|e| {
-        tracing::error!(error = %e, "committing a request failed");
-        Err(Refused::Internal)
-    })
+    }
+    .run(&shared)
+    .await
 }
 
 /// Lets other requests of the thread run between two chunks.
@@ -347,7 +354,7 @@ async fn decode_in_turns(body: &[u8], options: &DecodeOptions<'_>) -> Result<Dec
     Ok(decoder.finish())
 }
 
-/// A decoded request on its way to the journal. It runs to its end even when the sender has gone: what was appended must be known as done.
+/// A decoded request on its way to the journal.
 struct Commit {
     received_at: Timestamp,
     head: Head,
@@ -357,7 +364,7 @@ struct Commit {
 }
 
 impl Commit {
-    async fn run(self, shared: Arc<Shared>) -> Result<Reply, Refused> {
+    async fn run(self, shared: &Shared) -> Result<Reply, Refused> {
         let Self {
             received_at,
             head,
@@ -395,6 +402,9 @@ impl Commit {
                 permit,
             };
             shared.intake.append(entry).await?;
+        }
+        if !claim.hashes().is_empty() {
+            metrics::gauge!(RETRY_WINDOW_SECONDS).set(shared.retries.effective_window(received_at).as_secs_f64());
         }
         claim.settle(answer.clone(), received_at);
         let format = if decoded.lines { "ndjson" } else { "json" };

@@ -4,16 +4,16 @@
 //! in one step or none: it never holds some and waits for others, so that no two requests wait for each other. One that finds a hash in
 //! flight waits for the outcome: when the first was stored it is a duplicate, when the first failed it takes the record itself.
 
+use andon_engine::dedup::RetrySet;
 use andon_engine::intake::Idempotency;
 use andon_engine::limits::RETRY_WINDOW;
-use andon_engine::time::Timestamp;
+use andon_engine::time::{Span, Timestamp};
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::ANSWER_BYTES_MAX;
-use crate::retry_set::RetrySet;
 
 /// What keeping an answer costs besides its text.
 const ANSWER_BYTES_OVERHEAD: usize = 128;
@@ -73,6 +73,11 @@ impl Retries {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// How far back every record's id is still known.
+    pub(crate) fn effective_window(&self, now: Timestamp) -> Span {
+        self.lock().done.effective_window(now)
+    }
+
     /// The answer given to this keyed request, if it was.
     pub(crate) fn answer(&self, request: u128, now: Timestamp) -> Option<Answer> {
         let mut state = self.lock();
@@ -103,7 +108,7 @@ impl Retries {
         let mut duplicates = Vec::new();
         let mut hashes = Vec::with_capacity(records.len());
         for (place, hash) in records.iter().enumerate() {
-            if state.done.contains(hash) {
+            if state.done.contains(*hash) {
                 duplicates.push(place);
                 continue;
             }
@@ -216,7 +221,6 @@ impl Answers {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use andon_engine::time::Span;
 
     fn at(secs: i64) -> Timestamp {
         Timestamp(0).plus(Span::secs(1_000_000 + secs))

@@ -18,7 +18,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::admission::{Pool, Rates};
-use crate::config::{CONNECTION_WINDOW_BYTES, Config, HEADER_LIST_BYTES_MAX, STREAM_WINDOW_BYTES, STREAMS_MAX};
+use crate::config::{
+    CONNECTION_WINDOW_BYTES, Config, HEAD_BYTES_MAX, HEADER_LIST_BYTES_MAX, STREAM_WINDOW_BYTES, STREAMS_MAX,
+};
 use crate::metrics::{CONNECTIONS, CONNECTIONS_CLOSED};
 use crate::ports::{Intake, Keys};
 use crate::request::{MetricsHook, ReadyHook, Shared, handle};
@@ -30,7 +32,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// For an HTTP/2 peer to take note that its idle connection ends.
 const GOODBYE: Duration = Duration::from_secs(1);
 /// What a connection beyond the limit is told, as far as its socket takes it at once.
-const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: 75\r\n\r\n{\"error\":{\"code\":\"connections\",\"message\":\"too many connections: try again\"}}";
+const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: 76\r\n\r\n{\"error\":{\"code\":\"connections\",\"message\":\"too many connections: try again\"}}";
 
 /// The ingest server, bound and not yet serving.
 pub struct Gateway {
@@ -180,9 +182,8 @@ fn builder(config: &Config) -> auto::Builder<TokioExecutor> {
         .timer(TokioTimer::new())
         // The watchdog keeps the exact deadlines; this one holds should it be wrong.
         .header_read_timeout(config.idle_deadline.max(config.header_deadline))
-        .half_close(false)
-        // Answers of pipelined requests leave together.
-        .pipeline_flush(true);
+        .max_buf_size(HEAD_BYTES_MAX)
+        .half_close(false);
     builder
         .http2()
         .timer(TokioTimer::new())

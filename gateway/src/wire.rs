@@ -5,7 +5,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
@@ -152,10 +152,21 @@ impl Lines {
     }
 }
 
-/// A stream that keeps its [`Connection`] informed.
+/// Answers of pipelined requests that are held back to leave together, in bytes: some 25 of them.
+const HELD_BYTES_MAX: usize = 4 * 1024;
+
+/// A stream that keeps its [`Connection`] informed, and sends the answers of pipelined HTTP/1 requests together: what hyper writes is held
+/// while hyper has more input than it has answered, up to
+/// [`HELD_BYTES_MAX`]. (hyper's own `pipeline_flush` does not send what is
+/// written while its read buffer holds bytes: the 400 to a malformed head, and every answer before it, are lost.)
 #[derive(Debug)]
 pub(crate) struct Watched<S> {
     stream: S,
+    held: Vec<u8>,
+    /// How much of `held` has left.
+    sent: usize,
+    /// The last read found nothing: hyper has answered all it has, or the peer waits for us (`100 Continue`).
+    starved: bool,
     connection: Arc<Connection>,
     lines: Lines,
     /// The first bytes, until they tell HTTP/2 from HTTP/1.
@@ -167,6 +178,9 @@ impl<S> Watched<S> {
     pub(crate) fn new(stream: S, connection: Arc<Connection>) -> Self {
         Self {
             stream,
+            held: Vec::new(),
+            sent: 0,
+            starved: false,
             connection,
             lines: Lines::default(),
             first: [0; 3],
@@ -193,10 +207,29 @@ impl<S> Watched<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
+impl<S: AsyncWrite + Unpin> Watched<S> {
+    fn poll_release(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.sent < self.held.len() {
+            match ready!(Pin::new(&mut self.stream).poll_write(cx, &self.held[self.sent..]))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                n => self.sent += n,
+            }
+        }
+        self.held.clear();
+        self.sent = 0;
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Watched<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        // A peer that does not take its answers may still send: the idle deadline ends that.
+        if let Poll::Ready(Err(e)) = self.poll_release(cx) {
+            return Poll::Ready(Err(e));
+        }
         let before = buf.filled().len();
         let poll = Pin::new(&mut self.stream).poll_read(cx, buf);
+        self.starved = poll.is_pending();
         if poll.is_ready() && buf.filled().len() > before {
             self.received(&buf.filled()[before..]);
         }
@@ -206,23 +239,24 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
+        if self.connection.is_http2() {
+            return Pin::new(&mut self.stream).poll_write(cx, buf);
+        }
+        if self.held.len() >= HELD_BYTES_MAX {
+            ready!(self.poll_release(cx))?;
+        }
+        self.held.extend_from_slice(buf);
+        Poll::Ready(Ok(buf.len()))
     }
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.starved || self.held.len() >= HELD_BYTES_MAX {
+            ready!(self.poll_release(cx))?;
+        }
         Pin::new(&mut self.stream).poll_flush(cx)
     }
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_release(cx))?;
         Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
-    }
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
     }
 }
 
@@ -273,6 +307,43 @@ mod tests {
         }
     }
 
+    #[tokio::test]
+    async fn answers_leave_when_input_is_wanted_when_there_are_many_and_at_the_end() {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let (near, mut far) = tokio::io::duplex(100_000);
+        let mut watched = Watched::new(near, Arc::new(Connection::new()));
+        let arrived = async |far: &mut tokio::io::DuplexStream| {
+            let mut buf = vec![0; 100_000];
+            let read = tokio::time::timeout(Duration::from_millis(1), far.read(&mut buf));
+            read.await.map_or(0, |n| n.unwrap())
+        };
+        for _ in 0..2 {
+            watched.write_all(b"answer").await.unwrap();
+            watched.flush().await.unwrap();
+        }
+        assert_eq!(arrived(&mut far).await, 0, "held");
+        far.write_all(b"x").await.unwrap();
+        watched.read_u8().await.unwrap();
+        assert_eq!(arrived(&mut far).await, 12, "input was wanted");
+        // Nothing came: whoever waits for the answer gets it now.
+        assert!(
+            tokio::time::timeout(Duration::from_millis(1), watched.read_u8())
+                .await
+                .is_err()
+        );
+        watched.write_all(b"go on").await.unwrap();
+        watched.flush().await.unwrap();
+        assert_eq!(arrived(&mut far).await, 5);
+        far.write_all(b"x").await.unwrap();
+        watched.read_u8().await.unwrap();
+        watched.write_all(&[b'y'; HELD_BYTES_MAX]).await.unwrap();
+        watched.flush().await.unwrap();
+        assert_eq!(arrived(&mut far).await, HELD_BYTES_MAX);
+        watched.write_all(b"last").await.unwrap();
+        watched.shutdown().await.unwrap();
+        assert_eq!(arrived(&mut far).await, 4);
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_connection_is_overdue_by_the_deadline_of_its_state() {
         let (header, idle) = (Duration::from_secs(10), Duration::from_secs(75));
@@ -288,7 +359,7 @@ mod tests {
         assert_eq!(start.elapsed().as_secs(), 75);
 
         let second_head = Arc::new(Connection::new());
-        let mut watched = Watched::new((), Arc::clone(&second_head));
+        let mut watched = Watched::new(tokio::io::empty(), Arc::clone(&second_head));
         drop(second_head.request());
         tokio::time::sleep(Duration::from_secs(20)).await;
         watched.received(b"POST");

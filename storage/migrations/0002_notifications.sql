@@ -42,7 +42,7 @@ CREATE TABLE IF NOT EXISTS deliveries (
     UNIQUE (alert, target)
 );
 CREATE INDEX IF NOT EXISTS deliveries_waiting ON deliveries (target, position_seq, position_index, id) WHERE state = 'waiting';
-CREATE INDEX IF NOT EXISTS deliveries_muted ON deliveries (due) WHERE state = 'muted' AND due IS NOT NULL;
+CREATE INDEX IF NOT EXISTS deliveries_muted ON deliveries (target, due) WHERE state = 'muted' AND due IS NOT NULL;
 CREATE INDEX IF NOT EXISTS deliveries_held ON deliveries (target, position_seq, position_index, id) WHERE state = 'held';
 CREATE INDEX IF NOT EXISTS deliveries_of_incident ON deliveries (incident, position_seq, position_index, id);
 CREATE INDEX IF NOT EXISTS deliveries_of_notice ON deliveries (notice) WHERE notice IS NOT NULL;
@@ -54,8 +54,7 @@ CREATE TABLE IF NOT EXISTS notification_slots (
     version BIGINT NOT NULL,
     window_end BIGINT,
     notice {id},
-    passes BIGINT NOT NULL,
-    last_pass_at BIGINT
+    passes BIGINT NOT NULL
 );
 
 CREATE TABLE IF NOT EXISTS told (

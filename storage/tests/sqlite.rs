@@ -25,8 +25,9 @@ macro_rules! conformance {
                 #[tokio::test]
                 async fn $check() {
                     let dir = tempfile::tempdir().unwrap();
-                    let path = dir.path().join("new folder").join("file.db");
+                    let path = dir.path().join("new folder %41?a=b#'").join("file.db");
                     conformance::$suite::$check(async || $open(&path).await.unwrap()).await;
+                    assert!(path.exists());
                 }
             )+
         }
@@ -55,6 +56,15 @@ conformance!(rows on SqliteStore::open,
 conformance!(keys on SqliteStore::open,
     keys_are_kept_listed_and_revoked,
     a_key_is_there_once,
+);
+conformance!(deliveries on SqliteStore::open,
+    an_alert_is_expanded_once,
+    a_decision_on_an_old_version_changes_nothing,
+    what_is_held_or_muted_comes_back_when_it_is_due,
+    a_claim_is_given_once_runs_out_and_is_released,
+    what_was_sent_and_what_died_is_noted_with_its_slot,
+    what_is_finished_is_pruned_after_its_time,
+    hostile_names_are_only_names,
 );
 conformance!(checkpoint on CheckpointFile::open,
     what_was_saved_is_loaded,
@@ -99,17 +109,18 @@ async fn migrations_step_by_step_and_twice_give_the_fresh_schema() {
     assert_eq!(schema(&fresh).await, schema(&stepwise).await);
 }
 
-#[tokio::test]
-async fn two_that_start_at_once_migrate_once() {
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_that_start_at_once_migrate_once() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("andon.db");
-    let (a, b, c) = tokio::join!(
-        SqliteStore::open(&path),
-        SqliteStore::open(&path),
-        SqliteStore::open(&path)
-    );
-    for store in [a, b, c] {
-        assert_eq!(store.unwrap().effect_cursor().await.unwrap(), None);
+    let starts: Vec<_> = (0..12)
+        .map(|_| {
+            let path = path.clone();
+            tokio::spawn(async move { SqliteStore::open(&path).await })
+        })
+        .collect();
+    for start in starts {
+        assert_eq!(start.await.unwrap().unwrap().effect_cursor().await.unwrap(), None);
     }
 }
 

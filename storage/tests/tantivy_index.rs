@@ -43,6 +43,8 @@ conformance!(
     fields_of_any_shape_are_taken,
     pages_part_equal_stamps_exactly,
     a_search_agrees_with_a_scan,
+    counts_agree_with_a_scan,
+    a_histogram_has_a_bound,
 );
 
 fn batch(seq: u64, records: usize) -> Batch<Bytes> {

@@ -5,7 +5,7 @@
 //!    one that is over stays as a record only.
 //! 2. History waits until no more of it comes, and is told as one summary per route.
 //! 3. While the target has no open window, everything that is ready goes out in one message, which opens a window.
-//! 4. While it has one, only what may pass the throttle goes out, itself bounded; the rest is held.
+//! 4. While it has one, only what may pass the throttle ([`throttle::decide`]) goes out; the rest is held.
 //! 5. At the window's end one digest carries what was held, and repeats that are due by number.
 //!
 //! A message that is still being retried counts as an open window: when a mail server comes back after an hour, a person gets the
@@ -14,7 +14,8 @@
 use andon_engine::effect::{Alert, AlertReason};
 use andon_engine::ids::IncidentId;
 use andon_engine::incident::{Activity, Incident};
-use andon_engine::limits::THROTTLE_WINDOW;
+use andon_engine::limits::{REPEAT_SECOND_AFTER, THROTTLE_WINDOW};
+use andon_engine::throttle;
 use andon_engine::time::{Span, Timestamp};
 use andon_storage::ports::deliveries::{
     ChannelKind, Decision, Delivery, DeliveryChange, DeliveryId, DeliveryState, Notice, NoticeId, NoticeItem,
@@ -26,15 +27,8 @@ use std::sync::Arc;
 /// History goes out when none has come for this long, or when the first has waited for [`HISTORY_WAIT_MAX`].
 pub(super) const HISTORY_SETTLES: Span = Span::mins(1);
 pub(super) const HISTORY_WAIT_MAX: Span = Span::mins(10);
-/// Messages that pass the throttle at once within one window; further ones go out together, at most one in [`PASS_GAP`]. A power
-/// failure raises a P1 per machine, and a hundred e-mails tell less than one with a hundred lines.
-const PASSES_AT_ONCE: u32 = 3;
-const PASS_GAP: Span = Span::mins(1);
 /// While this many messages of a target are waiting to get through, nothing is added to them but by digest.
 const UNFINISHED_MAX: u32 = 3;
-/// Repeats are told once at the end of the first window, then after this time, then every [`REPEATS_LATER`].
-pub(super) const REPEATS_SECOND: Span = Span::mins(30);
-pub(super) const REPEATS_LATER: Span = Span::hours(4);
 /// Deliveries that one message takes up; the rest is in the next.
 pub(super) const NOTICE_DELIVERIES_MAX: u32 = 1_000;
 
@@ -189,7 +183,11 @@ impl Decider {
                     grown.push(k);
                     continue;
                 }
-                None if k.incident.activity == Activity::Active => Some(self.now.plus(REPEATS_SECOND)),
+                // Told never: as if the first window ended again. Told before: not before the usual time.
+                None if k.incident.activity == Activity::Active && k.told.repeats == 0 => {
+                    Some(self.now.plus(THROTTLE_WINDOW))
+                }
+                None if k.incident.activity == Activity::Active => Some(self.now.plus(REPEAT_SECOND_AFTER)),
                 None => None,
             };
             self.decision.repeats.push((k.told.incident, next));
@@ -219,26 +217,30 @@ impl Decider {
             }
             return;
         }
-        let slot = &self.decision.slot;
-        let next_pass = match slot.last_pass_at {
-            Some(last) if slot.passes >= PASSES_AT_ONCE => last.plus(PASS_GAP),
-            _ => self.now,
+        let end = self.decision.slot.window_end.unwrap_or(self.now);
+        let slot = throttle::Slot {
+            window_end: end,
+            passed: self.decision.slot.passes,
         };
-        let may_pass = slot.unfinished < UNFINISHED_MAX && next_pass <= self.now;
+        let asked = throttle::Candidate {
+            reason: AlertReason::Opened,
+            passes_throttle: true,
+        };
+        // All that may pass goes out in one message, so one question answers for all.
+        let new_slot = match throttle::decide(Some(&slot), self.now, asked) {
+            throttle::Decision::SendNow { new_slot } if self.decision.slot.unfinished < UNFINISHED_MAX => {
+                Some(new_slot)
+            }
+            _ => None,
+        };
         let (passing, staying): (Vec<_>, Vec<_>) = held
             .into_iter()
             .chain(fresh)
-            .partition(|c| may_pass && c.delivery.passes_throttle);
-        let end = self.decision.slot.window_end.unwrap_or(self.now);
+            .partition(|c| new_slot.is_some() && c.delivery.passes_throttle);
         for c in &staying {
-            let due = if c.delivery.passes_throttle && next_pass > self.now {
-                end.min(next_pass)
-            } else {
-                end
-            };
-            self.change(c, DeliveryState::Held, c.delivery.reason.clone(), Some(due));
+            self.change(c, DeliveryState::Held, c.delivery.reason.clone(), Some(end));
         }
-        if !passing.is_empty() {
+        if let Some(new_slot) = new_slot.filter(|_| !passing.is_empty()) {
             let one_record = passing
                 .windows(2)
                 .all(|w| w[0].delivery.position == w[1].delivery.position);
@@ -248,8 +250,7 @@ impl Decider {
                 NoticeKind::Digest
             };
             self.send(kind, &passing, &[], false);
-            self.decision.slot.passes += 1;
-            self.decision.slot.last_pass_at = Some(self.now);
+            self.decision.slot.passes = new_slot.passed;
         }
     }
 
@@ -338,7 +339,7 @@ impl Decider {
             // Should the message die, the next look is not at once: its successor would die in the same way.
             self.decision
                 .repeats
-                .push((k.incident.id, Some(self.now.plus(REPEATS_SECOND))));
+                .push((k.incident.id, Some(self.now.plus(REPEAT_SECOND_AFTER))));
         }
         for (_, incident, _) in &items {
             self.told.insert(incident.id, incident.count);
@@ -362,9 +363,9 @@ impl Decider {
         };
         self.decision.notices.push((notice, deliveries));
         if claims_slot {
-            self.decision.slot.window_end = Some(self.now.plus(THROTTLE_WINDOW));
-            self.decision.slot.passes = 0;
-            self.decision.slot.last_pass_at = None;
+            let opened = throttle::Slot::opened_at(self.now);
+            self.decision.slot.window_end = Some(opened.window_end);
+            self.decision.slot.passes = opened.passed;
             self.blocked = true;
         }
     }
@@ -395,3 +396,7 @@ fn notice_id(target: &Target, deliveries: &[DeliveryId], items: &[NoticeItem], n
     }
     NoticeId(xxhash_rust::xxh3::xxh3_128(&text))
 }
+
+#[cfg(test)]
+#[path = "decide_tests.rs"]
+mod tests;

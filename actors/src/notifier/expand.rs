@@ -1,5 +1,6 @@
 //! From an alert to its deliveries: the rule's route, its people and its channels.
 
+use crate::self_log::APPLICATION;
 use andon_engine::effect::Alert;
 use andon_engine::ids::{IncidentId, RouteId, RuleId};
 use andon_engine::incident::{Activity, Incident};
@@ -9,8 +10,6 @@ use andon_engine::time::Timestamp;
 use andon_storage::ports::deliveries::{ChannelKind, Delivery, DeliveryId, DeliveryState, Target};
 use std::sync::Arc;
 
-/// The application that Andon's own records name.
-const APPLICATION: &str = "andon";
 /// Types of the records that the notifier writes about its failures: `andon.notifier.email`, `….slack`, `….webhook`.
 pub const OWN_TYPE_PREFIX: &str = "andon.notifier.";
 

@@ -5,16 +5,18 @@ use super::decide::{Candidate, Known, Muted, NOTICE_DELIVERIES_MAX, Situation, d
 use super::expand::{incident_gone, incident_unknown};
 use super::telemetry::DECIDED;
 use andon_engine::effect::{Alert, AlertReason};
-use andon_engine::ids::{AlertId, IncidentId};
+use andon_engine::ids::{AlertId, IncidentId, RecipientId};
 use andon_engine::incident::Incident;
+use andon_engine::mute::{Mute, MuteContext};
 use andon_engine::rule::Configuration;
+use andon_engine::subject::SubjectKind;
 use andon_engine::time::Timestamp;
 use andon_storage::ports::Result;
 use andon_storage::ports::deliveries::{ChannelKind, Decision, Delivery, DeliveryState, Target, Told};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-/// Undecided deliveries read at once.
+/// Undecided deliveries of a target, and due repeats, read at once.
 const PAGE: u32 = 1_000;
 /// Another notifier may decide on the same target; then its decision is read and we decide again.
 const TRIES: usize = 5;
@@ -25,44 +27,52 @@ pub(super) struct Decided {
     pub(super) more: bool,
 }
 
-/// One page of undecided deliveries, and every target that has something due.
+/// A page of each target that has something due.
 pub(super) async fn decide_targets(args: &NotifierArgs, config: &Configuration, now: Timestamp) -> Result<Decided> {
-    let undecided = args.store.undecided(now, PAGE).await?;
-    let full = undecided.len() >= PAGE as usize;
-    let mut by_target: BTreeMap<Target, Vec<Delivery>> = BTreeMap::new();
-    for d in undecided {
-        by_target.entry(d.target.clone()).or_default().push(d);
-    }
     let mut repeats: BTreeMap<Target, Vec<Told>> = BTreeMap::new();
     for t in args.store.repeats_due(now, PAGE).await? {
         repeats.entry(t.target.clone()).or_default().push(t);
     }
-    let mut targets: BTreeSet<Target> = args.store.targets_with_held(now).await?.into_iter().collect();
-    targets.extend(by_target.keys().chain(repeats.keys()).cloned());
-    let mut notices = 0;
+    let mut targets: BTreeSet<Target> = args.store.targets_due(now).await?.into_iter().collect();
+    targets.extend(repeats.keys().cloned());
+    let mut done = Decided {
+        notices: 0,
+        more: false,
+    };
+    let windows = config.mute_windows.iter().filter_map(|w| match Mute::compile(w) {
+        Ok(mute) => Some(mute),
+        Err(e) => {
+            // Refused when it was saved; should one get here, it must not hold anything.
+            tracing::warn!(window = %w.id, error = %e, "a mute window is not valid and holds nothing");
+            None
+        }
+    });
+    let windows = windows.collect();
     let mut reader = Reader {
         args,
         config,
+        windows,
         now,
         alerts: HashMap::new(),
         incidents: HashMap::new(),
     };
     for target in targets {
-        let undecided = by_target.remove(&target).unwrap_or_default();
         let repeats = repeats.remove(&target).unwrap_or_default();
         for _ in 0..TRIES {
-            let Some(situation) = reader.situation(&target, &undecided, &repeats).await? else {
+            let Some(situation) = reader.situation(&target, &repeats).await? else {
                 break;
             };
+            let full = situation.undecided.len() >= PAGE as usize;
             let Some(decision) = decide(situation, now) else { break };
             if args.store.decide(&decision, now).await? {
-                notices += decision.notices.len() as u64;
+                done.notices += decision.notices.len() as u64;
+                done.more |= full;
                 count(&decision);
                 break;
             }
         }
     }
-    Ok(Decided { notices, more: full })
+    Ok(done)
 }
 
 fn count(decision: &Decision) {
@@ -87,6 +97,7 @@ fn count(decision: &Decision) {
 struct Reader<'a> {
     args: &'a NotifierArgs,
     config: &'a Configuration,
+    windows: Vec<Mute>,
     now: Timestamp,
     alerts: HashMap<AlertId, Arc<Alert>>,
     incidents: HashMap<IncidentId, Option<Arc<Incident>>>,
@@ -94,28 +105,26 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     /// `None`: nothing can be decided now.
-    async fn situation(
-        &mut self,
-        target: &Target,
-        undecided: &[Delivery],
-        repeats: &[Told],
-    ) -> Result<Option<Situation>> {
+    async fn situation(&mut self, target: &Target, repeats: &[Told]) -> Result<Option<Situation>> {
         let store = &self.args.store;
+        // First, so that its version guards everything that is read after it.
         let slot = store.slot(target).await?;
+        let undecided = store.undecided(target, self.now, PAGE).await?;
         let throttled = target.kind != ChannelKind::Webhook;
         let blocked = throttled && (slot.unfinished > 0 || slot.window_end.is_some_and(|end| end > self.now));
-        let mut held = store.held(target, NOTICE_DELIVERIES_MAX).await?;
-        if blocked {
-            // What waits for the window's end changes nothing before it.
-            held.retain(|d| d.passes_throttle && !d.historical && d.due.is_none_or(|t| t <= self.now));
-        }
+        // What waits for the window's end changes nothing before it.
+        let held = if blocked {
+            Vec::new()
+        } else {
+            store.held(target, NOTICE_DELIVERIES_MAX).await?
+        };
         if undecided.is_empty() && held.is_empty() && (blocked || repeats.is_empty()) {
             return Ok(None);
         }
         let mut situation = Situation {
             target: target.clone(),
             slot,
-            undecided: self.candidates(undecided).await?,
+            undecided: self.candidates(&undecided).await?,
             held: self.candidates(&held).await?,
             repeats: Vec::new(),
             told: BTreeMap::new(),
@@ -125,7 +134,7 @@ impl Reader<'_> {
                 let incident = self.incident(told.incident).await?;
                 let incident =
                     incident.unwrap_or_else(|| Arc::new(incident_gone(told.incident, told.told_at, &Arc::from(""))));
-                let muted = muted(self.config, &incident, target, self.now);
+                let muted = muted(self.config, &self.windows, &incident, target, self.now);
                 situation.repeats.push(Known {
                     told: told.clone(),
                     incident,
@@ -156,7 +165,7 @@ impl Reader<'_> {
                 None => Arc::new(alert_gone(d, incident.as_deref())),
             };
             let incident = incident.unwrap_or_else(|| Arc::new(incident_unknown(&alert)));
-            let muted = muted(self.config, &incident, &d.target, self.now);
+            let muted = muted(self.config, &self.windows, &incident, &d.target, self.now);
             out.push(Candidate {
                 delivery: d.clone(),
                 alert,
@@ -203,15 +212,49 @@ fn alert_gone(d: &Delivery, incident: Option<&Incident>) -> Alert {
     }
 }
 
-/// What keeps this incident from this target now: a person's shelving, or a mute window.
-fn muted(config: &Configuration, incident: &Incident, target: &Target, now: Timestamp) -> Option<Muted> {
+/// What keeps this incident from this target now: a person's shelving, or mute windows; of several the one that lasts longest.
+fn muted(
+    config: &Configuration,
+    windows: &[Mute],
+    incident: &Incident,
+    target: &Target,
+    now: Timestamp,
+) -> Option<Muted> {
     if let Some(s) = incident.shelved.as_ref().filter(|s| s.until > now) {
         return Some(Muted {
             by: "shelved".to_owned(),
             until: s.until,
         });
     }
-    let _ = config;
-    let _ = target;
-    None
+    let device = incident.device.as_deref().and_then(|id| config.device(id));
+    let recipient = RecipientId::new(&target.name);
+    let email = target.kind == ChannelKind::Email;
+    let context = MuteContext {
+        site: device.and_then(|d| d.site.as_deref()),
+        area: match incident.subject.kind {
+            SubjectKind::Area => Some(&*incident.subject.id),
+            _ => incident
+                .area
+                .as_deref()
+                .or_else(|| device.and_then(|d| d.area.as_deref())),
+        },
+        device: incident.device.as_deref(),
+        rule: &incident.rule,
+        // A rule that has been deleted since was no safety rule as far as anybody can tell.
+        safety: config.rule(&incident.rule).is_some_and(|r| r.safety),
+        recipient: email.then_some(&recipient),
+        // E-mail is a channel of that name; the others have names of their own.
+        channel: Some(if email {
+            ChannelKind::Email.as_str()
+        } else {
+            &target.name
+        }),
+    };
+    let holding = windows.iter().filter(|w| w.covers(&context, now));
+    let until = holding.filter_map(|w| Some((w.schedule().active_until(now)?, w)));
+    let (until, window) = until.max_by_key(|(until, _)| *until)?;
+    Some(Muted {
+        by: window.window().id.to_string(),
+        until,
+    })
 }

@@ -7,6 +7,7 @@ use super::words::Language;
 use andon_engine::effect::AlertReason;
 use andon_engine::incident::{Activity, Incident};
 use andon_engine::level::Level;
+use andon_engine::limits::KEY_BYTES_MAX;
 use andon_engine::rule::{Condition, Configuration, Rule};
 use andon_engine::subject::SubjectKind;
 use andon_engine::time::{Span, Timestamp};
@@ -216,7 +217,12 @@ impl Writer<'_> {
         facts.push((language.state(), state(incident, &zone, language)));
         let mut count = language.records(item.count, errors);
         if item.further > 0 {
-            let _ = write!(count, ", {}", language.further(item.further, errors));
+            let _ = write!(
+                count,
+                ": {} {}",
+                language.further(item.further, errors),
+                language.since_last()
+            );
         }
         facts.push((language.count(), count));
         let mut fact = |label, value: Option<&str>| {
@@ -390,10 +396,10 @@ pub(super) fn one_line(text: &str, bytes: usize) -> String {
     out
 }
 
-/// A value in the query of a URL (RFC 3986: everything but unreserved characters).
+/// A value in the query of a URL (RFC 3986: everything but unreserved characters). No identifier is longer than `KEY_BYTES_MAX`.
 fn percent_encoded(value: &str) -> String {
-    let mut out = String::with_capacity(value.len());
-    for b in value.bytes() {
+    let mut out = String::with_capacity(value.len().min(KEY_BYTES_MAX));
+    for b in value.bytes().take(KEY_BYTES_MAX) {
         match b {
             b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => out.push(char::from(b)),
             _ => {

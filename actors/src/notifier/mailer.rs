@@ -16,6 +16,7 @@ const SMTP_TIMEOUT: Duration = Duration::from_secs(30);
 const SMTP_CONNECTIONS: u32 = 4;
 const SMTP_IDLE: Duration = Duration::from_secs(60);
 const ANSWER_BYTES: usize = 256;
+const PEM_MARK: &[u8] = b"-----BEGIN CERTIFICATE-----";
 
 /// Why a message did not go out.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -78,6 +79,9 @@ impl Mailer {
     ///
     /// # Errors
     /// Says which setting cannot work. The server is not contacted.
+    ///
+    /// # Panics
+    /// Outside a Tokio runtime: the pool of connections keeps a task in it.
     pub fn smtp(url: &str, from: &str, authority_pem: Option<&[u8]>) -> Result<Self, MailSettingError> {
         let from = address(from)?;
         let bad = |what: &str| MailSettingError::Url(what.to_owned());
@@ -99,6 +103,12 @@ impl Mailer {
         let tls = || {
             let mut t = TlsParameters::builder(host.trim_matches(['[', ']']).to_owned());
             if let Some(pem) = authority_pem {
+                // The parser takes a file without any certificate for an empty list of them.
+                if !pem.windows(PEM_MARK.len()).any(|w| w == PEM_MARK) {
+                    return Err(MailSettingError::Authority(
+                        "it has no BEGIN CERTIFICATE line".to_owned(),
+                    ));
+                }
                 let ca = Certificate::from_pem(pem).map_err(|e| MailSettingError::Authority(e.to_string()))?;
                 t = t.add_root_certificate(ca);
             }
@@ -218,7 +228,7 @@ fn smtp_error(e: &lettre::transport::smtp::Error) -> SendError {
         }
         source = s.source();
     }
-    let code = e.status().map(|c| u16::from(c));
+    let code = e.status().map(u16::from);
     // 53x is about our account, 554 in a greeting about the relay, neither about this message: an administrator can mend it, and
     // what waited must then still go out.
     let temporary = match code {
@@ -248,8 +258,8 @@ fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn urls_that_cannot_work_are_refused_with_what_to_write() {
+    #[tokio::test]
+    async fn urls_that_cannot_work_are_refused_with_what_to_write() {
         for (url, why) in [
             ("http://mail", "neither smtp nor smtps"),
             ("smtp://", "host"),

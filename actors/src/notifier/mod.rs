@@ -28,7 +28,9 @@ pub use http::{Secrets, signature};
 pub use mailer::{MailSettingError, Mailer, SendError};
 pub use queue::{JobQueue, LocalQueue};
 
+use crate::self_log::SelfLog;
 use andon_engine::incident::Incident;
+use andon_engine::level::Level;
 use andon_engine::rule::Configuration;
 use andon_engine::time::{Clock, Span, Timestamp};
 use andon_storage::link_token::LinkTokens;
@@ -68,6 +70,12 @@ pub trait RecentLines: Send + Sync + 'static {
 pub trait FailureLog: Send + Sync + 'static {
     /// `kind` is the record's type: `andon.notifier.email`.
     fn warn(&self, kind: &str, message: &str);
+}
+
+impl FailureLog for SelfLog {
+    fn warn(&self, kind: &str, message: &str) {
+        self.write(Level::Warn, kind, message);
+    }
 }
 
 pub struct NotifierArgs {

@@ -1,6 +1,5 @@
 //! One message: claim it, write it, send it, note what became of it.
 
-use super::decide::{REPEATS_LATER, REPEATS_SECOND};
 use super::expand::{OWN_TYPE_PREFIX, incident_gone, target_of};
 use super::letter::{ITEMS_SHOWN, LINES, Letter, Told as ToldItem, Writer, one_line};
 use super::mail::{Thread, compose};
@@ -9,7 +8,7 @@ use super::words::Language;
 use super::{Notifier, telemetry};
 use andon_engine::effect::AlertReason;
 use andon_engine::incident::Incident;
-use andon_engine::limits::THROTTLE_WINDOW;
+use andon_engine::limits::{REPEAT_EVERY_AFTER, REPEAT_SECOND_AFTER, THROTTLE_WINDOW};
 use andon_engine::rule::{Channel, Configuration, Recipient};
 use andon_engine::time::{Span, Timestamp};
 use andon_storage::ports::Result;
@@ -94,10 +93,9 @@ impl Notifier {
         };
         let channel = notice.target.kind;
         telemetry::attempted(channel, outcome_name);
-        if delivered == Delivered::Sent && notice.kind == NoticeKind::Alert {
-            if let Some(received) = notice.items.iter().map(|i| i.received_at).min() {
-                telemetry::told_after(channel, now.since(received).as_secs_f64());
-            }
+        let at_once = delivered == Delivered::Sent && notice.kind == NoticeKind::Alert;
+        if let Some(received) = notice.items.iter().map(|i| i.received_at).min().filter(|_| at_once) {
+            telemetry::told_after(channel, now.since(received).as_secs_f64());
         }
         let mut tries = 0;
         loop {
@@ -256,8 +254,8 @@ fn next_repeat(notice: &Notice, repeats: u32, now: Timestamp) -> Option<Timestam
     }
     let wait = match repeats {
         0 => THROTTLE_WINDOW,
-        1 => REPEATS_SECOND,
-        _ => REPEATS_LATER,
+        1 => REPEAT_SECOND_AFTER,
+        _ => REPEAT_EVERY_AFTER,
     };
     Some(now.plus(wait))
 }

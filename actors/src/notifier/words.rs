@@ -57,6 +57,7 @@ words! {
     open_log: "Show the log", "Protokoll zeigen";
     runbook: "Runbook", "Anleitung";
     last_lines: "Last lines", "Letzte Zeilen";
+    since_last: "since the last message", "seit der letzten Nachricht";
     and: "and", "und";
     more: "more", "weitere";
     not_shown: "not shown here: see the dashboard", "hier nicht gezeigt: siehe Übersicht";

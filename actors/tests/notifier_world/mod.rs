@@ -1,5 +1,6 @@
 //! A notifier on a real SQLite store with a clock of its own, and readers for what it sends.
 #![allow(dead_code, reason = "each test file uses its own part of it")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use andon_actors::notifier::{
     FailureLog, LocalQueue, Mailer, Notifier, NotifierArgs, RecentLines, Secrets, StepReport,
@@ -23,15 +24,15 @@ use std::sync::{Arc, Mutex};
 use tokio::sync::watch;
 
 /// 2026-11-23 01:10:05 UTC: 02:10:05 in Berlin.
-pub const NIGHT: Timestamp = Timestamp(1_795_396_205_000_000);
-pub const SECRET: [u8; 32] = [7; 32];
-pub const URL: &str = "https://andon.example.com";
+pub(crate) const NIGHT: Timestamp = Timestamp(1_795_396_205_000_000);
+pub(crate) const SECRET: [u8; 32] = [7; 32];
+pub(crate) const URL: &str = "https://andon.example.com";
 
 #[derive(Debug, Default)]
-pub struct Failures(Mutex<Vec<(String, String)>>);
+pub(crate) struct Failures(Mutex<Vec<(String, String)>>);
 
 impl Failures {
-    pub fn all(&self) -> Vec<(String, String)> {
+    pub(crate) fn all(&self) -> Vec<(String, String)> {
         self.0.lock().unwrap().clone()
     }
 }
@@ -43,7 +44,7 @@ impl FailureLog for Failures {
 }
 
 #[derive(Debug)]
-pub struct Lines(pub Vec<String>);
+pub(crate) struct Lines(pub(crate) Vec<String>);
 
 #[async_trait::async_trait]
 impl RecentLines for Lines {
@@ -52,17 +53,17 @@ impl RecentLines for Lines {
     }
 }
 
-pub struct World {
-    pub dir: tempfile::TempDir,
-    pub store: Arc<SqliteStore>,
-    pub clock: Arc<ManualClock>,
-    pub notifier: Notifier,
-    pub config: watch::Sender<Arc<Configuration>>,
-    pub failures: Arc<Failures>,
+pub(crate) struct World {
+    pub(crate) dir: tempfile::TempDir,
+    pub(crate) store: Arc<SqliteStore>,
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) notifier: Notifier,
+    pub(crate) config: watch::Sender<Arc<Configuration>>,
+    pub(crate) failures: Arc<Failures>,
     position: AtomicU64,
 }
 
-pub fn recipient(id: &str, language: &str) -> Recipient {
+pub(crate) fn recipient(id: &str, language: &str) -> Recipient {
     Recipient {
         id: RecipientId::new(id),
         name: Arc::from(id),
@@ -72,7 +73,7 @@ pub fn recipient(id: &str, language: &str) -> Recipient {
 }
 
 /// The default rules; one route to Anna, who reads English; Berlin.
-pub fn configuration() -> Configuration {
+pub(crate) fn configuration() -> Configuration {
     let route = RouteId::new("default");
     let mut rules = default_rules(&route);
     rules[0].runbook = Some(Arc::from("https://wiki.example.com/wms"));
@@ -102,7 +103,7 @@ pub fn configuration() -> Configuration {
     }
 }
 
-pub fn mute_all(id: &str, until: Timestamp) -> MuteWindow {
+pub(crate) fn mute_all(id: &str, until: Timestamp) -> MuteWindow {
     MuteWindow {
         id: Arc::from(id),
         reason: Arc::from("belt is being changed"),
@@ -116,13 +117,18 @@ pub fn mute_all(id: &str, until: Timestamp) -> MuteWindow {
 }
 
 impl World {
-    pub async fn new(configuration: Configuration) -> Self {
+    pub(crate) async fn new(configuration: Configuration) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let mailer = Mailer::folder(dir.path().join("outbox"), "Andon <andon@example.com>").unwrap();
         Self::with(configuration, dir, mailer, Secrets::default()).await
     }
 
-    pub async fn with(configuration: Configuration, dir: tempfile::TempDir, mailer: Mailer, secrets: Secrets) -> Self {
+    pub(crate) async fn with(
+        configuration: Configuration,
+        dir: tempfile::TempDir,
+        mailer: Mailer,
+        secrets: Secrets,
+    ) -> Self {
         let store = Arc::new(SqliteStore::open(&dir.path().join("andon.db")).await.unwrap());
         let clock = Arc::new(ManualClock::new(NIGHT));
         let (config, receiver) = watch::channel(Arc::new(configuration));
@@ -140,12 +146,12 @@ impl World {
     }
 
     /// Another process on the same store.
-    pub fn another(&self, owner: &str) -> Notifier {
+    pub(crate) fn another(&self, owner: &str) -> Notifier {
         let mailer = Mailer::folder(self.dir.path().join("outbox"), "Andon <andon@example.com>").unwrap();
         self.another_with(owner, mailer)
     }
 
-    pub fn another_with(&self, owner: &str, mailer: Mailer) -> Notifier {
+    pub(crate) fn another_with(&self, owner: &str, mailer: Mailer) -> Notifier {
         notifier(
             &self.store,
             &self.clock,
@@ -157,36 +163,36 @@ impl World {
         )
     }
 
-    pub fn configure(&self, change: impl FnOnce(&mut Configuration)) {
+    pub(crate) fn configure(&self, change: impl FnOnce(&mut Configuration)) {
         let mut c = Configuration::clone(&self.config.borrow());
         c.version += 1;
         change(&mut c);
         self.config.send(Arc::new(c)).unwrap();
     }
 
-    pub fn now(&self) -> Timestamp {
+    pub(crate) fn now(&self) -> Timestamp {
         use andon_engine::time::Clock as _;
         self.clock.now()
     }
 
     /// Moves the clock and does what is due.
-    pub async fn after(&self, by: Span) -> StepReport {
+    pub(crate) async fn after(&self, by: Span) -> StepReport {
         self.clock.advance(by);
         self.step().await
     }
 
-    pub async fn step(&self) -> StepReport {
+    pub(crate) async fn step(&self) -> StepReport {
         self.notifier.step(self.now()).await.unwrap()
     }
 
-    pub fn next_position(&self) -> Position {
+    pub(crate) fn next_position(&self) -> Position {
         Position {
             seq: self.position.fetch_add(1, Ordering::Relaxed),
             index: 0,
         }
     }
 
-    pub async fn apply(&self, effects: &[Effect]) {
+    pub(crate) async fn apply(&self, effects: &[Effect]) {
         let seq = self.position.fetch_add(1, Ordering::Relaxed);
         self.store
             .apply_effects(
@@ -201,7 +207,7 @@ impl World {
     }
 
     /// An active incident that the store does not have yet, with five errors.
-    pub fn incident(&self, rule: &str, kind: SubjectKind, id: &str) -> Incident {
+    pub(crate) fn incident(&self, rule: &str, kind: SubjectKind, id: &str) -> Incident {
         let position = self.next_position();
         let now = self.now();
         let named = |k| (k == kind).then(|| Arc::from(id));
@@ -240,7 +246,7 @@ impl World {
         }
     }
 
-    pub fn alert(&self, i: &Incident, reason: AlertReason) -> Alert {
+    pub(crate) fn alert(&self, i: &Incident, reason: AlertReason) -> Alert {
         Alert {
             id: AlertId(u128::from(i.position.seq) << 64 | u128::from(i.revision) << 32 | i.id.0 & 0xffff_ffff),
             incident: i.id,
@@ -248,21 +254,22 @@ impl World {
             at: i.last_at,
             received_at: i.last_at,
             position: i.position,
-            passes_throttle: self.config.borrow().rule(&i.rule).is_some_and(|r| r.passes_throttle),
+            passes_throttle: reason == AlertReason::Opened
+                && self.config.borrow().rule(&i.rule).is_some_and(|r| r.passes_throttle),
             historical: i.historical,
             text: i.title.clone(),
         }
     }
 
     /// Writes the incident and an alert that says so.
-    pub async fn raise(&self, i: &Incident, reason: AlertReason) {
+    pub(crate) async fn raise(&self, i: &Incident, reason: AlertReason) {
         let alert = self.alert(i, reason);
         self.apply(&[Effect::Incident(Box::new(i.clone())), Effect::Alert(Box::new(alert))])
             .await;
     }
 
     /// Changes the incident at the next position, without an alert.
-    pub async fn change(&self, i: &mut Incident, change: impl FnOnce(&mut Incident)) {
+    pub(crate) async fn change(&self, i: &mut Incident, change: impl FnOnce(&mut Incident)) {
         i.position = self.next_position();
         i.revision += 1;
         i.last_at = self.now();
@@ -270,12 +277,12 @@ impl World {
         self.apply(&[Effect::Incident(Box::new(i.clone()))]).await;
     }
 
-    pub async fn repeats(&self, i: &mut Incident, n: u64) {
+    pub(crate) async fn repeats(&self, i: &mut Incident, n: u64) {
         self.change(i, |i| i.count += n).await;
     }
 
     /// A new fault of the incident.
-    pub async fn new_fault(&self, i: &mut Incident, text: &str) {
+    pub(crate) async fn new_fault(&self, i: &mut Incident, text: &str) {
         i.position = self.next_position();
         i.revision += 1;
         i.count += 1;
@@ -284,12 +291,12 @@ impl World {
         self.raise(i, AlertReason::NewFault).await;
     }
 
-    pub async fn deliveries(&self, i: &Incident) -> Vec<Delivery> {
+    pub(crate) async fn deliveries(&self, i: &Incident) -> Vec<Delivery> {
         self.store.deliveries_of(i.id).await.unwrap()
     }
 
     /// The e-mails in the outbox, oldest first.
-    pub fn mails(&self) -> Vec<Mail> {
+    pub(crate) fn mails(&self) -> Vec<Mail> {
         let Ok(dir) = std::fs::read_dir(self.dir.path().join("outbox")) else {
             return vec![];
         };
@@ -301,7 +308,7 @@ impl World {
             .collect()
     }
 
-    pub fn last_mail(&self) -> Mail {
+    pub(crate) fn last_mail(&self) -> Mail {
         self.mails().pop().expect("an e-mail in the outbox")
     }
 }
@@ -338,15 +345,15 @@ fn notifier(
 
 /// A received message, read as far as these tests need: unfolded headers and decoded parts.
 #[derive(Debug)]
-pub struct Mail {
-    pub headers: Vec<(String, String)>,
-    pub text: String,
-    pub html: String,
-    pub raw: String,
+pub(crate) struct Mail {
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) text: String,
+    pub(crate) html: String,
+    pub(crate) raw: String,
 }
 
 impl Mail {
-    pub fn parse(raw: &str) -> Mail {
+    pub(crate) fn parse(raw: &str) -> Mail {
         let (headers, body) = head_and_body(raw);
         let content_type = header(&headers, "content-type").unwrap();
         let (mut text, mut html) = (String::new(), String::new());
@@ -370,14 +377,14 @@ impl Mail {
         }
         Mail {
             headers,
-            text: text.replace("\r\n", "\n"),
+            text: text.replace("\r\n", "\n").trim_end().to_owned() + "\n",
             html,
             raw: raw.to_owned(),
         }
     }
 
     /// All values of a header.
-    pub fn all(&self, name: &str) -> Vec<&str> {
+    pub(crate) fn all(&self, name: &str) -> Vec<&str> {
         self.headers
             .iter()
             .filter(|(n, _)| n.eq_ignore_ascii_case(name))
@@ -386,13 +393,13 @@ impl Mail {
     }
 
     /// The one value of a header.
-    pub fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         let all = self.all(name);
         assert_eq!(all.len(), 1, "{name} in {:?}", self.headers);
         all[0]
     }
 
-    pub fn subject(&self) -> &str {
+    pub(crate) fn subject(&self) -> &str {
         self.header("Subject")
     }
 }
@@ -449,7 +456,7 @@ fn decoded(body: &str, encoding: &str) -> String {
     }
 }
 
-pub fn webhook(name: &str, url: &str, secret: Option<&str>) -> Channel {
+pub(crate) fn webhook(name: &str, url: &str, secret: Option<&str>) -> Channel {
     Channel::Webhook {
         name: Arc::from(name),
         url: Arc::from(url),

@@ -47,6 +47,9 @@ pub fn fail(code: Code, message: impl Into<String>) -> Error {
 
 /// A store's failure as the asker sees it. What went wrong inside goes to the log, once, here.
 pub fn store(error: StoreError) -> Error {
+    if let StoreError::Refused { reason, .. } = error {
+        return bad_input(reason);
+    }
     if error.is_temporary() {
         tracing::warn!(%error, "a store did not answer a query");
         fail(Code::Unavailable, "a store cannot be reached: try again")
@@ -66,7 +69,7 @@ pub fn with_codes(mut response: Response) -> Response {
         if !has_code(error) {
             let code = match error.message.as_str() {
                 "Query is too complex." | "Query is nested too deep." => Code::TooComplex,
-                m if m.contains("recursion depth") || m.contains("directives") => Code::TooComplex,
+                m if m.contains("recursion") || m.contains("directives") => Code::TooComplex,
                 _ => Code::GraphqlInvalid,
             };
             error.extensions.get_or_insert_default().set("code", code.as_str());

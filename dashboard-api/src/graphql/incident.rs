@@ -2,7 +2,7 @@
 
 use super::error::{bad_input, store};
 use super::{INCIDENT_RECORDS_MAX, Services};
-use crate::view::incident::{Alert, FingerprintCount, Incident, TimelineEntry};
+use crate::view::incident::{Alert, Delivery, FingerprintCount, Incident, TimelineEntry};
 use crate::view::record::Record;
 use crate::view::rule::Rule;
 use andon_engine::incident as engine;
@@ -54,8 +54,17 @@ impl Incident {
         Ok(alerts.into_iter().map(Into::into).collect())
     }
 
+    /// Who was told, or why not; oldest first.
+    #[graphql(complexity = "20 * child_complexity")]
+    async fn deliveries(&self, ctx: &async_graphql::Context<'_>) -> Result<Vec<Delivery>> {
+        let cx = Services::of(ctx)?;
+        let found = cx.deliveries.deliveries_of(self.engine()?.id).await.map_err(store)?;
+        let configuration = cx.configuration();
+        Ok(found.into_iter().map(|d| Delivery::new(d, &configuration)).collect())
+    }
+
     /// The newest log records of its subject up to its last record, newest first. `first` is 1 to 100.
-    #[graphql(complexity = "crate::graphql::page_complexity(first, child_complexity)")]
+    #[graphql(complexity = "crate::graphql::records_complexity(first, child_complexity)")]
     async fn records(
         &self,
         ctx: &async_graphql::Context<'_>,

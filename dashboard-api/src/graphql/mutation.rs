@@ -7,6 +7,7 @@ use super::error::{Code, bad_input, fail, store};
 use super::query::incident_id;
 use super::{Services, viewer};
 use crate::system::OperateError;
+use crate::telemetry;
 use crate::view::incident::Incident;
 use crate::view::scalar::DateTime;
 use andon_engine::control::{Action, Operation};
@@ -165,6 +166,7 @@ impl<'a> Operator<'a> {
                 action: action.clone(),
             };
             self.cx.system.operate(operation).await.map_err(not_taken)?;
+            telemetry::operated(name(action));
         }
         let deadline = tokio::time::Instant::now() + SHOWN_WITHIN;
         loop {
@@ -214,6 +216,16 @@ impl<'a> Operator<'a> {
             }
         }
         Ok(true)
+    }
+}
+
+fn name(action: &Action) -> &'static str {
+    match action {
+        Action::Acknowledge => "acknowledge",
+        Action::Comment { .. } => "comment",
+        Action::Shelve { .. } => "shelve",
+        Action::Unshelve => "unshelve",
+        Action::Close { .. } => "close",
     }
 }
 

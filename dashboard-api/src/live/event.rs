@@ -99,6 +99,7 @@ pub struct Subscribed {
 pub enum RefusedCode {
     BadInput,
     TooMany,
+    /// Not sent before there is sign-in.
     Forbidden,
 }
 
@@ -158,6 +159,16 @@ pub enum ServerEvent {
         position: Position,
         reason: ResetReason,
     },
+}
+
+impl ServerEvent {
+    /// How much this frame says was left out.
+    pub(crate) fn dropped(&self) -> u64 {
+        match self {
+            ServerEvent::Records { dropped, .. } | ServerEvent::Readings { dropped, .. } => *dropped,
+            ServerEvent::Incidents { .. } | ServerEvent::Status { .. } | ServerEvent::Reset { .. } => 0,
+        }
+    }
 }
 
 #[cfg(test)]

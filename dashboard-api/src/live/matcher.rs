@@ -59,21 +59,25 @@ fn under(kind: &str, prefix: &str) -> bool {
         .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
+/// Longer words are cut, as the index does.
+const WORD_CHARS_MAX: usize = 64;
+
 fn words(text: &str) -> Vec<String> {
     text.split(|c: char| !c.is_alphanumeric())
         .filter(|w| !w.is_empty())
-        .map(str::to_lowercase)
+        .map(|w| w.chars().take(WORD_CHARS_MAX).flat_map(char::to_lowercase).collect())
         .collect()
 }
 
-/// `belt "torn at" 3` is three phrases. A quote that is not closed reaches to the end.
+/// As the log index reads a search: each piece between blanks, or between double quotes, is a run of words. A quote that is not
+/// closed reaches to the end.
 fn phrases(text: &str) -> Vec<Vec<String>> {
     let mut found = Vec::new();
     for (i, part) in text.split('"').enumerate() {
         if i % 2 == 1 {
             found.push(words(part));
         } else {
-            found.extend(words(part).into_iter().map(|w| vec![w]));
+            found.extend(part.split_whitespace().map(words));
         }
     }
     found.retain(|p| !p.is_empty());
@@ -112,6 +116,8 @@ mod tests {
             (text("\"at torn\""), false),
             (text("\"torn at"), true),
             (text("bel"), false),
+            (text("cnv-03"), true),
+            (text("03-cnv"), false),
             (text("  "), true),
             (kind("equipment.drive"), true),
             (kind("equipment.dri"), false),

@@ -3,9 +3,8 @@
 use super::event::{EVENT, Refused, RefusedCode, SUBSCRIBE, Subscribe, Subscribed, UNSUBSCRIBE, Unsubscribe};
 use super::feed::LiveFeed;
 use super::pump::Subscription;
-use crate::viewer::LINK_HEADER;
+use crate::telemetry;
 use andon_engine::rule::Configuration;
-use axum::http::HeaderMap;
 use serde_json::json;
 use socketioxide::extract::{AckSender, SocketRef, TryData};
 use socketioxide::layer::SocketIoLayer;
@@ -63,15 +62,16 @@ pub(crate) fn layer(sockets: Sockets) -> (SocketIoLayer, SocketIo) {
 }
 
 fn connected(socket: &SocketRef, sockets: Sockets) {
-    if sockets.open.fetch_add(1, Ordering::Relaxed) >= SOCKETS_MAX {
+    let before = sockets.open.fetch_add(1, Ordering::Relaxed);
+    if before >= SOCKETS_MAX {
         sockets.open.fetch_sub(1, Ordering::Relaxed);
         tracing::warn!(max = SOCKETS_MAX, "a socket was turned away: too many are open");
         // Already gone is as good.
         let _ = socket.clone().disconnect();
         return;
     }
+    telemetry::sockets(before + 1);
     let listener = Arc::new(Listener::default());
-    let may_listen = may_listen(&socket.req_parts().headers);
     let (l, feed) = (listener.clone(), sockets.feed.clone());
     socket.on(
         SUBSCRIBE,
@@ -79,10 +79,7 @@ fn connected(socket: &SocketRef, sockets: Sockets) {
             let request = request.map_err(|e| e.to_string());
             // Locked while answering, so that no event of it is sent before the answer.
             let mut subscriptions = l.subscriptions();
-            let answer = match may_listen {
-                true => subscribe(&mut subscriptions, request, &feed),
-                false => Err((RefusedCode::Forbidden, "a link shows one incident only".to_owned())),
-            };
+            let answer = subscribe(&mut subscriptions, request, &feed);
             // An answer that cannot be sent has no reader left.
             let _ = match answer {
                 Ok(position) => ack.send(&Subscribed { ok: true, position }),
@@ -116,10 +113,6 @@ fn connected(socket: &SocketRef, sockets: Sockets) {
     let l = listener.clone();
     socket.on_disconnect(async move || l.wake.notify_one());
     tokio::spawn(feed_socket(socket.clone(), listener, sockets));
-}
-
-fn may_listen(headers: &HeaderMap) -> bool {
-    !headers.contains_key(LINK_HEADER)
 }
 
 fn subscribe(
@@ -165,7 +158,7 @@ async fn feed_socket(socket: SocketRef, listener: Arc<Listener>, sockets: Socket
             }
         }
     }
-    sockets.open.fetch_sub(1, Ordering::Relaxed);
+    telemetry::sockets(sockets.open.fetch_sub(1, Ordering::Relaxed) - 1);
 }
 
 /// One frame of each subscription to incidents or status, and one of the rationed ones, each in its turn. Says whether something is
@@ -191,6 +184,7 @@ fn send_round(socket: &SocketRef, listener: &Listener, sockets: &Sockets, turn: 
         };
         match socket.emit(EVENT, &frame.event) {
             Ok(()) => {
+                telemetry::live_dropped(frame.event.dropped());
                 s.sent(&frame, now);
                 more |= !s.is_rationed();
                 if s.is_rationed() {
@@ -199,7 +193,10 @@ fn send_round(socket: &SocketRef, listener: &Listener, sockets: &Sockets, turn: 
                 }
             }
             // The reader is slow: what it was not sent stays in the feed, and the place with it.
-            Err(SendError::Socket(SocketError::InternalChannelFull)) => return true,
+            Err(SendError::Socket(SocketError::InternalChannelFull)) => {
+                telemetry::frame_delayed();
+                return true;
+            }
             Err(error) => {
                 if socket.connected() {
                     tracing::warn!(%error, "a live frame could not be sent");

@@ -1,10 +1,13 @@
 //! An incident as GraphQL and the live feed show it.
 
 use super::scalar::{
-    Activity, AlertReason, DateTime, IncidentState, Level, Long, Priority, SubjectKind, TimelineKind, hex,
+    Activity, AlertReason, ChannelKind, DateTime, DeliveryState, IncidentState, Level, Long, Priority, SubjectKind,
+    TimelineKind, hex,
 };
 use andon_engine::effect::Alert as EngineAlert;
 use andon_engine::incident::{self as engine, Activity as EngineActivity};
+use andon_engine::rule::Configuration;
+use andon_storage::ports::deliveries;
 use async_graphql::{ID, SimpleObject};
 use serde::Serialize;
 
@@ -230,6 +233,45 @@ impl From<EngineAlert> for Alert {
             passes_throttle: a.passes_throttle,
             historical: a.historical,
             text: a.text.to_string(),
+        }
+    }
+}
+
+/// One alert for one person or channel, and what became of it.
+#[derive(SimpleObject, Clone, Debug, PartialEq)]
+pub struct Delivery {
+    pub id: ID,
+    pub alert_id: ID,
+    pub channel: ChannelKind,
+    /// The person, or the name of the channel.
+    pub to: String,
+    pub state: DeliveryState,
+    /// The mute window that holds or held it, or why it is dead or suppressed.
+    pub reason: Option<String>,
+    /// When it is looked at again, for HELD and MUTED.
+    pub due: Option<DateTime>,
+    pub muted_until: Option<DateTime>,
+    pub created_at: DateTime,
+    pub updated_at: DateTime,
+}
+
+impl Delivery {
+    pub fn new(d: deliveries::Delivery, configuration: &Configuration) -> Self {
+        let person = configuration
+            .recipients
+            .iter()
+            .find(|r| d.target.kind == deliveries::ChannelKind::Email && r.id.as_str() == &*d.target.name);
+        Self {
+            id: ID(d.id.to_string()),
+            alert_id: ID(d.alert.to_string()),
+            channel: d.target.kind.into(),
+            to: person.map_or_else(|| d.target.name.to_string(), |p| p.name.to_string()),
+            state: d.state.into(),
+            reason: d.reason,
+            due: d.due.map(Into::into),
+            muted_until: d.muted_until.map(Into::into),
+            created_at: d.created_at.into(),
+            updated_at: d.updated_at.into(),
         }
     }
 }

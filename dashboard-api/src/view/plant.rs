@@ -67,7 +67,7 @@ impl From<rows::Rollup> for Rollup {
             min: r.min,
             max: r.max,
             mean,
-            sum: r.sum.max(f64::MIN).min(f64::MAX),
+            sum: r.sum.clamp(f64::MIN, f64::MAX),
             count: r.count.into(),
             last: r.last,
             last_at: r.last_at.into(),

@@ -106,6 +106,10 @@ mirror! {
     }
     AlertReason = andon_engine::effect::AlertReason { Opened, Reopened, NewFault, Raised, Repeat }
     Direction = andon_engine::rule::Direction { Above, Below }
+    ChannelKind = andon_storage::ports::deliveries::ChannelKind { Email, Slack, Webhook }
+    /// WAITING: nobody has looked at it yet. HELD: the throttle holds it for the next digest. MUTED: a mute window holds it, or held it
+    /// until the fault was over. NOTICED: in a message that is not out yet. DEAD: given up. SUPPRESSED: never to be told.
+    DeliveryState = andon_storage::ports::deliveries::DeliveryState { Waiting, Held, Muted, Noticed, Sent, Dead, Suppressed }
 }
 
 /// P1 critical to P4 low.

@@ -437,13 +437,13 @@ impl<'a> Decoder<'a> {
             }
             None => match syntax_fault(&text) {
                 // A line may be broken; an array or object as a whole may not.
-                Some((_, column, reason)) if self.out.lines => Fault {
+                Some((at, reason)) if self.out.lines => Fault {
                     field: String::new(),
-                    reason: format!("line {} is not JSON: {reason} at its byte {column}", self.line(item.start)),
+                    reason: format!("line {} is not JSON: byte {at} of the record: {reason}", self.line(item.start)),
                 },
-                Some((line, column, reason)) => {
-                    let offset = item.start + offset_of(bytes, line, column);
-                    return Err(DecodeError::Malformed { offset, line: self.line(item.start) + line - 1, reason });
+                Some((at, reason)) => {
+                    let offset = item.start + at.min(bytes.len());
+                    return Err(DecodeError::Malformed { offset, line: self.line(offset), reason });
                 }
                 None => Fault {
                     field: String::new(),
@@ -571,24 +571,25 @@ fn is_separated(nodes: &[Node<'_>], n: usize) -> bool {
     true
 }
 
-/// Line, column and kind of the first fault of grammar, by a parser that tells. `None` when the grammar is right.
-fn syntax_fault(bytes: &[u8]) -> Option<(usize, usize, String)> {
+/// Place and kind of the first fault of grammar, by a parser that tells. `None` when the grammar is right.
+fn syntax_fault(bytes: &[u8]) -> Option<(usize, String)> {
     let e = serde_json::from_slice::<serde::de::IgnoredAny>(bytes).err()?;
     let text = e.to_string();
     let reason = text
         .rsplit_once(" at line ")
         .map_or(text.as_str(), |(reason, _)| reason)
         .to_string();
-    Some((e.line().max(1), e.column(), reason))
-}
-
-fn offset_of(bytes: &[u8], line: usize, column: usize) -> usize {
-    let start = if line <= 1 {
-        0
-    } else {
-        memchr::memchr_iter(b'\n', bytes).nth(line - 2).map_or(0, |n| n + 1)
+    let start = match e.line() {
+        0 | 1 => 0,
+        line => memchr::memchr_iter(b'\n', bytes).nth(line - 2).map_or(0, |n| n + 1),
     };
-    (start + column.saturating_sub(1)).min(bytes.len())
+    // Column 0 is the line break before; at the end of the input the column is that of its last byte.
+    let at = if e.is_eof() {
+        bytes.len()
+    } else {
+        (start + e.column()).saturating_sub(1)
+    };
+    Some((at, reason))
 }
 
 fn line_of(body: &[u8], at: usize) -> usize {
@@ -598,11 +599,14 @@ fn line_of(body: &[u8], at: usize) -> usize {
 /// A single object that does not end: the fault that a parser finds first says more than where it opened.
 fn malformed(body: &[u8], whole: &Range<usize>, broken: split::Broken) -> DecodeError {
     match syntax_fault(&body[whole.clone()]) {
-        Some((line, column, reason)) => DecodeError::Malformed {
-            offset: whole.start + offset_of(&body[whole.clone()], line, column),
-            line: line_of(body, whole.start) + line - 1,
-            reason,
-        },
+        Some((at, reason)) => {
+            let offset = whole.start + at;
+            DecodeError::Malformed {
+                offset,
+                line: line_of(body, offset),
+                reason,
+            }
+        }
         None => broken_frame(body, &broken),
     }
 }
@@ -615,5 +619,7 @@ fn broken_frame(body: &[u8], broken: &split::Broken) -> DecodeError {
     }
 }
 
+#[cfg(test)]
+mod properties;
 #[cfg(test)]
 mod tests;

@@ -163,6 +163,7 @@ pub async fn applying_twice_changes_nothing<S: Store>(open: impl AsyncFn() -> S)
         })
         .collect();
     assert_eq!(s.apply_effects(&changed, cursor(1, 10)).await.unwrap(), vec![]);
+    assert_eq!(seen(&s).await, before);
     // Twice within one batch.
     let twice: Vec<Effect> = effects.iter().chain(&effects).cloned().collect();
     assert_eq!(s.apply_effects(&twice, cursor(1, 11)).await.unwrap(), vec![]);
@@ -177,7 +178,7 @@ pub async fn an_older_state_never_overwrites_a_newer_one<S: Store>(open: impl As
         let mut states: Vec<Incident> = Vec::new();
         for seq in 0..3 {
             for index in 0..2 {
-                for revision in 0..2 {
+                for revision in 0..4 {
                     let position = Position { seq, index };
                     let title = format!("{seq} {index} {revision}").into();
                     states.push(Incident {
@@ -325,7 +326,7 @@ pub async fn hostile_texts_are_only_texts<S: Store>(open: impl AsyncFn() -> S) {
         ids,
         "in the order of bytes"
     );
-    // U+0000 and a text of a megabyte.
+    // U+0000, and a text that is far too long.
     let (with_nul, without) = ("pump\0'7'", "pump\u{fffd}'7'");
     let subject = |id| andon_engine::subject::Subject::new(SubjectKind::User, id);
     let i = Incident {
@@ -383,6 +384,7 @@ pub async fn lists_hold_what_the_filter_asks_for_in_order_and_in_pages<S: Store>
             let Some(last) = page.last() else { break };
             f.after = Some((last.opened_at, last.id));
             got.extend(page);
+            assert!(got.len() <= want.len(), "pages overlap: {f:?}");
         }
         assert_eq!(got, want, "{f:?}");
     }
@@ -425,6 +427,7 @@ pub async fn the_plant_is_listed_by_id_in_pages<S: Store>(open: impl AsyncFn() -
         let Some(last) = page.last() else { break };
         after = Some(last.id.clone());
         ids.extend(page.into_iter().map(|p| p.id));
+        assert!(ids.len() <= 100, "pages overlap");
     }
     assert_eq!(ids, (0..100).map(|n| format!("{n:03}")).collect::<Vec<_>>());
     assert_eq!(s.plant(SubjectKind::Application, None, 10).await.unwrap().len(), 3);

@@ -2,15 +2,19 @@
 
 use super::sample::{self, HOSTILE};
 use super::{assert_foreign, assert_refused, cursor};
-use crate::ports::log_index::{LogFilter, LogIndex, Order, PageKey, StoredRecord};
+use crate::ports::log_index::{
+    CountedBy, HISTOGRAM_BARS_MAX, LogCounts, LogFilter, LogIndex, Order, PageKey, StoredRecord,
+};
 use andon_engine::batch::{Batch, BatchBuilder};
 use andon_engine::ids::{JournalId, RecordId};
 use andon_engine::level::Level;
 use andon_engine::record::{Flags, Record};
-use andon_engine::time::Timestamp;
+use andon_engine::time::{Span, Timestamp};
 use bytes::Bytes;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 
 /// A batch of journal 1 at this place.
 fn batch(seq: u64, records: &[Record<'_>]) -> Batch<Bytes> {
@@ -377,6 +381,7 @@ pub async fn pages_part_equal_stamps_exactly<S: LogIndex>(open: impl AsyncFn() -
                 record_id: key(last).1,
             });
             keys.extend(page.iter().map(key));
+            assert!(keys.len() <= 30, "pages overlap: {order:?} {limit}");
         }
         assert_eq!(keys.len(), 30, "{order:?} {limit}");
         let mut sorted = keys.clone();
@@ -537,16 +542,89 @@ fn filter(rng: &mut StdRng) -> LogFilter {
     }
 }
 
-pub async fn a_search_agrees_with_a_scan<S: LogIndex>(open: impl AsyncFn() -> S) {
-    let mut rng = StdRng::seed_from_u64(1);
-    let s = open().await;
+/// Fills the index with generated records, in several commits.
+async fn generated(s: &impl LogIndex, rng: &mut StdRng) -> Vec<(RecordId, Generated)> {
     let mut all = Vec::new();
     for seq in 1..=12 {
-        let records: Vec<_> = (0..rng.random_range(1..80)).map(|_| Generated::new(&mut rng)).collect();
-        index(&s, seq, &records.iter().map(Generated::record).collect::<Vec<_>>()).await;
+        let records: Vec<_> = (0..rng.random_range(1..80)).map(|_| Generated::new(rng)).collect();
+        index(s, seq, &records.iter().map(Generated::record).collect::<Vec<_>>()).await;
         let id = |n| RecordId::new(JournalId(1), seq, n as u32);
         all.extend(records.into_iter().enumerate().map(|(n, r)| (id(n), r)));
     }
+    all
+}
+
+pub async fn counts_agree_with_a_scan<S: LogIndex + LogCounts>(open: impl AsyncFn() -> S) {
+    let mut rng = StdRng::seed_from_u64(2);
+    let s = open().await;
+    let all = generated(&s, &mut rng).await;
+    for _ in 0..200 {
+        let f = filter(&mut rng);
+        let found: Vec<_> = all.iter().map(|(_, r)| r.record()).filter(|r| matches(&f, r)).collect();
+
+        let interval = sample::one_of(&mut rng, &[1, 2, 3, 1_000_000, i64::MAX]);
+        let mut bars: BTreeMap<i64, u64> = BTreeMap::new();
+        for r in &found {
+            let start = i128::from(r.timestamp.as_micros()).div_euclid(interval.into()) * i128::from(interval);
+            *bars.entry(start.max(i64::MIN.into()) as i64).or_default() += 1;
+        }
+        let want: Vec<_> = bars.into_iter().map(|(t, n)| (Timestamp(t), n)).collect();
+        assert_eq!(
+            s.histogram(&f, Span::micros(interval)).await.unwrap(),
+            want,
+            "{f:?} {interval}"
+        );
+
+        let by = sample::one_of(
+            &mut rng,
+            &[
+                CountedBy::Application,
+                CountedBy::Device,
+                CountedBy::Type,
+                CountedBy::Level,
+            ],
+        );
+        let mut values: BTreeMap<String, u64> = BTreeMap::new();
+        for r in &found {
+            let value = match by {
+                CountedBy::Application => r.application,
+                CountedBy::Device => r.device_id,
+                CountedBy::Type => r.kind,
+                CountedBy::Level => r.level.map(Level::as_str),
+            };
+            if let Some(value) = value {
+                *values.entry(value.to_owned()).or_default() += 1;
+            }
+        }
+        let mut want: Vec<_> = values.into_iter().collect();
+        want.sort_by_key(|(value, n)| (Reverse(*n), value.clone()));
+        want.truncate(rng.random_range(0..5));
+        assert_eq!(s.top(&f, by, want.len() as u32).await.unwrap(), want, "{f:?} {by:?}");
+    }
+}
+
+pub async fn a_histogram_has_a_bound<S: LogIndex + LogCounts>(open: impl AsyncFn() -> S) {
+    let s = open().await;
+    let bars = HISTOGRAM_BARS_MAX as i64;
+    let records: Vec<_> = (0..bars).map(|n| log(n, "x")).collect();
+    index(&s, 1, &records).await;
+    let (all, one) = (LogFilter::default(), Span::micros(1));
+    assert_eq!(s.histogram(&all, one).await.unwrap().len(), HISTOGRAM_BARS_MAX);
+    index(&s, 2, &[log(bars, "x")]).await;
+    assert_refused(s.histogram(&all, one).await);
+    assert_eq!(
+        s.histogram(&all, Span::micros(bars)).await.unwrap(),
+        [(Timestamp(0), bars as u64), (Timestamp(bars), 1)]
+    );
+    for bad in [0, -1, i64::MIN] {
+        assert_refused(s.histogram(&all, Span::micros(bad)).await);
+    }
+}
+
+pub async fn a_search_agrees_with_a_scan<S: LogIndex>(open: impl AsyncFn() -> S) {
+    let mut rng = StdRng::seed_from_u64(1);
+    let s = open().await;
+    let all = generated(&s, &mut rng).await;
     let mut found_some = 0;
     for _ in 0..500 {
         let f = filter(&mut rng);

@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "a check fails by panicking")]
 
 pub mod checkpoint;
+pub mod deliveries;
 pub mod effects;
 pub mod keys;
 pub mod log_index;

@@ -11,10 +11,10 @@
 //! The stamps in a name are offset by 2^63, so that names tell and sort without a file being opened.
 
 use super::Entry;
-use super::format::{EntryView, decompress};
+use super::format::decompress;
 use super::io::{JournalFile, JournalIo, read_full_at, write_all_at};
 use super::options::ArchiveOptions;
-use super::reader::for_each;
+use super::reader::{StoredEntry, for_each};
 use super::segment::{Segment, UNFINISHED, lock};
 use super::shared::Shared;
 use andon_engine::ids::JournalId;
@@ -198,7 +198,7 @@ impl<'a> BlockWriter<'a> {
         }
     }
 
-    fn add(&mut self, view: &EntryView<'_>) -> io::Result<()> {
+    fn add(&mut self, view: &StoredEntry) -> io::Result<()> {
         let f = &view.fixed;
         let bytes = ENTRY_FIXED + view.header.len() + view.stored.len();
         if !self.raw.is_empty() && self.raw.len() + bytes > BLOCK_BYTES {
@@ -210,8 +210,8 @@ impl<'a> BlockWriter<'a> {
         self.raw.extend_from_slice(&(view.header.len() as u32).to_le_bytes());
         self.raw.extend_from_slice(&(view.stored.len() as u32).to_le_bytes());
         self.raw.extend_from_slice(&[f.kind, u8::from(f.lz4)]);
-        self.raw.extend_from_slice(view.header);
-        self.raw.extend_from_slice(view.stored);
+        self.raw.extend_from_slice(&view.header);
+        self.raw.extend_from_slice(&view.stored);
         self.received_min = self.received_min.min(f.received_at);
         self.received_max = self.received_max.max(f.received_at);
         Ok(())
@@ -287,7 +287,9 @@ pub struct ArchiveReader {
     to: Timestamp,
     files: VecDeque<(Name, PathBuf)>,
     open: Option<OpenFile>,
-    ready: VecDeque<Entry>,
+    /// The block that is being read, decompressed, and how far.
+    block: Vec<u8>,
+    at: usize,
     damaged_blocks: u64,
 }
 
@@ -331,29 +333,24 @@ impl BlockHeader {
     }
 }
 
-/// The entries of a decompressed block; `None` when it does not hold what it must.
-fn parse_block(raw: &[u8]) -> Option<Vec<Entry>> {
-    let mut entries = Vec::new();
-    let mut rest = raw;
-    while !rest.is_empty() {
-        let fixed = rest.get(..ENTRY_FIXED)?;
-        let (body_len, header_len, stored_len) = (
-            u32_at(fixed, 16) as usize,
-            u32_at(fixed, 20) as usize,
-            u32_at(fixed, 24) as usize,
-        );
-        let header = rest.get(ENTRY_FIXED..)?.get(..header_len)?;
-        let stored = rest.get(ENTRY_FIXED + header_len..)?.get(..stored_len)?;
-        entries.push(Entry {
-            seq: i64_at(fixed, 0) as u64,
-            kind: fixed[28],
-            received_at: Timestamp::from_micros(i64_at(fixed, 8)),
-            header: Bytes::copy_from_slice(header),
-            body: decompress(stored, body_len, fixed[29] != 0)?.into(),
-        });
-        rest = &rest[ENTRY_FIXED + header_len + stored_len..];
-    }
-    Some(entries)
+/// The first entry of `raw`, a part of a decompressed block, and its length there; `None` when there is none.
+fn parse_entry(raw: &[u8]) -> Option<(Entry, usize)> {
+    let fixed = raw.get(..ENTRY_FIXED)?;
+    let (body_len, header_len, stored_len) = (
+        u32_at(fixed, 16) as usize,
+        u32_at(fixed, 20) as usize,
+        u32_at(fixed, 24) as usize,
+    );
+    let header = raw.get(ENTRY_FIXED..)?.get(..header_len)?;
+    let stored = raw.get(ENTRY_FIXED + header_len..)?.get(..stored_len)?;
+    let entry = Entry {
+        seq: i64_at(fixed, 0) as u64,
+        kind: fixed[28],
+        received_at: Timestamp::from_micros(i64_at(fixed, 8)),
+        header: Bytes::copy_from_slice(header),
+        body: decompress(stored, body_len, fixed[29] != 0)?.into(),
+    };
+    Some((entry, ENTRY_FIXED + header_len + stored_len))
 }
 
 impl ArchiveReader {
@@ -375,7 +372,8 @@ impl ArchiveReader {
             to,
             files,
             open: None,
-            ready: VecDeque::new(),
+            block: Vec::new(),
+            at: 0,
             damaged_blocks: 0,
         })
     }
@@ -425,13 +423,8 @@ impl ArchiveReader {
             let raw = (crc32fast::hash(&packed) == block.crc)
                 .then(|| decompress(&packed, block.raw_len, true))
                 .flatten();
-            match raw.and_then(|raw| parse_block(&raw)) {
-                Some(entries) => {
-                    let wanted = entries
-                        .into_iter()
-                        .filter(|e| e.received_at >= self.from && e.received_at < self.to);
-                    self.ready.extend(wanted);
-                }
+            match raw {
+                Some(raw) => (self.block, self.at) = (raw, 0),
                 None => self.damaged_blocks += 1,
             }
         }
@@ -458,8 +451,21 @@ impl Iterator for ArchiveReader {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            if let Some(entry) = self.ready.pop_front() {
-                return Some(Ok(entry));
+            if self.at < self.block.len() {
+                // One at a time: a block of compressed bodies can be many times larger than itself.
+                match parse_entry(&self.block[self.at..]) {
+                    Some((entry, length)) => {
+                        self.at += length;
+                        if entry.received_at >= self.from && entry.received_at < self.to {
+                            return Some(Ok(entry));
+                        }
+                    }
+                    None => {
+                        self.damaged_blocks += 1;
+                        self.at = self.block.len();
+                    }
+                }
+                continue;
             }
             match self.advance() {
                 Ok(true) => {}
@@ -498,7 +504,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_bytes_make_the_parsers_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-            let _ = parse_block(&bytes);
+            let _ = parse_entry(&bytes);
             let _ = BlockHeader::decode(&bytes);
         }
     }

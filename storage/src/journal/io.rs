@@ -117,12 +117,19 @@ struct RealFile(File);
 
 impl JournalIo for FileIo {
     fn create_dir(&self, dir: &Path) -> io::Result<()> {
+        let missing: Vec<_> = dir
+            .ancestors()
+            .take_while(|d| !d.as_os_str().is_empty() && !d.exists())
+            .collect();
         std::fs::create_dir_all(dir)?;
         // The name of a new directory lies in its parent.
-        match dir.parent().filter(|p| !p.as_os_str().is_empty()) {
-            Some(parent) => self.sync_dir(parent),
-            None => Ok(()),
+        for made in missing {
+            match made.parent() {
+                Some(parent) if !parent.as_os_str().is_empty() => self.sync_dir(parent)?,
+                _ => self.sync_dir(Path::new("."))?,
+            }
         }
+        Ok(())
     }
     fn open(&self, path: &Path) -> io::Result<Arc<dyn JournalFile>> {
         Ok(Arc::new(RealFile(

@@ -150,15 +150,18 @@ fn recycle(shared: &Shared, segment: &Arc<Segment>) -> io::Result<()> {
         file,
         bytes,
     } = &segment.on;
-    let spares = lock(&shared.pool).spares.len();
-    let keep = *bytes == shared.options.segment_bytes
-        && spares < shared.options.spare_target() + SURPLUS
-        && shared.allocated() + bytes <= shared.options.quota_bytes;
+    let keep = {
+        let pool = lock(&shared.pool);
+        *bytes == shared.options.segment_bytes
+            && pool.spares.len() < shared.options.spare_target() + SURPLUS
+            && pool.allocated <= shared.options.quota_bytes
+    };
     if !keep {
         // Should it fail, the file comes back at the next start and is removed then.
         if let Err(e) = shared.io.remove(path).and_then(|()| shared.io.sync_dir(&shared.dir)) {
             tracing::warn!(path = %path.display(), error = %e, "journal segment cannot be removed");
         }
+        lock(&shared.pool).allocated -= bytes;
         return Ok(());
     }
     let header = shared.header(false, segment.epoch, 0, *shared.durable.borrow(), *bytes);
@@ -178,9 +181,9 @@ fn recycle(shared: &Shared, segment: &Arc<Segment>) -> io::Result<()> {
 }
 
 fn wants_spare(shared: &Shared) -> bool {
-    let spares = lock(&shared.pool).spares.len();
-    spares < shared.options.spare_target()
-        && shared.allocated() + shared.options.segment_bytes <= shared.options.quota_bytes
+    let pool = lock(&shared.pool);
+    pool.spares.len() < shared.options.spare_target()
+        && pool.allocated + shared.options.segment_bytes <= shared.options.quota_bytes
 }
 
 /// Makes a segment. This is where a full disk shows.
@@ -193,6 +196,7 @@ pub(super) fn add_spare(shared: &Shared) -> io::Result<()> {
     let header = shared.header(false, 0, 0, 0, shared.options.segment_bytes);
     let spare = segment::create(&*shared.io, &shared.dir, slot, &header)?;
     let mut pool = lock(&shared.pool);
+    pool.allocated += spare.bytes;
     pool.spares.push(spare);
     pool.disk_full = false;
     shared.pool_changed.notify_all();

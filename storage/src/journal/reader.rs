@@ -1,7 +1,7 @@
 //! Cursors over a journal.
 
 use super::Entry;
-use super::format::{EntryFault, EntryView, decode_entry, decompress, next_valid};
+use super::format::{EntryFault, EntryView, Fixed, SEGMENT_HEADER_BYTES, decode_entry, decompress, next_valid};
 use super::io::read_tolerant;
 use super::segment::{Segment, lock};
 use super::shared::Shared;
@@ -15,6 +15,8 @@ use tokio::sync::watch;
 
 /// One read from disk, unless a single entry is larger.
 const CHUNK_BYTES: usize = 1 << 20;
+/// Decompressed bytes that one read hands out, unless a single entry is larger: a chunk can expand 255 times.
+const BATCH_BYTES: usize = 4 << 20;
 /// Entries that a reader takes from the cache at once.
 const RUN_ENTRIES: usize = 256;
 
@@ -47,13 +49,14 @@ struct Scan<T> {
     lost: u64,
 }
 
-/// Reads about [`CHUNK_BYTES`] from `from` on, up to `durable`, and makes an item of each entry. At least one, if there is one.
+/// Reads about [`CHUNK_BYTES`] from `from` on, up to `durable`, and makes an item of each entry; `item` also answers its bytes in
+/// memory. At least one, if there is one.
 fn scan<T>(
     shared: &Shared,
     place: Option<Place>,
     from: u64,
     durable: u64,
-    item: impl Fn(&EntryView<'_>) -> Option<T>,
+    item: impl Fn(&EntryView<'_>) -> Option<(T, usize)>,
 ) -> Result<Scan<T>, ReadError> {
     let recycled = |first| ReadError::Recycled { wanted: from, first };
     let (mut next, mut lost) = (from, 0);
@@ -66,12 +69,12 @@ fn scan<T>(
             Place { segment, offset }
         }
     };
-    let mut want = CHUNK_BYTES;
+    let (mut want, mut handed_out) = (CHUNK_BYTES, 0);
     while next <= durable {
         let segment = place.segment.clone();
         let end = segment.extent().end;
         if place.offset >= end {
-            let Some(after) = shared.segment_after(&segment) else {
+            let Some(after) = shared.segment_after(&segment, next).map_err(recycled)? else {
                 break;
             };
             // The gap, if any, lies at the end of the segment that was just read.
@@ -79,7 +82,7 @@ fn scan<T>(
             next = next.max(after.first_seq);
             place = Place {
                 segment: after,
-                offset: super::format::SEGMENT_HEADER_BYTES,
+                offset: SEGMENT_HEADER_BYTES,
             };
             if items.is_empty() { continue } else { break }
         }
@@ -90,7 +93,7 @@ fn scan<T>(
         })?;
         let mut at = 0;
         want = CHUNK_BYTES;
-        while at < bytes.len() && next <= durable {
+        while at < bytes.len() && next <= durable && handed_out < BATCH_BYTES {
             let view = decode_entry(&bytes[at..], &shared.check, Some(segment.epoch));
             match view {
                 Ok(view) => {
@@ -99,9 +102,10 @@ fn scan<T>(
                         continue;
                     }
                     match item(&view) {
-                        Some(it) => {
+                        Some((it, bytes)) => {
                             lost += pass_over(shared, next, view.fixed.seq);
                             items.push(it);
+                            handed_out += bytes;
                         }
                         None => lost += pass_over(shared, next, view.fixed.seq + 1),
                     }
@@ -175,15 +179,22 @@ fn pass_over(shared: &Shared, from: u64, to: u64) -> u64 {
     n
 }
 
-fn entry_of(view: &EntryView<'_>) -> Option<Arc<Entry>> {
+fn entry_of(view: &EntryView<'_>) -> Option<(Arc<Entry>, usize)> {
     let f = &view.fixed;
-    Some(Arc::new(Entry {
-        seq: f.seq,
-        kind: f.kind,
-        received_at: f.received_at,
-        header: Bytes::copy_from_slice(view.header),
-        body: decompress(view.stored, f.body_len as usize, f.lz4)?.into(),
-    }))
+    let body = decompress(view.stored, f.body_len as usize, f.lz4)?;
+    let bytes = view.header.len() + body.len();
+    let header = Bytes::copy_from_slice(view.header);
+    let (seq, kind, received_at) = (f.seq, f.kind, f.received_at);
+    Some((
+        Arc::new(Entry {
+            seq,
+            kind,
+            received_at,
+            header,
+            body: body.into(),
+        }),
+        bytes,
+    ))
 }
 
 /// A cursor over durable entries, in order. Every method can be dropped half-way without losing its place.
@@ -330,13 +341,14 @@ impl Headers {
             let scanned = tokio::task::spawn_blocking(move || {
                 scan(&shared, place, from, durable, |view| {
                     let f = &view.fixed;
-                    Some(EntryHeader {
+                    let header = EntryHeader {
                         seq: f.seq,
                         kind: f.kind,
                         received_at: f.received_at,
                         header: Bytes::copy_from_slice(view.header),
                         body_len: f.body_len as usize,
-                    })
+                    };
+                    Some((header, view.header.len()))
                 })
             })
             .await;
@@ -347,29 +359,34 @@ impl Headers {
     }
 }
 
-/// For the archive: every entry of a segment, in order. Blocking.
+/// An entry as it lies on disk.
+pub(super) struct StoredEntry {
+    pub fixed: Fixed,
+    pub header: Bytes,
+    pub stored: Bytes,
+}
+
+/// For the archive: every entry of a segment in use, in order, a chunk at a time. Blocking.
 pub(super) fn for_each(
     shared: &Shared,
     segment: &Arc<Segment>,
-    mut each: impl FnMut(&EntryView<'_>) -> io::Result<()>,
+    mut each: impl FnMut(&StoredEntry) -> io::Result<()>,
 ) -> io::Result<()> {
-    let end = segment.extent().end;
-    let mut bytes = vec![0; end as usize];
-    read_tolerant(&*segment.on.file, &mut bytes, 0)?;
-    let mut at = super::format::SEGMENT_HEADER_BYTES as usize;
-    let mut last = 0;
-    while at < bytes.len() {
-        match decode_entry(&bytes[at..], &shared.check, Some(segment.epoch)) {
-            Ok(view) => {
-                last = view.fixed.seq;
-                each(&view)?;
-                at += view.size;
-            }
-            Err(_) => match next_valid(&bytes, at + 8, &shared.check, segment.epoch, last + 1) {
-                Some(next) => at = next,
-                None => break,
-            },
-        }
+    let last = segment.extent().last_seq;
+    let mut next = segment.first_seq;
+    let mut place = Place {
+        segment: segment.clone(),
+        offset: SEGMENT_HEADER_BYTES,
+    };
+    while next <= last {
+        let item = |view: &EntryView<'_>| {
+            let (header, stored) = (Bytes::copy_from_slice(view.header), Bytes::copy_from_slice(view.stored));
+            let fixed = view.fixed;
+            Some((StoredEntry { fixed, header, stored }, view.size))
+        };
+        let scanned = scan(shared, Some(place), next, last, item).map_err(io::Error::other)?;
+        scanned.items.iter().try_for_each(&mut each)?;
+        (next, place) = (scanned.next, scanned.place);
     }
     Ok(())
 }

@@ -235,6 +235,8 @@ pub(super) fn open(
         None => archive::ArchiveUsage::default(),
         Some(a) => archive::open(&*io, &a.dir).map_err(io_error("open the archive in", &a.dir))?,
     };
+    let in_use: u64 = segments.iter().map(|s| s.on.bytes).sum();
+    let allocated = in_use + spares.iter().map(|s| s.bytes).sum::<u64>();
     let shared = Arc::new(Shared {
         dir: dir.to_owned(),
         clock,
@@ -251,6 +253,7 @@ pub(super) fn open(
         damaged_reads: AtomicU64::new(0),
         pool: Mutex::new(Pool {
             spares,
+            allocated,
             next_slot: highest_slot,
             ..Pool::default()
         }),

@@ -129,6 +129,10 @@ pub(super) fn create(io: &dyn JournalIo, dir: &Path, slot: u32, header: &Segment
             let n = (bytes - at).min(zeros.len() as u64);
             write_all_at(&*file, &zeros[..n as usize], at)?;
             at += n;
+            // In portions: the writer's own syncs go through the same file system and must not wait for all of it.
+            if at.is_multiple_of(8 << 20) {
+                file.sync_data()?;
+            }
         }
         // Twice: a header must never be on disk before the zeros behind it.
         file.sync_data()?;

@@ -41,6 +41,8 @@ pub(super) struct Queue {
 #[derive(Debug, Default)]
 pub(super) struct Pool {
     pub spares: Vec<SegmentFile>,
+    /// Bytes of all segment files, in use or not: what the quota limits.
+    pub allocated: u64,
     pub next_slot: u32,
     /// A pass of the keeper is wanted.
     pub wanted: bool,
@@ -159,9 +161,13 @@ impl Shared {
         }
     }
 
-    /// The segment behind `this`, if `this` is still in use.
-    pub(super) fn segment_after(&self, this: &Segment) -> Option<Arc<Segment>> {
-        lock(&self.segments).iter().find(|s| s.epoch > this.epoch).cloned()
+    /// The segment behind `this`, in which `next` lies or which follows it. `Err` with the first sequence when that is gone already.
+    pub(super) fn segment_after(&self, this: &Segment, next: u64) -> Result<Option<Arc<Segment>>, u64> {
+        let segments = lock(&self.segments);
+        match segments.front() {
+            Some(front) if front.first_seq > next => Err(front.first_seq),
+            _ => Ok(segments.iter().find(|s| s.epoch > this.epoch).cloned()),
+        }
     }
 
     pub(super) fn is_live(&self, segment: &Segment) -> bool {
@@ -177,12 +183,6 @@ impl Shared {
             .find(|s| s.extent().received_max >= t)
             .map_or(end, |s| s.first_seq);
         (from, end)
-    }
-
-    /// Bytes of all segment files.
-    pub(super) fn allocated(&self) -> u64 {
-        let live: u64 = lock(&self.segments).iter().map(|s| s.on.bytes).sum();
-        live + lock(&self.pool).spares.iter().map(|s| s.bytes).sum::<u64>()
     }
 
     pub(super) fn want_pass(&self) {
@@ -258,22 +258,19 @@ impl Shared {
 
     pub(super) fn usage(&self) -> Usage {
         let durable_seq = *self.durable.borrow();
-        let (mut bytes, mut allocated, mut damaged) = (0, 0, self.damaged_reads.load(Ordering::Relaxed));
+        let (mut bytes, mut used, mut damaged) = (0, 0, self.damaged_reads.load(Ordering::Relaxed));
         let segments: Vec<_> = lock(&self.segments).iter().cloned().collect();
         for s in &segments {
             bytes += s.extent().end - SEGMENT_HEADER_BYTES;
-            allocated += s.on.bytes;
+            used += s.on.bytes;
         }
         let segments_live = segments.len();
         let first_seq = segments.first().map_or(1, |s| s.first_seq);
-        let (segments_spare, spare_bytes, disk_full) = {
+        let (segments_spare, allocated, disk_full) = {
             let pool = lock(&self.pool);
-            (
-                pool.spares.len(),
-                pool.spares.iter().map(|s| s.bytes).sum::<u64>(),
-                pool.disk_full,
-            )
+            (pool.spares.len(), pool.allocated, pool.disk_full)
         };
+        let reserve = self.options.reserve_segments as u64 * self.options.segment_bytes;
         damaged += self.lost.iter().map(|r| r.end() - r.start() + 1).sum::<u64>();
         let holders = lock(&self.holders)
             .iter()
@@ -286,12 +283,9 @@ impl Shared {
             .collect();
         Usage {
             bytes,
-            allocated: allocated + spare_bytes,
+            allocated,
             quota: self.options.quota_bytes,
-            available: self
-                .options
-                .quota_bytes
-                .saturating_sub(allocated + self.options.reserve_segments as u64 * self.options.segment_bytes),
+            available: self.options.quota_bytes.saturating_sub(used + reserve),
             disk_full,
             segments_live,
             segments_spare,

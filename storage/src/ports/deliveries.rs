@@ -265,9 +265,8 @@ pub struct Slot {
     pub version: u64,
     /// `None`: no window is open. One that lies in the past is over.
     pub window_end: Option<Timestamp>,
-    /// Messages that passed the throttle in this window, and the last of them.
+    /// Messages that passed the throttle in this window.
     pub passes: u32,
-    pub last_pass_at: Option<Timestamp>,
     /// Notices of the target that are neither sent nor dead.
     pub unfinished: u32,
 }
@@ -350,17 +349,18 @@ pub trait DeliveryStore: Send + Sync + 'static {
     async fn unexpanded(&self, limit: u32) -> Result<Vec<AlertId>>;
     /// In one transaction: the rows (those that are there stay as they are) and the mark on the alert. `false`: it was expanded.
     async fn expand(&self, alert: AlertId, deliveries: &[Delivery], now: Timestamp) -> Result<bool>;
-    /// Waiting, or muted and due; by target, then position.
-    async fn undecided(&self, now: Timestamp, limit: u32) -> Result<Vec<Delivery>>;
-    /// Targets that have held deliveries due by now.
-    async fn targets_with_held(&self, now: Timestamp) -> Result<Vec<Target>>;
+    /// Targets that have something to decide on by now: deliveries that wait, or are muted or held and due.
+    async fn targets_due(&self, now: Timestamp) -> Result<Vec<Target>>;
+    /// Of a target: waiting, or muted and due; by position. To be read after the slot, whose version then guards it.
+    async fn undecided(&self, target: &Target, now: Timestamp, limit: u32) -> Result<Vec<Delivery>>;
     /// Held deliveries of a target, by position; those of history too, due or not.
     async fn held(&self, target: &Target, limit: u32) -> Result<Vec<Delivery>>;
     async fn slot(&self, target: &Target) -> Result<Slot>;
     /// Whose repeats are to be looked at by now.
     async fn repeats_due(&self, now: Timestamp, limit: u32) -> Result<Vec<Told>>;
     async fn told(&self, target: &Target, incident: IncidentId) -> Result<Option<Told>>;
-    /// In one transaction; `false`, and nothing changed, when the slot's version is not the one decided on.
+    /// In one transaction; `false`, and nothing changed, when the slot's version is not the one decided on. Deliveries that are in a
+    /// message already stay there.
     async fn decide(&self, decision: &Decision, now: Timestamp) -> Result<bool>;
     /// Notices to be sent by now: queued and due, or claimed by somebody whose lease has ended. Oldest due first.
     async fn sendable(&self, now: Timestamp, limit: u32) -> Result<Vec<NoticeId>>;

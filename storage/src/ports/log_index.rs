@@ -5,7 +5,7 @@ use andon_engine::batch::Batch;
 use andon_engine::ids::{JournalId, RecordId};
 use andon_engine::level::Level;
 use andon_engine::record::Record;
-use andon_engine::time::Timestamp;
+use andon_engine::time::{Span, Timestamp};
 use bytes::Bytes;
 
 /// Which log records. Every condition given must hold.
@@ -91,4 +91,29 @@ pub trait LogIndex: Send + Sync + 'static {
     ) -> Result<Vec<StoredRecord>>;
     async fn record(&self, id: RecordId) -> Result<Option<StoredRecord>>;
     async fn count(&self, filter: &LogFilter) -> Result<u64>;
+}
+
+/// What log records are counted by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CountedBy {
+    Application,
+    Device,
+    Type,
+    Level,
+}
+
+/// The most bars of a histogram. A chart has some hundred.
+pub const HISTOGRAM_BARS_MAX: usize = 10_000;
+
+/// Counts over what a search would find.
+#[async_trait::async_trait]
+pub trait LogCounts: Send + Sync + 'static {
+    /// Records in each `interval`, which begins at a multiple of it since 1970; empty ones are left out. Oldest first.
+    ///
+    /// # Errors
+    /// `Refused` when `interval` is not positive, or there would be more than [`HISTOGRAM_BARS_MAX`] bars.
+    async fn histogram(&self, filter: &LogFilter, interval: Span) -> Result<Vec<(Timestamp, u64)>>;
+    /// The `limit` values that most records have, with their number; of equal numbers the lesser value first. Records without one are
+    /// not counted.
+    async fn top(&self, filter: &LogFilter, by: CountedBy, limit: u32) -> Result<Vec<(String, u64)>>;
 }

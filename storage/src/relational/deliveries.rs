@@ -58,29 +58,22 @@ impl<D: Database> DeliveryStore for Relational<D> {
         Ok(true)
     }
 
-    async fn undecided(&self, now: Timestamp, limit: u32) -> Result<Vec<Delivery>> {
-        // Two index ranges; the union is sorted here because the planner would sort all of it anyway.
-        let waiting = deliveries_where!("state = 'waiting' ORDER BY target, position_seq, position_index, id LIMIT $1");
-        let muted = deliveries_where!("state = 'muted' AND due IS NOT NULL AND due <= $2 ORDER BY due, id LIMIT $1");
-        let mut found = read(
-            self.database().fetch(waiting.into(), vec![Value::int(limit)]).await?,
-            delivery,
-        )?;
-        found.extend(read(
-            self.database()
-                .fetch(muted.into(), vec![Value::int(limit), at(now)])
-                .await?,
-            delivery,
-        )?);
-        found.sort_by(|a, b| (&a.target, a.position, a.id).cmp(&(&b.target, b.position, b.id)));
-        Ok(found)
-    }
-
-    async fn targets_with_held(&self, now: Timestamp) -> Result<Vec<Target>> {
-        let sql = "SELECT DISTINCT target FROM deliveries WHERE state = 'held' AND due <= $1 ORDER BY target";
+    async fn targets_due(&self, now: Timestamp) -> Result<Vec<Target>> {
+        let sql = "SELECT target FROM deliveries WHERE state = 'waiting' \
+                   UNION SELECT target FROM deliveries WHERE state = 'held' AND due <= $1 \
+                   UNION SELECT target FROM deliveries WHERE state = 'muted' AND due IS NOT NULL AND due <= $1 ORDER BY 1";
         read(self.database().fetch(sql.into(), vec![at(now)]).await?, |r| {
             r.parsed("target", Target::parse)
         })
+    }
+
+    async fn undecided(&self, target: &Target, now: Timestamp, limit: u32) -> Result<Vec<Delivery>> {
+        let sql = deliveries_where!(
+            "target = $1 AND (state = 'waiting' OR (state = 'muted' AND due IS NOT NULL AND due <= $2)) \
+             ORDER BY position_seq, position_index, id LIMIT $3"
+        );
+        let values = vec![Value::text(&target.key()), at(now), Value::int(limit)];
+        read(self.database().fetch(sql.into(), values).await?, delivery)
     }
 
     async fn held(&self, target: &Target, limit: u32) -> Result<Vec<Delivery>> {
@@ -96,7 +89,7 @@ impl<D: Database> DeliveryStore for Relational<D> {
 
     async fn slot(&self, target: &Target) -> Result<Slot> {
         // One statement: the count and the version belong to the same moment.
-        let sql = "SELECT s.version, s.window_end, s.passes, s.last_pass_at, \
+        let sql = "SELECT s.version, s.window_end, s.passes, \
                    (SELECT COUNT(*) FROM notices n WHERE n.target = $1 AND n.state IN ('queued', 'sending')) \
                    FROM notification_slots s WHERE s.target = $1";
         let mut rows = self
@@ -110,7 +103,6 @@ impl<D: Database> DeliveryStore for Relational<D> {
             version: r.unsigned()?,
             window_end: r.opt_int()?.map(Timestamp),
             passes: r.unsigned()?,
-            last_pass_at: r.opt_int()?.map(Timestamp),
             unfinished: r.unsigned()?,
         })
     }
@@ -142,16 +134,15 @@ impl<D: Database> DeliveryStore for Relational<D> {
             .map(|(n, _)| n)
             .find(|n| n.claims_slot)
             .map(|n| n.id.to_string());
-        let claim = "INSERT INTO notification_slots (target, version, window_end, notice, passes, last_pass_at) \
-                     VALUES ($1, 1, $2, $3, $4, $5) ON CONFLICT (target) DO UPDATE SET version = notification_slots.version + 1, \
+        let claim = "INSERT INTO notification_slots (target, version, window_end, notice, passes) \
+                     VALUES ($1, 1, $2, $3, $4) ON CONFLICT (target) DO UPDATE SET version = notification_slots.version + 1, \
                      window_end = excluded.window_end, notice = COALESCE(excluded.notice, notification_slots.notice), \
-                     passes = excluded.passes, last_pass_at = excluded.last_pass_at WHERE notification_slots.version = $6";
+                     passes = excluded.passes WHERE notification_slots.version = $5";
         let values = vec![
             target(),
             opt_at(decision.slot.window_end),
             Value::opt_text(opened.as_deref()),
             Value::int(decision.slot.passes),
-            opt_at(decision.slot.last_pass_at),
             Value::unsigned(D::STORE, "a slot's version", decision.version)?,
         ];
         if tx.execute(claim.into(), values).await? == 0 {
@@ -168,8 +159,8 @@ impl<D: Database> DeliveryStore for Relational<D> {
             );
             tx.execute(sql.into(), notice_values::<D>(notice)?).await?;
             for id in deliveries {
-                let sql =
-                    "UPDATE deliveries SET state = 'noticed', notice = $1, due = NULL, updated_at = $2 WHERE id = $3";
+                let sql = "UPDATE deliveries SET state = 'noticed', notice = $1, due = NULL, updated_at = $2 \
+                           WHERE id = $3 AND state IN ('waiting', 'held', 'muted')";
                 let values = vec![
                     Value::text(&notice.id.to_string()),
                     at(now),
@@ -377,8 +368,8 @@ impl<D: Database> DeliveryStore for Relational<D> {
 }
 
 async fn change<D: Database>(tx: &mut D::Transaction, c: &DeliveryChange, now: Timestamp) -> Result<()> {
-    let sql =
-        "UPDATE deliveries SET state = $1, reason = $2, due = $3, muted_until = $4, updated_at = $5 WHERE id = $6";
+    let sql = "UPDATE deliveries SET state = $1, reason = $2, due = $3, muted_until = $4, updated_at = $5 \
+               WHERE id = $6 AND state IN ('waiting', 'held', 'muted')";
     let values = vec![
         Value::text(c.state.as_str()),
         Value::opt_text(c.reason.as_deref()),

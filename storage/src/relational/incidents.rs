@@ -1,7 +1,7 @@
 //! Incidents, their timelines and alerts, and the plant, as readers see them.
 
 use super::Relational;
-use super::database::{Conditions, Database, Row, Value};
+use super::database::{Conditions, Database, Row, Sql, Value};
 use crate::ports::incidents::{IncidentFilter, IncidentStore, PlantEntry};
 use crate::ports::{Result, StoreError};
 use andon_engine::effect::{Alert, AlertReason};
@@ -67,35 +67,7 @@ impl<D: Database> IncidentStore for Relational<D> {
     }
 
     async fn incidents(&self, f: &IncidentFilter) -> Result<Vec<Incident>> {
-        let mut c = Conditions::default();
-        if f.open_only {
-            c.and("activity <> 'closed'", []);
-        }
-        if let Some(kind) = f.subject_kind {
-            c.and("subject_kind = ?", [Value::text(kind.as_str())]);
-        }
-        if let Some(id) = &f.subject_id {
-            c.and("subject_id = ?", [Value::text(id)]);
-        }
-        if let Some(rule) = &f.rule {
-            c.and("rule = ?", [Value::text(rule)]);
-        }
-        if let Some(area) = &f.area {
-            c.and("area = ?", [Value::text(area)]);
-        }
-        if let Some(t) = f.opened_from {
-            c.and("opened_at >= ?", [Value::int(t.as_micros())]);
-        }
-        if let Some(t) = f.opened_to {
-            c.and("opened_at < ?", [Value::int(t.as_micros())]);
-        }
-        if let Some((t, id)) = f.after {
-            let t = Value::int(t.as_micros());
-            // The first condition alone lets an index start in the right place.
-            c.and("opened_at <= ?", [t.clone()]);
-            c.and("(opened_at < ? OR id > ?)", [t, Value::text(&id.to_string())]);
-        }
-        let (sql, values) = c.limited(SELECT, "ORDER BY opened_at DESC, id", f.limit);
+        let (sql, values) = list(f);
         self.db.fetch(sql, values).await?.into_iter().map(incident).collect()
     }
 
@@ -151,6 +123,38 @@ impl<D: Database> IncidentStore for Relational<D> {
             .map(entry)
             .collect()
     }
+}
+
+fn list(f: &IncidentFilter) -> (Sql, Vec<Value>) {
+    let mut c = Conditions::default();
+    if f.open_only {
+        c.and("activity <> 'closed'", []);
+    }
+    if let Some(kind) = f.subject_kind {
+        c.and("subject_kind = ?", [Value::text(kind.as_str())]);
+    }
+    if let Some(id) = &f.subject_id {
+        c.and("subject_id = ?", [Value::text(id)]);
+    }
+    if let Some(rule) = &f.rule {
+        c.and("rule = ?", [Value::text(rule)]);
+    }
+    if let Some(area) = &f.area {
+        c.and("area = ?", [Value::text(area)]);
+    }
+    if let Some(t) = f.opened_from {
+        c.and("opened_at >= ?", [Value::int(t.as_micros())]);
+    }
+    if let Some(t) = f.opened_to {
+        c.and("opened_at < ?", [Value::int(t.as_micros())]);
+    }
+    if let Some((t, id)) = f.after {
+        let t = Value::int(t.as_micros());
+        // The first condition alone lets an index start in the right place.
+        c.and("opened_at <= ?", [t.clone()]);
+        c.and("(opened_at < ? OR id > ?)", [t, Value::text(&id.to_string())]);
+    }
+    c.limited(SELECT, "ORDER BY opened_at DESC, id", f.limit)
 }
 
 pub(super) fn values<D: Database>(i: &Incident) -> Result<Vec<Value>> {
@@ -306,4 +310,87 @@ pub(crate) fn alert(mut r: Row) -> Result<Alert> {
         historical: r.bool()?,
         text: r.text()?.into(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sqlite::SqliteStore;
+
+    /// A list of incidents must not read the whole table, nor sort it.
+    #[tokio::test]
+    async fn every_list_walks_an_index_in_its_order() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(&dir.path().join("andon.db")).await.unwrap();
+        let text = || Some("x".to_owned());
+        let after = Some((Timestamp(1), IncidentId(1)));
+        let all = IncidentFilter {
+            limit: 50,
+            ..IncidentFilter::default()
+        };
+        let subject = IncidentFilter {
+            subject_kind: Some(SubjectKind::Device),
+            subject_id: text(),
+            ..all.clone()
+        };
+        for (filter, index) in [
+            (all.clone(), "incidents_by_opening"),
+            (IncidentFilter { after, ..all.clone() }, "incidents_by_opening"),
+            (
+                IncidentFilter {
+                    opened_from: Some(Timestamp(1)),
+                    ..all.clone()
+                },
+                "incidents_by_opening",
+            ),
+            (
+                IncidentFilter {
+                    open_only: true,
+                    ..all.clone()
+                },
+                "incidents_open",
+            ),
+            (
+                IncidentFilter {
+                    open_only: true,
+                    after,
+                    ..all.clone()
+                },
+                "incidents_open",
+            ),
+            (
+                IncidentFilter {
+                    after,
+                    ..subject.clone()
+                },
+                "incidents_by_subject",
+            ),
+            (subject, "incidents_by_subject"),
+            (
+                IncidentFilter {
+                    rule: text(),
+                    ..all.clone()
+                },
+                "incidents_by_rule",
+            ),
+            (
+                IncidentFilter {
+                    area: text(),
+                    after,
+                    ..all
+                },
+                "incidents_by_area",
+            ),
+        ] {
+            let (sql, values) = list(&filter);
+            let explain = Sql::from(format!("EXPLAIN QUERY PLAN {}", sql.text));
+            let mut plan = String::new();
+            for mut row in store.database().fetch(explain, values).await.unwrap() {
+                let _ = (row.int().unwrap(), row.int().unwrap(), row.int().unwrap());
+                plan += &row.text().unwrap();
+            }
+            assert!(plan.contains(&format!("USING INDEX {index}")), "{filter:?}: {plan}");
+            assert!(!plan.contains("TEMP B-TREE"), "{filter:?}: {plan}");
+        }
+    }
 }

@@ -3,7 +3,7 @@
 //! The files are written for both databases. Where the dialects differ in the name of a type, a file writes it in braces:
 //! `{id}` is a text that compares by its bytes, whatever the database's collation.
 
-use super::database::{Database, Transaction, Value};
+use super::database::{Database, Row, Transaction, Value};
 use crate::ports::{Result, StoreError};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -43,25 +43,42 @@ pub fn render<D: Database>(sql: &str) -> String {
         .fold(sql.to_owned(), |sql, (name, type_)| sql.replace(name, type_))
 }
 
+const APPLIED: &str = "SELECT version, name, checksum FROM schema_migrations ORDER BY version";
+
 /// Brings the schema to the newest of `migrations`. Does nothing when it is there already.
 pub async fn migrate<D: Database>(database: &D, migrations: &[Migration]) -> Result<()> {
+    // Nearly always nothing is to be done, and then nobody is kept from writing. A new database has no such table: that is found
+    // out below, under the lock.
+    if let Ok(rows) = database.fetch(APPLIED.into(), vec![]).await
+        && applied::<D>(rows, migrations)?.len() == migrations.len()
+    {
+        return Ok(());
+    }
+    let mut tx = database.begin().await?;
+    database.lock_schema(&mut tx).await?;
+    tx.script(CREATE_TABLE.to_owned()).await?;
+    let done = applied::<D>(tx.fetch(APPLIED.into(), vec![]).await?, migrations)?;
+    for m in migrations.iter().filter(|m| !done.contains(&m.version)) {
+        tx.script(render::<D>(m.sql)).await?;
+        tx.execute(
+            "INSERT INTO schema_migrations (version, name, checksum) VALUES ($1, $2, $3)".into(),
+            vec![Value::int(m.version), Value::text(m.name), Value::text(&checksum_of(m))],
+        )
+        .await?;
+    }
+    tx.commit().await
+}
+
+/// The versions that are there; an error when one of them is not ours.
+fn applied<D: Database>(rows: Vec<Row>, migrations: &[Migration]) -> Result<Vec<u32>> {
     let damaged = |reason| {
         Err(StoreError::Damaged {
             store: D::STORE,
             reason,
         })
     };
-    let mut tx = database.begin().await?;
-    database.lock_schema(&mut tx).await?;
-    tx.script(CREATE_TABLE.to_owned()).await?;
-    let applied = tx
-        .fetch(
-            "SELECT version, name, checksum FROM schema_migrations ORDER BY version".into(),
-            vec![],
-        )
-        .await?;
     let mut done = Vec::new();
-    for mut row in applied {
+    for mut row in rows {
         let (version, name, checksum) = (row.unsigned::<u32>()?, row.text()?, row.text()?);
         let Some(known) = migrations.iter().find(|m| m.version == version) else {
             return damaged(format!(
@@ -75,15 +92,7 @@ pub async fn migrate<D: Database>(database: &D, migrations: &[Migration]) -> Res
         }
         done.push(version);
     }
-    for m in migrations.iter().filter(|m| !done.contains(&m.version)) {
-        tx.script(render::<D>(m.sql)).await?;
-        tx.execute(
-            "INSERT INTO schema_migrations (version, name, checksum) VALUES ($1, $2, $3)".into(),
-            vec![Value::int(m.version), Value::text(m.name), Value::text(&checksum_of(m))],
-        )
-        .await?;
-    }
-    tx.commit().await
+    Ok(done)
 }
 
 fn checksum_of(m: &Migration) -> String {

@@ -10,7 +10,7 @@ use crate::relational::database::{Database, Row, Sql, Transaction, Value};
 use sqlx::sqlite::{
     SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
 };
-use sqlx::{AssertSqlSafe, Column, Row as _, Sqlite, SqlitePool, TypeInfo, ValueRef};
+use sqlx::{AssertSqlSafe, Column, ConnectOptions, Row as _, Sqlite, SqlitePool, TypeInfo, ValueRef};
 use std::path::Path;
 use std::time::Duration;
 
@@ -51,23 +51,36 @@ impl SqliteDatabase {
         make_file(path)?;
         let options = SqliteConnectOptions::new()
             .filename(path)
-            .journal_mode(SqliteJournalMode::Wal)
             // A cursor that is committed must survive a power cut together with its rows.
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
-            .busy_timeout(BUSY_TIMEOUT);
+            .busy_timeout(BUSY_TIMEOUT)
+            // An error is told by whoever handles it; a statement is no news.
+            .disable_statement_logging();
         let pool = || {
             SqlitePoolOptions::new()
                 .acquire_timeout(ACQUIRE_TIMEOUT)
                 .idle_timeout(None)
                 .max_lifetime(None)
         };
-        let writer = pool()
-            .min_connections(1)
-            .max_connections(1)
-            .connect_with(options.clone())
-            .await
-            .map_err(error)?;
+        let deadline = tokio::time::Instant::now() + BUSY_TIMEOUT;
+        let writer = loop {
+            let wal = options.clone().journal_mode(SqliteJournalMode::Wal);
+            match pool()
+                .min_connections(1)
+                .max_connections(1)
+                .connect_with(wal)
+                .await
+                .map_err(error)
+            {
+                Ok(pool) => break pool,
+                // Turning a new file to WAL needs it alone, and SQLite does not wait for that as it waits for a lock.
+                Err(e) if e.is_temporary() && tokio::time::Instant::now() < deadline => {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+                Err(e) => return Err(e),
+            }
+        };
         let readers = pool()
             .max_connections(READERS)
             .connect_lazy_with(options.read_only(true));

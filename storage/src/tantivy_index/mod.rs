@@ -3,16 +3,20 @@
 //! Every log record is one document that also holds the record itself, packed and compressed. A commit carries the journal cursor as
 //! its payload, so that index and cursor are never apart. A damaged or outdated folder may be deleted: it is rebuilt from the journal.
 
+mod counts;
 mod query;
 mod schema;
 mod search;
 mod words;
 mod writer;
 
-use crate::ports::log_index::{LogFilter, LogIndex, Order, PageKey, SEARCH_LIMIT_MAX, StoredRecord};
+use crate::ports::log_index::{
+    CountedBy, LogCounts, LogFilter, LogIndex, Order, PageKey, SEARCH_LIMIT_MAX, StoredRecord,
+};
 use crate::ports::{Cursor, Result, StoreError};
 use andon_engine::batch::Batch;
 use andon_engine::ids::RecordId;
+use andon_engine::time::{Span, Timestamp};
 use bytes::Bytes;
 use schema::Fields;
 use std::path::Path;
@@ -137,9 +141,18 @@ impl TantivyIndex {
 /// Tantivy reads and writes files, and panics on some damage: neither may reach an async thread.
 async fn blocking<T: Send + 'static>(f: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     spawn_blocking(f).await.unwrap_or_else(|e| {
-        let reason =
-            format!("it could not be read ({e}): delete the folder of the log index to rebuild it from the journal");
-        Err(StoreError::Damaged { store: STORE, reason })
+        let store = STORE;
+        Err(if e.is_panic() {
+            let reason = format!(
+                "it could not be read ({e}): delete the folder of the log index to rebuild it from the journal"
+            );
+            StoreError::Damaged { store, reason }
+        } else {
+            StoreError::Unavailable {
+                store,
+                reason: "the program is stopping".to_owned(),
+            }
+        })
     })
 }
 
@@ -279,7 +292,7 @@ impl LogIndex for TantivyIndex {
                 filter.from = Some(filter.from.map_or(after.timestamp, |t| t.max(after.timestamp)));
             }
             (Some(after), Order::NewestFirst) if after.timestamp.as_micros() < i64::MAX => {
-                let end = andon_engine::time::Timestamp(after.timestamp.as_micros() + 1);
+                let end = Timestamp(after.timestamp.as_micros() + 1);
                 filter.to = Some(filter.to.map_or(end, |t| t.min(end)));
             }
             _ => {}
@@ -315,6 +328,27 @@ impl LogIndex for TantivyIndex {
                 .map(count)
                 .sum::<tantivy::Result<u64>>()
                 .map_err(error)
+        })
+        .await
+    }
+}
+
+#[async_trait::async_trait]
+impl LogCounts for TantivyIndex {
+    async fn histogram(&self, filter: &LogFilter, interval: Span) -> Result<Vec<(Timestamp, u64)>> {
+        let filter = filter.clone();
+        self.read(move |searcher, fields| {
+            let query = query::query(fields, &filter)?;
+            counts::histogram(searcher, &*query, interval.as_micros())
+        })
+        .await
+    }
+
+    async fn top(&self, filter: &LogFilter, by: CountedBy, limit: u32) -> Result<Vec<(String, u64)>> {
+        let filter = filter.clone();
+        self.read(move |searcher, fields| {
+            let query = query::query(fields, &filter)?;
+            counts::top(searcher, &*query, by, limit as usize)
         })
         .await
     }

@@ -17,6 +17,10 @@ use xxhash_rust::xxh3::xxh3_128;
 pub(super) const TIMESTAMP: &str = "timestamp";
 pub(super) const RECORD_HIGH: &str = "record_high";
 pub(super) const RECORD_LOW: &str = "record_low";
+pub(super) const LEVEL: &str = "level";
+pub(super) const APPLICATION: &str = "application";
+pub(super) const DEVICE_ID: &str = "device_id";
+pub(super) const KIND: &str = "type";
 
 /// A key longer than this is indexed by its start and its hash. Validated ones are shorter.
 const KEY_TERM_MAX: usize = 512;
@@ -68,12 +72,12 @@ impl Fields {
         let timestamp = b.add_i64_field(TIMESTAMP, FAST);
         let record_high = b.add_u64_field(RECORD_HIGH, FAST);
         let record_low = b.add_u64_field(RECORD_LOW, NumericOptions::default() | FAST | INDEXED);
-        let level = b.add_u64_field("level", NumericOptions::default() | FAST | INDEXED);
-        let application = b.add_text_field("application", counted.clone());
-        let device_id = b.add_text_field("device_id", counted.clone());
+        let level = b.add_u64_field(LEVEL, NumericOptions::default() | FAST | INDEXED);
+        let application = b.add_text_field(APPLICATION, counted.clone());
+        let device_id = b.add_text_field(DEVICE_ID, counted.clone());
         let user_id = b.add_text_field("user_id", key.clone());
         let source = b.add_text_field("source", key.clone());
-        let kind = b.add_text_field("type", counted);
+        let kind = b.add_text_field(KIND, counted);
         let item_id = b.add_text_field("item_id", key.clone());
         let order_id = b.add_text_field("order_id", key.clone());
         let location = b.add_text_field("location", key.clone());

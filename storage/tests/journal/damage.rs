@@ -28,7 +28,9 @@ fn options() -> JournalOptions {
 
 async fn open(disk: &SimDisk) -> (Journal, OpenReport) {
     let clock = clock() as Arc<dyn Clock>;
-    Journal::open(disk.io(), Path::new(DIR), options(), clock).await.unwrap()
+    Journal::open(disk.io(), Path::new(DIR), options(), clock)
+        .await
+        .unwrap()
 }
 
 /// A journal of `n` entries, each a group of its own, then killed.
@@ -100,7 +102,11 @@ async fn a_flipped_bit_costs_one_entry_which_is_named() {
             disk.corrupt(&path, offset + at, |b| *b ^= 0x20);
             let (j, report) = open(&disk).await;
             assert_eq!(JournalId2(j.id().0), id);
-            let damage = Damage { first_seq: seq, last_seq: seq, path: path.display().to_string() };
+            let damage = Damage {
+                first_seq: seq,
+                last_seq: seq,
+                path: path.display().to_string(),
+            };
             assert_eq!(report.damaged, vec![damage], "entry {seq}, byte {at}");
             assert_eq!((report.entries, report.last_seq, report.cut_tail), (79, 80, None));
             assert_eq!(seqs(&j).await, (without(80, &[seq]), 1));
@@ -123,7 +129,12 @@ async fn the_last_group_is_cut_when_nothing_says_that_it_was_durable() {
     disk.corrupt(&path, offset + 100, |b| *b ^= 1);
     let (j, report) = open(&disk).await;
     let path = path.display().to_string();
-    let cut = CutTail { path, offset: offset as u64, bytes: SIZE as u64, valid_entries: 0 };
+    let cut = CutTail {
+        path,
+        offset: offset as u64,
+        bytes: SIZE as u64,
+        valid_entries: 0,
+    };
     assert_eq!((report.damaged, report.cut_tail), (vec![], Some(cut)));
     assert_eq!(j.append(payload(50, BODY)).await, Ok(50));
     assert_eq!(seqs(&j).await, (without(50, &[]), 0));
@@ -141,7 +152,10 @@ async fn valid_entries_behind_a_torn_one_are_cut_too_and_never_come_back() {
     }
     disk.corrupt(&path, offset + 20, |b| *b ^= 1);
     let (j, report) = open(&disk).await;
-    assert_eq!(report.cut_tail.map(|c| (c.offset, c.bytes)), Some((offset as u64, 3 * SIZE as u64)));
+    assert_eq!(
+        report.cut_tail.map(|c| (c.offset, c.bytes)),
+        Some((offset as u64, 3 * SIZE as u64))
+    );
     assert_eq!(report.last_seq, 47);
     assert!(disk.bytes(&path)[offset..].iter().all(|b| *b == 0), "wiped");
     assert!(!before[offset..].iter().all(|b| *b == 0));
@@ -230,7 +244,11 @@ async fn a_segment_without_a_head_is_still_read() {
             disk.corrupt(&path, copy + 40, |b| *b ^= 1);
         }
         let (j, report) = open(&disk).await;
-        assert_eq!((report.damaged_entries(), report.last_seq, report.entries), (0, 80, 80), "segment {which}");
+        assert_eq!(
+            (report.damaged_entries(), report.last_seq, report.entries),
+            (0, 80, 80),
+            "segment {which}"
+        );
         assert_eq!(j.append(payload(81, BODY)).await, Ok(81));
         assert_eq!(seqs(&j).await, (without(81, &[]), 0));
     }
@@ -261,5 +279,35 @@ async fn segments_without_any_head_stop_the_start() {
     }
     let clock = clock() as Arc<dyn Clock>;
     let opened = Journal::open(disk.io(), Path::new(DIR), options(), clock).await;
-    assert!(matches!(opened, Err(OpenError::Unreadable { .. })), "a new journal in its place would hide the loss");
+    assert!(
+        matches!(opened, Err(OpenError::Unreadable { .. })),
+        "a new journal in its place would hide the loss"
+    );
+}
+
+#[tokio::test]
+async fn a_disk_that_cannot_be_read_at_all_is_an_error_and_no_damage() {
+    let (disk, _) = filled(80, true).await;
+    let (j, _) = open(&disk).await;
+    let mut reader = j.reader(1);
+    disk.fail_every_read(true);
+    for _ in 0..3 {
+        assert!(
+            matches!(reader.try_next().await, Err(ReadError::Io { .. })),
+            "it does not pass over what may be there"
+        );
+    }
+    assert_eq!(reader.position(), 1);
+    disk.fail_every_read(false);
+    assert_eq!(reader.next().await.unwrap().seq, 1);
+    assert_eq!((reader.lost(), j.usage().damaged_entries), (0, 0));
+    j.close().await;
+    disk.kill();
+    disk.fail_every_read(true);
+    let clock = clock() as Arc<dyn Clock>;
+    let opened = Journal::open(disk.io(), Path::new(DIR), options(), clock).await;
+    assert!(opened.is_err(), "nor does it open as an empty one");
+    disk.fail_every_read(false);
+    disk.kill();
+    assert_eq!(open(&disk).await.1.last_seq, 80);
 }

@@ -39,7 +39,11 @@ async fn story(plant: &mut Plant) {
 
 fn plant(seed: u64) -> Plant {
     let mut options = tiny();
-    options.archive = Some(ArchiveOptions { dir: "/a".into(), bytes_max: 60_000, keep: Span::hours(1) });
+    options.archive = Some(ArchiveOptions {
+        dir: "/a".into(),
+        bytes_max: 60_000,
+        keep: Span::hours(1),
+    });
     Plant::new(seed, options)
 }
 

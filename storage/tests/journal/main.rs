@@ -1,8 +1,13 @@
 //! The journal against real files and against a disk that loses, tears, refuses and flips.
 
+// `allow-unwrap-in-tests` does not reach the helpers of an integration test.
+#![allow(clippy::unwrap_used)]
+
+mod archiving;
 mod damage;
 mod faults;
 mod model;
+mod operation;
 mod real_files;
 mod sim;
 
@@ -21,6 +26,9 @@ pub(crate) fn payload(n: u64, body: usize) -> Append {
         kind: (n % 7) as u8,
         received_at: Timestamp::from_micros(1_700_000_000_000_000 + n as i64),
         header: Bytes::from(n.to_le_bytes().to_vec()),
-        body: (0..body).map(|i| ((n as usize) * 31 + i * i % 251) as u8).collect::<Vec<u8>>().into(),
+        body: (0..body)
+            .map(|i| ((n as usize) * 31 + i * i % 251) as u8)
+            .collect::<Vec<u8>>()
+            .into(),
     }
 }

@@ -65,10 +65,16 @@ impl Plant {
                 // As a supervisor would: again, and if the power went meanwhile, after that.
                 self.disk.disarm();
                 self.disk.power_cut();
-                self.try_open().await.unwrap_or_else(|e| panic!("cannot open the second time: {e}"))
+                self.try_open()
+                    .await
+                    .unwrap_or_else(|e| panic!("cannot open the second time: {e}"))
             }
         };
-        assert_eq!((&report.damaged, &report.set_aside), (&vec![], &vec![]), "nothing has been damaged");
+        assert_eq!(
+            (&report.damaged, &report.set_aside),
+            (&vec![], &vec![]),
+            "nothing has been damaged"
+        );
         self.check_all(true).await;
     }
 
@@ -76,7 +82,11 @@ impl Plant {
     pub(crate) async fn check_all(&mut self, restarted: bool) {
         let journal = self.journal.as_ref().expect("open");
         let (first, durable) = (journal.first_seq(), journal.durable_seq());
-        assert!(first <= self.released + 1, "begins at {first}, but only {} was released", self.released);
+        assert!(
+            first <= self.released + 1,
+            "begins at {first}, but only {} was released",
+            self.released
+        );
         let newest = self.acked.keys().last().copied().unwrap_or(0);
         assert!(durable >= newest, "ends at {durable}, but {newest} was acknowledged");
         let mut reader = journal.reader(first);
@@ -101,17 +111,34 @@ impl Plant {
             let id = u64::from_le_bytes(entry.header[..8].try_into().unwrap());
             assert!(seen.insert(id), "payload {id} is there twice");
             let want = payload(id, entry.body.len());
-            assert_eq!((entry.kind, entry.received_at), (want.kind, want.received_at), "entry {}", entry.seq);
-            assert!(entry.header == want.header && entry.body == want.body, "entry {} has other bytes", entry.seq);
+            assert_eq!(
+                (entry.kind, entry.received_at),
+                (want.kind, want.received_at),
+                "entry {}",
+                entry.seq
+            );
+            assert!(
+                entry.header == want.header && entry.body == want.body,
+                "entry {} has other bytes",
+                entry.seq
+            );
             match self.acked.get(&entry.seq) {
                 Some(acked) => assert_eq!(*acked, id, "entry {} is not the one acknowledged", entry.seq),
                 None => {
-                    assert!(restarted && self.open.contains(&id), "payload {id} at {} was refused, cut, or invented", entry.seq);
+                    assert!(
+                        restarted && self.open.contains(&id),
+                        "payload {id} at {} was refused, cut, or invented",
+                        entry.seq
+                    );
                     self.acked.insert(entry.seq, id);
                 }
             }
         }
-        assert_eq!((expected, reader.lost()), (durable + 1, 0), "everything durable is there");
+        assert_eq!(
+            (expected, reader.lost()),
+            (durable + 1, 0),
+            "everything durable is there"
+        );
         if restarted {
             self.open.clear();
         }
@@ -126,7 +153,11 @@ impl Plant {
             let entry = payload(id, size * (id % 5) as usize / 3);
             let journal = journal.clone();
             async move {
-                let answer = if reserved { journal.append_reserved(entry).await } else { journal.append(entry).await };
+                let answer = if reserved {
+                    journal.append_reserved(entry).await
+                } else {
+                    journal.append(entry).await
+                };
                 (id, answer)
             }
         });
@@ -139,7 +170,9 @@ impl Plant {
                     self.open.insert(id);
                 }
                 // Certain not to have been taken: must never be seen.
-                Err(AppendError::Full { .. } | AppendError::Stopping | AppendError::TooLarge { .. }) => self.refused += 1,
+                Err(AppendError::Full { .. } | AppendError::Stopping | AppendError::TooLarge { .. }) => {
+                    self.refused += 1
+                }
             }
         }
     }
@@ -180,7 +213,12 @@ enum Op {
 }
 
 fn op() -> impl Strategy<Value = Op> {
-    let fault = prop_oneof![Just(Fault::Eio), Just(Fault::Enospc), Just(Fault::Short), Just(Fault::PowerCut)];
+    let fault = prop_oneof![
+        Just(Fault::Eio),
+        Just(Fault::Enospc),
+        Just(Fault::Short),
+        Just(Fault::PowerCut)
+    ];
     prop_oneof![
         10 => (1usize..12, prop_oneof![0usize..200, 0usize..6000, Just(14_000)], prop::bool::weighted(0.2))
             .prop_map(|(count, size, reserved)| Op::Append { count, size, reserved }),
@@ -213,8 +251,11 @@ pub(crate) fn tiny() -> JournalOptions {
 async fn run(seed: u64, archive: bool, ops: Vec<Op>) {
     let mut options = tiny();
     if archive {
-        options.archive =
-            Some(ArchiveOptions { dir: "/a".into(), bytes_max: 200_000, keep: Span::hours(1) });
+        options.archive = Some(ArchiveOptions {
+            dir: "/a".into(),
+            bytes_max: 200_000,
+            keep: Span::hours(1),
+        });
     }
     let mut plant = Plant::new(seed, options);
     plant.open().await;
@@ -252,7 +293,7 @@ async fn run(seed: u64, archive: bool, ops: Vec<Op>) {
         if failed {
             assert!(plant.disk.fired(), "failed without a fault");
             // The process must end; the machine need not.
-            plant.lose_process(seed % 2 == 0);
+            plant.lose_process(seed.is_multiple_of(2));
             plant.open().await;
         }
     }

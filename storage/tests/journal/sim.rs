@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
 const SECTOR: usize = 512;
 type Sector = [u8; SECTOR];
@@ -60,15 +60,18 @@ struct State {
     session: u64,
     powered: bool,
     locked: bool,
+    sync_fails: bool,
+    read_fails: bool,
+    syncs_held: bool,
     rng: StdRng,
 }
 
 #[derive(Clone)]
-pub(crate) struct SimDisk(Arc<Mutex<State>>);
+pub(crate) struct SimDisk(Arc<Mutex<State>>, Arc<Condvar>);
 
 impl SimDisk {
     pub(crate) fn new(seed: u64) -> Self {
-        Self(Arc::new(Mutex::new(State {
+        let state = State {
             names: BTreeMap::new(),
             durable_names: BTreeMap::new(),
             name_ops: Vec::new(),
@@ -81,15 +84,22 @@ impl SimDisk {
             session: 0,
             powered: true,
             locked: false,
+            sync_fails: false,
+            read_fails: false,
+            syncs_held: false,
             rng: StdRng::seed_from_u64(seed),
-        })))
+        };
+        Self(Arc::new(Mutex::new(state)), Arc::default())
     }
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap()
     }
     /// What a process that starts now works with.
     pub(crate) fn io(&self) -> Arc<SimIo> {
-        Arc::new(SimIo { disk: self.clone(), session: self.state().session })
+        Arc::new(SimIo {
+            disk: self.clone(),
+            session: self.state().session,
+        })
     }
     /// The process is gone; the machine goes on, with what it has in its cache.
     pub(crate) fn kill(&self) {
@@ -118,6 +128,40 @@ impl SimDisk {
     }
     pub(crate) fn steps(&self) -> u64 {
         self.state().steps
+    }
+    /// Writes so far.
+    pub(crate) fn writes(&self) -> usize {
+        self.state().log.iter().filter(|what| **what == "write").count()
+    }
+    /// Puts a file there, durable, as somebody who restores a backup does.
+    pub(crate) fn put(&self, path: &Path, bytes: Vec<u8>) {
+        let mut s = self.state();
+        let ino = s.inodes.keys().last().map_or(1, |n| n + 1);
+        s.inodes.insert(
+            ino,
+            Inode {
+                cached: bytes.clone(),
+                durable: bytes,
+                ..Inode::default()
+            },
+        );
+        s.names.insert(path.to_owned(), ino);
+        s.durable_names.insert(path.to_owned(), ino);
+    }
+    /// From now on every sync fails, until told otherwise.
+    pub(crate) fn fail_every_sync(&self, yes: bool) {
+        let mut s = self.state();
+        s.sync_fails = yes;
+        s.fired |= yes;
+    }
+    /// From now on every read fails, until told otherwise.
+    pub(crate) fn fail_every_read(&self, yes: bool) {
+        self.state().read_fails = yes;
+    }
+    /// From now on syncs do not return, until told otherwise.
+    pub(crate) fn hold_syncs(&self, yes: bool) {
+        self.state().syncs_held = yes;
+        self.1.notify_all();
     }
     pub(crate) fn used(&self) -> u64 {
         self.state().used()
@@ -158,7 +202,10 @@ impl State {
 
     fn used(&self) -> u64 {
         let linked: BTreeSet<u64> = self.names.values().copied().collect();
-        linked.iter().map(|ino| self.inodes[ino].allocated.max(self.inodes[ino].cached.len() as u64)).sum()
+        linked
+            .iter()
+            .map(|ino| self.inodes[ino].allocated.max(self.inodes[ino].cached.len() as u64))
+            .sum()
     }
 
     fn lose_power(&mut self) {
@@ -286,7 +333,13 @@ impl SimIo {
         s.name_ops.push(op);
     }
     fn file(&self, ino: u64) -> Arc<dyn JournalFile> {
-        Arc::new(SimFile { io: SimIo { disk: self.disk.clone(), session: self.session }, ino })
+        Arc::new(SimFile {
+            io: SimIo {
+                disk: self.disk.clone(),
+                session: self.session,
+            },
+            ino,
+        })
     }
 }
 
@@ -321,7 +374,9 @@ impl JournalIo for SimIo {
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
         let s = self.plain("list", false)?;
         let names = s.names.keys().filter(|p| p.parent() == Some(dir));
-        Ok(names.filter_map(|p| Some(p.file_name()?.to_str()?.to_owned())).collect())
+        Ok(names
+            .filter_map(|p| Some(p.file_name()?.to_str()?.to_owned()))
+            .collect())
     }
     fn remove(&self, path: &Path) -> io::Result<()> {
         let mut s = self.plain("remove", false)?;
@@ -341,8 +396,9 @@ impl JournalIo for SimIo {
     }
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         let mut s = self.plain("sync_dir", false)?;
-        let (now, later): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut s.name_ops).into_iter().partition(|op| op.dir() == Some(dir));
+        let (now, later): (Vec<_>, Vec<_>) = std::mem::take(&mut s.name_ops)
+            .into_iter()
+            .partition(|op| op.dir() == Some(dir));
         s.name_ops = later;
         for op in now {
             op.apply(&mut s.durable_names);
@@ -374,7 +430,16 @@ impl JournalFile for SimFile {
         let inode = s.inodes.get(&self.ino).ok_or_else(eio)?;
         let offset = (offset as usize).min(inode.cached.len());
         let n = buffer.len().min(inode.cached.len() - offset);
-        if n > 0 && inode.unreadable.range(offset / SECTOR..=(offset + n - 1) / SECTOR).next().is_some() {
+        if n > 0 && s.read_fails {
+            return Err(eio());
+        }
+        if n > 0
+            && inode
+                .unreadable
+                .range(offset / SECTOR..=(offset + n - 1) / SECTOR)
+                .next()
+                .is_some()
+        {
             return Err(eio());
         }
         buffer[..n].copy_from_slice(&inode.cached[offset..offset + n]);
@@ -383,12 +448,19 @@ impl JournalFile for SimFile {
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
         let mut s = self.io.disk.state();
         let fault = s.step(self.io.session, "write")?;
-        let have = s.inodes.get(&self.ino).map_or(0, |i| (i.cached.len() as u64).max(i.allocated));
+        let have = s
+            .inodes
+            .get(&self.ino)
+            .map_or(0, |i| (i.cached.len() as u64).max(i.allocated));
         let grows = (offset + bytes.len() as u64).saturating_sub(have);
         if grows > 0 && s.used() + grows > s.capacity {
             return Err(enospc());
         }
-        let part = if fault.is_some() { s.rng.random_range(0..=bytes.len()) } else { bytes.len() };
+        let part = if fault.is_some() {
+            s.rng.random_range(0..=bytes.len())
+        } else {
+            bytes.len()
+        };
         match fault {
             Some(Fault::Eio) => {
                 s.write(self.ino, &bytes[..part], offset as usize);
@@ -421,8 +493,12 @@ impl JournalFile for SimFile {
         Ok(())
     }
     fn sync_data(&self) -> io::Result<()> {
-        let mut s = self.io.disk.state();
-        let fault = s.step(self.io.session, "sync")?;
+        let held = |s: &mut State| s.syncs_held && s.session == self.io.session;
+        let mut s = self.io.disk.1.wait_while(self.io.disk.state(), held).unwrap();
+        let mut fault = s.step(self.io.session, "sync")?;
+        if s.sync_fails {
+            fault = Some(Fault::Eio);
+        }
         if fault == Some(Fault::PowerCut) {
             s.lose_power();
             return Err(eio());

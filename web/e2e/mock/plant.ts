@@ -180,3 +180,19 @@ export function aPlant(nowMs = Date.now()): MockAndon {
   for (const incident of incidents) andon.put(anIncident(incident));
   return andon;
 }
+
+/** New records ten times a second, for whoever looks. Returns how to stop. */
+export function goOn(andon: MockAndon): () => void {
+  const templates = andon.records.slice(0, 6);
+  let n = 0;
+  const timer = setInterval(() => {
+    n += 1;
+    const now = new Date().toISOString();
+    const template = templates[n % templates.length] ?? aRecord();
+    andon.append([{ ...template, recordId: hexId(1_000_000 + n), timestamp: now, receivedAt: now }]);
+    andon.records.splice(0, andon.records.length - 1_000);
+  }, 100);
+  return () => {
+    clearInterval(timer);
+  };
+}

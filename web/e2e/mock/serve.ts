@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { extname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Server } from 'socket.io';
-import type { Subscribe } from '@/gen/events/events';
+import { EVENT, SUBSCRIBE, UNSUBSCRIBE, type Subscribe, type Unsubscribe } from '@/gen/events/events';
 import type { MockAndon } from '@/testing/mock-andon';
 
 const dist = fileURLToPath(new URL('../../dist', import.meta.url));
@@ -27,11 +27,11 @@ export async function serve(andon: MockAndon, port = 0): Promise<{ url: string; 
   });
   const sockets = new Server(server, { serveClient: false });
   sockets.on('connection', (socket) => {
-    const client = andon.connect((event) => socket.emit('event', event));
-    socket.on('subscribe', (request: Subscribe, answer: (value: unknown) => void) => {
+    const client = andon.connect((event) => socket.emit(EVENT, event));
+    socket.on(SUBSCRIBE, (request: Subscribe, answer: (value: unknown) => void) => {
       answer(client.subscribe(request));
     });
-    socket.on('unsubscribe', ({ subscription }: { subscription: string }, answer: (value: unknown) => void) => {
+    socket.on(UNSUBSCRIBE, ({ subscription }: Unsubscribe, answer: (value: unknown) => void) => {
       answer(client.unsubscribe(subscription));
     });
     socket.on('disconnect', client.disconnect);

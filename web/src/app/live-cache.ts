@@ -23,12 +23,20 @@ export class LiveCache {
   readonly #cache: ApolloCache;
   readonly #newest = new Map<string, LiveIncident>();
 
-  constructor(cache: ApolloCache) {
+  readonly #newestMax: number;
+
+  constructor(cache: ApolloCache, newestMax = NEWEST_MAX) {
     this.#cache = cache;
+    this.#newestMax = newestMax;
   }
 
   apply(event: ServerEvent): void {
-    if (event.type === 'incidents') this.#cache.batch({ update: () => this.#applyIncidents(event.incidents) });
+    if (event.type === 'incidents')
+      this.#cache.batch({
+        update: () => {
+          this.#applyIncidents(event.incidents);
+        },
+      });
     else if (event.type === 'status') this.#applyStatus(event.status);
   }
 
@@ -51,7 +59,7 @@ export class LiveCache {
       this.#newest.delete(incident.id);
       this.#newest.set(incident.id, incident);
       const oldest = this.#newest.keys().next();
-      if (this.#newest.size > NEWEST_MAX && oldest.value !== undefined) this.#newest.delete(oldest.value);
+      if (this.#newest.size > this.#newestMax && oldest.value !== undefined) this.#newest.delete(oldest.value);
 
       const from = { __typename: 'Incident', id: incident.id } as const;
       const id = this.#cache.identify(from);
@@ -105,16 +113,22 @@ export class LiveCache {
  * included, everything on the page is asked for again: what changed between an earlier answer and now is never missed.
  */
 export function followLive(feed: LiveFeed, client: ApolloClient, live: LiveCache): () => void {
-  const snapshot = () => {
+  const snapshot = async () => {
     live.forget();
-    // Each query shows its own error; here there is nothing to add.
-    client.refetchQueries({ include: 'active' }).catch(() => undefined);
+    // A request that is on its way was perhaps read before the subscription began, and is joined by the first refetch.
+    const joins = [...client.getObservableQueries('active')].some((query) => query.getCurrentResult().loading);
+    await client.refetchQueries({ include: 'active' });
+    if (joins) await client.refetchQueries({ include: 'active' });
+  };
+  // Each query shows its own error; here there is nothing to add.
+  const refresh = () => {
+    snapshot().catch(() => undefined);
   };
   const onEvent = (event: ServerEvent) => {
-    if (event.type === 'reset') snapshot();
+    if (event.type === 'reset') refresh();
     else live.apply(event);
   };
-  const stopIncidents = feed.subscribe('incident', undefined, { onEvent, onSubscribed: snapshot });
+  const stopIncidents = feed.subscribe('incident', undefined, { onEvent, onSubscribed: refresh });
   const stopStatus = feed.subscribe('status', undefined, { onEvent });
   return () => {
     stopIncidents();

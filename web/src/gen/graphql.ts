@@ -4,68 +4,68 @@ type Exact<T extends { [key: string]: unknown }> = { [K in keyof T]: T[K] };
 /** Internal type. DO NOT USE DIRECTLY. */
 export type Incremental<T> = T | { [P in keyof T]?: P extends ' $fragmentName' | '__typename' ? T[P] : never };
 import type { TypedDocumentNode as DocumentNode } from '@graphql-typed-document-node/core';
-export type Level = 'TRACE' | 'DEBUG' | 'INFO' | 'WARN' | 'ERROR' | 'FATAL';
-
-/** P1 critical to P4 low. */
-export type Priority = 'P1' | 'P2' | 'P3' | 'P4';
-
-export type SubjectKind = 'DEVICE' | 'APPLICATION' | 'USER' | 'AREA';
-
 /** Does the condition hold? */
-export type Activity = 'ACTIVE' | 'RETURNED_TO_NORMAL' | 'CLOSED';
+export type Activity = 'ACTIVE' | 'CLOSED' | 'RETURNED_TO_NORMAL';
 
-/** The states of ISA-18.2 in one word, the first that applies: closed, shelved, then activity and acknowledgement. */
-export type IncidentState =
-  | 'ACTIVE_UNACKNOWLEDGED'
-  | 'ACTIVE_ACKNOWLEDGED'
-  | 'RETURNED_UNACKNOWLEDGED'
-  | 'RETURNED_ACKNOWLEDGED'
-  | 'SHELVED'
-  | 'CLOSED';
-
-export type TimelineKind =
-  | 'OPENED'
-  | 'REOPENED'
-  | 'NEW_FAULT'
-  | 'RAISED'
-  | 'RETURNED_TO_NORMAL'
-  | 'ACKNOWLEDGED'
-  | 'COMMENTED'
-  | 'SHELVED'
-  | 'UNSHELVED'
-  | 'CLOSED';
-
-export type AlertReason = 'OPENED' | 'REOPENED' | 'NEW_FAULT' | 'RAISED' | 'REPEAT';
+export type AlertReason = 'NEW_FAULT' | 'OPENED' | 'RAISED' | 'REOPENED' | 'REPEAT';
 
 export type Direction = 'ABOVE' | 'BELOW';
 
-/** How the asker was recognised. */
-export type ViewerKind = 'LOOPBACK' | 'KEY' | 'LINK';
+/** The states of ISA-18.2 in one word, the first that applies: closed, shelved, then activity and acknowledgement. */
+export type IncidentState =
+  | 'ACTIVE_ACKNOWLEDGED'
+  | 'ACTIVE_UNACKNOWLEDGED'
+  | 'CLOSED'
+  | 'RETURNED_ACKNOWLEDGED'
+  | 'RETURNED_UNACKNOWLEDGED'
+  | 'SHELVED';
+
+export type Level = 'DEBUG' | 'ERROR' | 'FATAL' | 'INFO' | 'TRACE' | 'WARN';
+
+/** P1 critical to P4 low. */
+export type Priority = 'P1' | 'P2' | 'P3' | 'P4';
 
 /** Every condition given must hold. */
 export type RecordFilter = {
   application?: string | null | undefined;
   deviceId?: string | null | undefined;
-  userId?: string | null | undefined;
-  source?: string | null | undefined;
+  /** 16 hex digits. */
+  fingerprint?: string | null | undefined;
+  /** Event time, included. */
+  from?: string | null | undefined;
   itemId?: string | null | undefined;
-  orderId?: string | null | undefined;
+  level?: Level | null | undefined;
   location?: string | null | undefined;
+  minLevel?: Level | null | undefined;
+  orderId?: string | null | undefined;
+  source?: string | null | undefined;
   step?: string | null | undefined;
+  /** Words that the message must all contain; a part in double quotes must stand as it is. */
+  text?: string | null | undefined;
+  /** Event time, excluded. */
+  to?: string | null | undefined;
   traceId?: string | null | undefined;
   /** Whole dotted parts: `equipment.drive` takes `equipment.drive.overcurrent`. */
   type?: string | null | undefined;
-  level?: Level | null | undefined;
-  minLevel?: Level | null | undefined;
-  /** 16 hex digits. */
-  fingerprint?: string | null | undefined;
-  /** Words that the message must all contain; a part in double quotes must stand as it is. */
-  text?: string | null | undefined;
-  /** Event time, included. */
-  from?: string | null | undefined;
-  /** Event time, excluded. */
-  to?: string | null | undefined;
+  userId?: string | null | undefined;
 };
+
+export type SubjectKind = 'APPLICATION' | 'AREA' | 'DEVICE' | 'USER';
+
+export type TimelineKind =
+  | 'ACKNOWLEDGED'
+  | 'CLOSED'
+  | 'COMMENTED'
+  | 'NEW_FAULT'
+  | 'OPENED'
+  | 'RAISED'
+  | 'REOPENED'
+  | 'RETURNED_TO_NORMAL'
+  | 'SHELVED'
+  | 'UNSHELVED';
+
+/** How the asker was recognised. */
+export type ViewerKind = 'KEY' | 'LINK' | 'LOOPBACK';
 
 export type StatusQueryVariables = Exact<{ [key: string]: never }>;
 

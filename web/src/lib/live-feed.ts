@@ -1,11 +1,24 @@
-import type { EventFilter, Position, Refused, Room, ServerEvent, Subscribed } from '@/gen/events/events';
+import {
+  EVENT,
+  SUBSCRIBE,
+  UNSUBSCRIBE,
+  type EventFilter,
+  type Position,
+  type Refused,
+  type Room,
+  type ServerEvent,
+  type Subscribe,
+  type Subscribed,
+  type Unsubscribe,
+} from '@/gen/events/events';
 
 /** What of a Socket.IO socket is needed here; tests bring their own. */
 export interface FeedSocket {
   readonly connected: boolean;
   on(event: 'connect' | 'disconnect' | 'connect_error', listener: (argument?: unknown) => void): unknown;
-  on(event: 'event', listener: (event: ServerEvent) => void): unknown;
-  emit(event: string, payload: unknown, answer: (answer: Subscribed | Refused) => void): unknown;
+  on(event: typeof EVENT, listener: (event: ServerEvent) => void): unknown;
+  emit(event: typeof SUBSCRIBE, request: Subscribe, answer: (answer: Subscribed | Refused) => void): unknown;
+  emit(event: typeof UNSUBSCRIBE, request: Unsubscribe, answer: () => void): unknown;
 }
 
 /** `waiting`: not connected yet, or cut off and trying again. */
@@ -54,7 +67,7 @@ export class LiveFeed {
     socket.on('disconnect', () => {
       this.#set({ connection: 'waiting' });
     });
-    socket.on('event', (event) => {
+    socket.on(EVENT, (event) => {
       this.#set({ heardAtMs: Date.now() });
       const subscription = this.#subscriptions.get(event.subscription);
       if (!subscription) return;
@@ -71,7 +84,7 @@ export class LiveFeed {
     if (this.#socket.connected) this.#send(subscription);
     return () => {
       if (!this.#subscriptions.delete(id)) return;
-      if (this.#socket.connected) this.#socket.emit('unsubscribe', { subscription: id }, () => undefined);
+      if (this.#socket.connected) this.#socket.emit(UNSUBSCRIBE, { subscription: id }, () => undefined);
     };
   }
 
@@ -91,7 +104,7 @@ export class LiveFeed {
   #send(subscription: Subscription): void {
     const since = subscription.position;
     this.#socket.emit(
-      'subscribe',
+      SUBSCRIBE,
       {
         subscription: subscription.id,
         room: subscription.room,

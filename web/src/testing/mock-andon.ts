@@ -1,5 +1,6 @@
 import { buildSchema, graphql, GraphQLError, type ExecutionResult } from 'graphql';
 import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type { EventFilter, Position, Refused, ServerEvent, Subscribe, Subscribed } from '@/gen/events/events';
 import type { Incident, Record as LogRecord, RecordFilter, Status, TimelineKind, Viewer } from '@/gen/schema';
 import { aStatus, aTimelineEntry, live, liveRecord } from '@/testing/factories';
@@ -14,7 +15,7 @@ import { aStatus, aTimelineEntry, live, liveRecord } from '@/testing/factories';
  */
 export const UNAVAILABLE_ID = 'f'.repeat(32);
 
-const schema = buildSchema(readFileSync(new URL('../../../dashboard-api/schema.graphql', import.meta.url), 'utf8'));
+const schema = buildSchema(readFileSync(join(import.meta.dirname, '../../../dashboard-api/schema.graphql'), 'utf8'));
 const levels = ['TRACE', 'DEBUG', 'INFO', 'WARN', 'ERROR', 'FATAL'];
 
 interface Client {
@@ -32,9 +33,8 @@ export class MockAndon {
   status: Status = aStatus();
   /** Every operation that was asked, in order. */
   readonly asked: { operation: string; variables: Record<string, unknown>; token: string | undefined }[] = [];
-  /** Each request gets the next of these instead of an answer. */
-  readonly fail: (GraphQLError | TypeError)[] = [];
   readonly #clients = new Set<Client>();
+  readonly #faults = new Map<string, (GraphQLError | TypeError)[]>();
   readonly #epoch = 'mock';
   #seq = 0;
   #version = 100;
@@ -42,6 +42,11 @@ export class MockAndon {
 
   constructor(now: () => string = () => new Date().toISOString()) {
     this.#now = now;
+  }
+
+  /** The next requests of this operation get these instead of an answer; a TypeError is a broken connection. */
+  fail(operation: string, ...faults: (GraphQLError | TypeError)[]): void {
+    this.#faults.set(operation, faults);
   }
 
   /** An incident opens or changes: stored, and told to whoever follows. */
@@ -124,7 +129,7 @@ export class MockAndon {
 
   async execute(body: { query: string; variables?: Record<string, unknown>; operationName?: string }, token?: string) {
     this.asked.push({ operation: body.operationName ?? '', variables: body.variables ?? {}, token });
-    const failure = this.fail.shift();
+    const failure = this.#faults.get(body.operationName ?? '')?.shift();
     if (failure instanceof TypeError) throw failure;
     if (failure) return { errors: [failure] } satisfies ExecutionResult;
     return graphql({
@@ -138,7 +143,7 @@ export class MockAndon {
 
   /** For `globalThis.fetch` in component tests. */
   readonly fetch: typeof fetch = async (_input, init) => {
-    const body = JSON.parse(String(init?.body)) as { query: string };
+    const body = JSON.parse(init?.body as string) as { query: string };
     const token = new Headers(init?.headers).get('andon-link-token') ?? undefined;
     return Response.json(await this.execute(body, token));
   };

@@ -12,14 +12,15 @@ interface PriorityMarkProps {
 }
 
 /** Square, triangle, inverted triangle, circle: told apart without colour. The ring stands 3 units around each. */
-const shapes: Record<Priority, { body: string; ring: string; numberY: number }> = {
-  P1: { body: 'M7 7h22v22H7z', ring: 'M3 3h30v30H3z', numberY: 24 },
-  P2: { body: 'M18 8 30 29H6z', ring: 'M18 2.15 35 31.9H1z', numberY: 27 },
-  P3: { body: 'M18 28 30 7H6z', ring: 'M18 33.85 35 4.1H1z', numberY: 19 },
+const shapes: Record<Priority, { body: string; ring: string; numberY: number; size: number }> = {
+  P1: { body: 'M7 7h22v22H7z', ring: 'M3 3h30v30H3z', numberY: 23.5, size: 15 },
+  P2: { body: 'M18 8 30 29H6z', ring: 'M18 2.15 35 31.9H1z', numberY: 26.5, size: 13 },
+  P3: { body: 'M18 28 30 7H6z', ring: 'M18 33.85 35 4.1H1z', numberY: 18.5, size: 13 },
   P4: {
     body: 'M18 6a12 12 0 1 0 0 24a12 12 0 1 0 0-24z',
     ring: 'M18 2a16 16 0 1 0 0 32a16 16 0 1 0 0-32z',
     numberY: 23.5,
+    size: 15,
   },
 };
 
@@ -33,7 +34,7 @@ const fills: Record<Priority, string> = {
 /** The priority of an incident: colour, shape and number say the same. */
 export function PriorityMark({ priority, unacknowledged = false, shelved = false, className }: PriorityMarkProps) {
   const label = shelved ? `${priorityWords[priority]}, shelved` : priorityWords[priority];
-  const { body, ring, numberY } = shapes[priority];
+  const { body, ring, numberY, size } = shapes[priority];
   if (shelved) return <ShelvedMark label={label} number={priority.slice(1)} className={className} />;
   return (
     <svg
@@ -56,7 +57,7 @@ export function PriorityMark({ priority, unacknowledged = false, shelved = false
         x="18"
         y={numberY}
         textAnchor="middle"
-        fontSize="15"
+        fontSize={size}
         fontWeight="700"
         stroke="none"
         className="fill-on-mark"

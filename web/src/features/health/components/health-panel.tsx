@@ -44,7 +44,7 @@ function Health({ status }: { status: StatusQuery['status'] }) {
   const nowMs = useNowMs();
   const full = status.journal.quotaBytes === 0 ? 0 : status.journal.bytes / status.journal.quotaBytes;
   return (
-    <dl className="grid gap-px bg-line md:grid-cols-2 xl:grid-cols-3 min-[1720px]:grid-cols-1">
+    <dl className="grid overflow-hidden md:grid-cols-2 xl:grid-cols-3 min-[1720px]:grid-cols-1">
       <Row name="Taking records" well={status.accepting}>
         {status.accepting
           ? `yes, ${counted(status.recordsAccepted, 'record')} since the start`
@@ -80,7 +80,7 @@ const sinkWords: Record<string, string> = {
 
 function Row({ name, well, children }: { name: string; well: boolean; children: ReactNode }) {
   return (
-    <div className="grid grid-cols-[1.25rem_7rem_minmax(0,1fr)] items-start gap-2 bg-panel px-4 py-2 text-sm">
+    <div className="grid grid-cols-[1.25rem_7rem_minmax(0,1fr)] items-start gap-2 -mt-px border-t border-line px-4 py-2 text-sm">
       <span className="pt-0.5">{well ? null : <Caution />}</span>
       <dt className="text-secondary">{name}</dt>
       <dd className={well ? 'break-words' : 'font-semibold break-words'}>{children}</dd>

@@ -1,3 +1,4 @@
+import { NetworkStatus } from '@apollo/client';
 import { useFragment, useQuery } from '@apollo/client/react';
 import { useEffect, useRef } from 'react';
 import { IncidentDocument, IncidentSummaryFragmentDoc } from '@/gen/graphql';
@@ -50,7 +51,7 @@ export function useIncident(id: string, byLink: boolean) {
     /** The server has answered, and knows no such incident. */
     missing: data !== undefined && data.incident === null,
     error,
-    loading: loading && networkStatus !== 6,
+    loading: loading && networkStatus !== NetworkStatus.poll,
     refetch,
   };
 }

@@ -185,14 +185,18 @@ function Facts({ incident, details }: { incident: IncidentSummaryFragment; detai
             {incident.peak.toLocaleString('en')}
             {unit}
             {limit && (
-              <span className="block text-sm text-secondary">
+              <span className="block text-sm font-normal text-secondary">
                 limit: {limit.direction === 'ABOVE' ? 'above' : 'below'} {limit.bound.toLocaleString('en')}
                 {unit}
               </span>
             )}
           </Fact>
         )}
-        {incident.errorType !== null && <Fact name="Type">{incident.errorType}</Fact>}
+        {incident.errorType !== null && (
+          <Fact name="Type" wide>
+            {incident.errorType}
+          </Fact>
+        )}
         {incident.maxLevel !== null && <Fact name="Highest level">{incident.maxLevel}</Fact>}
         {incident.device !== null && incident.subject.kind !== 'DEVICE' && <Fact name="Device">{incident.device}</Fact>}
         {incident.application !== null && incident.subject.kind !== 'APPLICATION' && (

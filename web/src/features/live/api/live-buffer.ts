@@ -96,11 +96,11 @@ export class LiveBuffer {
     return all.slice(0, TAIL_ROWS_MAX);
   }
 
-  /** Sorts right after the newest record that is here: record ids are hex digits, and `~` comes after them. */
+  /** Sorts right after the newest record that is here: record ids are hex digits, `~` comes after them, `!` before. */
   #markKey(): string {
     const newest = this.#waiting[0] ?? this.#shown[0];
     this.#marks += 1;
-    return `${newest?.key.split('~')[0] ?? ''}~${String(this.#marks).padStart(8, '0')}`;
+    return `${newest?.key.split('~')[0] ?? '!'}~${String(this.#marks).padStart(8, '0')}`;
   }
 
   #changed(): void {

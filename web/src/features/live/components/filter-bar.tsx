@@ -1,6 +1,5 @@
 import { useEffect, useState, type ReactNode } from 'react';
 import { useSearchParams } from 'react-router';
-import type { Level } from '@/gen/graphql';
 import { levels, readRecordFilter, writeRecordFilter, type RecordFilterState } from '@/lib/record-filter';
 import { Button } from '@/ui/button';
 
@@ -34,17 +33,21 @@ export function FilterBar() {
     setDraft(({ over, filter }) => ({ over, filter: { ...filter, ...part } as RecordFilterState }));
   };
   const { filter } = draft;
+  const empty = typed === '' && inUrl === '';
   return (
     <form
       role="search"
       aria-label="Filter the records"
-      className="grid grid-cols-2 gap-2 md:grid-cols-[minmax(12rem,2fr)_9rem_minmax(8rem,1fr)_minmax(8rem,1fr)_auto]"
+      className="grid grid-cols-3 gap-2 md:grid-cols-[minmax(12rem,2fr)_9rem_minmax(8rem,1fr)_minmax(8rem,1fr)_auto]"
       onSubmit={(event) => {
         event.preventDefault();
         setSearch(new URLSearchParams(typed), { replace: true });
       }}
     >
-      <Labelled label="Words in the message" className="max-md:col-span-2">
+      <Labelled
+        label="Words in the message"
+        className={empty ? 'max-md:col-span-3' : 'max-md:-order-2 max-md:col-span-2'}
+      >
         <input
           type="search"
           className={field}
@@ -60,7 +63,7 @@ export function FilterBar() {
           className={field}
           value={filter.minLevel ?? ''}
           onChange={(event) => {
-            change({ minLevel: event.target.value as Level });
+            change({ minLevel: event.target.value });
           }}
         >
           <option value="">Any level</option>
@@ -97,15 +100,17 @@ export function FilterBar() {
           }}
         />
       </Labelled>
-      <Button
-        disabled={typed === '' && inUrl === ''}
-        onClick={() => {
-          setDraft({ over: inUrl, filter: {} });
-          setSearch(new URLSearchParams(), { replace: true });
-        }}
-      >
-        Clear
-      </Button>
+      {!empty && (
+        <Button
+          className="max-md:-order-1"
+          onClick={() => {
+            setDraft({ over: inUrl, filter: {} });
+            setSearch(new URLSearchParams(), { replace: true });
+          }}
+        >
+          Clear
+        </Button>
+      )}
     </form>
   );
 }

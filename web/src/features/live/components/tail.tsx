@@ -33,6 +33,7 @@ export function Tail({ buffer, view, paused, loading, filtered }: TailProps) {
   const [held, setHeld] = useState<ReadonlySet<Reason>>(new Set());
   const [open, setOpen] = useState<ReadonlySet<string>>(new Set());
   const scroller = useRef<HTMLDivElement>(null);
+  const [jumps, setJumps] = useState(0);
 
   const hold = (reason: Reason, on: boolean) => {
     setHeld((before) => {
@@ -84,7 +85,7 @@ export function Tail({ buffer, view, paused, loading, filtered }: TailProps) {
             onClick={() => {
               buffer.take();
               setOpen(new Set());
-              scroller.current?.scrollTo({ top: 0 });
+              setJumps((before) => before + 1);
             }}
           >
             {view.fresh.toLocaleString('en')} new
@@ -106,6 +107,7 @@ export function Tail({ buffer, view, paused, loading, filtered }: TailProps) {
           rows={view.rows}
           scroller={scroller}
           open={open}
+          jumps={jumps}
           onToggle={(key) => {
             setOpen((before) => {
               const after = new Set(before);
@@ -124,12 +126,13 @@ interface LinesProps {
   rows: readonly TailRow[];
   scroller: React.RefObject<HTMLDivElement | null>;
   open: ReadonlySet<string>;
+  /** Each change brings the newest line into view. */
+  jumps: number;
   onToggle: (key: string) => void;
   hold: (reason: Reason, on: boolean) => void;
 }
 
-function Lines({ rows, scroller, open, onToggle, hold }: LinesProps) {
-  'use no memo'; // The virtualiser is one object that changes inside.
+function Lines({ rows, scroller, open, jumps, onToggle, hold }: LinesProps) {
   const virtualizer = useVirtualizer({
     count: rows.length,
     getScrollElement: () => scroller.current,
@@ -137,7 +140,13 @@ function Lines({ rows, scroller, open, onToggle, hold }: LinesProps) {
     getItemKey: (index) => rows[index]?.key ?? index,
     overscan: 12,
   });
+  useEffect(() => {
+    // By the virtualiser: it would correct a scroll of ours for the heights that it has yet to measure.
+    if (jumps > 0) virtualizer.scrollToIndex(0);
+  }, [jumps, virtualizer]);
   return (
+    // Not something to press: it notices that somebody reads.
+    // eslint-disable-next-line jsx-a11y-x/no-noninteractive-element-interactions
     <div
       ref={scroller}
       // It scrolls, so the keyboard must reach it.
