@@ -14,6 +14,9 @@ use tokio::time::Instant;
 /// An answer longer than this is not one of Andon's: 100 rejected records with reasons take about 20 KB.
 const ANSWER_BYTES_MAX: usize = 1 << 20;
 
+/// How long a key may take to reach a running server.
+pub const KEY_WITHIN: Duration = Duration::from_secs(10);
+
 /// When to try again and when to give up.
 #[derive(Clone, Copy, Debug)]
 pub struct Patience {
@@ -117,6 +120,31 @@ impl Sender {
     /// A look at the ledger, or a change of it.
     pub fn with_ledger<T>(&self, f: impl FnOnce(&mut Ledger) -> T) -> T {
         f(&mut self.ledger.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Waits until the server knows the key: one that was made a moment ago takes a second to reach a running server. Asks with an empty
+    /// body, which is refused whatever the key may do, and stores nothing.
+    pub async fn await_key(&self, within: Duration) -> anyhow::Result<()> {
+        let probe = Post {
+            body: Bytes::new(),
+            content_type: "application/x-ndjson",
+            history: false,
+            ids: Vec::new(),
+        };
+        let deadline = Instant::now() + within;
+        loop {
+            let answer = self.post(&probe).await?;
+            if answer.status != StatusCode::UNAUTHORIZED.as_u16() {
+                return Ok(());
+            }
+            anyhow::ensure!(
+                Instant::now() < deadline,
+                "{} refuses the key: {}",
+                self.url,
+                answer.text
+            );
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
     }
 
     /// Sends until there is an answer for good. Errors when patience ends: the last failure is in the message.

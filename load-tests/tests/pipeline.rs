@@ -230,12 +230,24 @@ fn the_mute_of_the_night_shift_covers_what_the_labels_say() {
         id: Arc::from("night"),
         reason: Arc::from("the night shift looks at the board"),
         scope: MuteScope::default(),
-        schedule: MuteSchedule::Recurring { days: Vec::new(), start_minute, end_minute, time_zone: Arc::from(TIME_ZONE) },
+        schedule: MuteSchedule::Recurring {
+            days: Vec::new(),
+            start_minute,
+            end_minute,
+            time_zone: Arc::from(TIME_ZONE),
+        },
         includes_safety: false,
     };
     let rule = RuleId::new("errors-per-device");
-    let context =
-        MuteContext { site: None, area: None, device: None, rule: &rule, safety: false, recipient: None, channel: None };
+    let context = MuteContext {
+        site: None,
+        area: None,
+        device: None,
+        rule: &rule,
+        safety: false,
+        recipient: None,
+        channel: None,
+    };
     let zone = jiff::tz::TimeZone::get(TIME_ZONE).unwrap();
     let labels = mute_labels(&zone, SystemClock.now());
     assert_eq!(labels.len(), 16);

@@ -227,13 +227,15 @@ async fn load_counts_what_is_acknowledged_and_errors_by_status() {
     let requests = Arc::new(AtomicU64::new(0));
     let seen = requests.clone();
     let url = serve(Arc::new(move |_| match seen.fetch_add(1, Ordering::SeqCst) {
-        0 => Then::Answer(503, None, "{}"),
+        // The question whether the key is known.
+        0 => Then::Answer(400, None, "{}"),
+        1 => Then::Answer(503, None, "{}"),
         _ => Then::Answer(202, None, r#"{"accepted":10,"duplicates":0,"rejected":[]}"#),
     }))
     .await;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let report = load::run(&options(&url), &clock).await.unwrap();
-    let n = requests.load(Ordering::SeqCst);
+    let n = requests.load(Ordering::SeqCst) - 1;
     assert_eq!((report.requests, report.errors["503 Service Unavailable"]), (n, 1));
     assert_eq!(report.records_acknowledged, (n - 1) * 10);
     // Every request that was due within the second was sent or is told of.
@@ -241,24 +243,27 @@ async fn load_counts_what_is_acknowledged_and_errors_by_status() {
     assert!(report.server.is_some());
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn load_without_a_server_is_an_error_that_is_counted_not_a_hang() {
-    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let report = load::run(
-        &Options {
-            rate: 0,
-            pid: None,
-            ..options(&format!("http://{closed}"))
-        },
-        &clock,
-    )
-    .await
-    .unwrap();
-    assert_eq!(report.records_acknowledged, 0);
-    assert!(
-        report.errors.keys().all(|k| k.contains("cannot connect")) && report.requests > 0,
-        "{:?}",
-        report.errors
-    );
+#[tokio::test]
+async fn a_key_that_stays_unknown_is_given_up_with_the_servers_words() {
+    let url = serve(Arc::new(|_| Then::Answer(401, None, "unknown key"))).await;
+    let sender = Sender::new(&url, "key", Ledger::in_memory(), impatient()).unwrap();
+    let error = sender
+        .await_key(Duration::from_millis(200))
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("unknown key"), "{error}");
+}
+
+#[tokio::test]
+async fn a_key_that_is_not_known_yet_is_waited_for() {
+    let (url, bodies) = scripted(vec![
+        Then::Answer(401, None, ""),
+        Then::Answer(401, None, ""),
+        Then::Answer(400, None, ""),
+    ])
+    .await;
+    let sender = Sender::new(&url, "key", Ledger::in_memory(), impatient()).unwrap();
+    sender.await_key(Duration::from_secs(20)).await.unwrap();
+    assert!(bodies.lock().unwrap().iter().all(Bytes::is_empty));
 }

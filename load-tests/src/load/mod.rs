@@ -10,8 +10,10 @@ mod measure;
 pub use body::Bodies;
 pub use measure::{Latency, Recorder};
 
+use crate::ledger::Ledger;
 use crate::play::progress;
 use crate::process::{Usage, usage};
+use crate::sender::{KEY_WITHIN, Patience, Sender};
 use andon_engine::time::Clock;
 use anyhow::{Context as _, ensure};
 use connection::{Connection, Outcome, Target};
@@ -77,6 +79,16 @@ pub async fn run(options: &Options, clock: &Arc<dyn Clock>) -> anyhow::Result<Re
         options.batch > 0 && options.connections > 0 && options.seconds > 0,
         "batch, connections and seconds must be above 0"
     );
+    let patience = Patience {
+        total: KEY_WITHIN,
+        ..Patience::default()
+    };
+    if let Err(e) = Sender::new(&options.url, &options.key, Ledger::in_memory(), patience)?
+        .await_key(KEY_WITHIN)
+        .await
+    {
+        anyhow::bail!("nothing was measured: {e:#}");
+    }
     let target = Arc::new(Target::new(&options.url, &options.key)?);
     let bodies = Arc::new(Bodies::new(options.batch, options.devices, options.ids, options.seed));
     let before = options.pid.map(usage).transpose()?;
