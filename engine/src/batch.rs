@@ -37,11 +37,24 @@ pub enum InvalidBatch {
     Value,
 }
 
-fn texts<'r, 'a>(r: &'r Record<'a>) -> [Option<&'a str>; TEXTS] {
+fn texts<'a>(r: &Record<'a>) -> [Option<&'a str>; TEXTS] {
     let fields = if r.fields.is_empty() { None } else { Some(r.fields) };
     [
-        r.message, r.kind, r.application, r.device_id, r.user_id, r.source, fields, r.id, r.item_id, r.order_id, r.location,
-        r.step, r.trace_id, r.span_id, None,
+        r.message,
+        r.kind,
+        r.application,
+        r.device_id,
+        r.user_id,
+        r.source,
+        fields,
+        r.id,
+        r.item_id,
+        r.order_id,
+        r.location,
+        r.step,
+        r.trace_id,
+        r.span_id,
+        None,
     ]
 }
 
@@ -75,7 +88,10 @@ impl BatchBuilder {
         self.offsets.push(self.body.len() as u32);
         let b = &mut self.body;
         let texts = texts(r);
-        let presence = texts.iter().enumerate().fold(0u32, |m, (i, t)| m | (u32::from(t.is_some()) << i));
+        let presence = texts
+            .iter()
+            .enumerate()
+            .fold(0u32, |m, (i, t)| m | (u32::from(t.is_some()) << i));
         b.extend_from_slice(&r.timestamp.as_micros().to_le_bytes());
         b.extend_from_slice(&r.received_at.as_micros().to_le_bytes());
         b.extend_from_slice(&r.fingerprint.to_le_bytes());
@@ -127,7 +143,13 @@ where
     B: AsRef<[u8]>,
 {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Batch(seq {}, {} records, {} bytes)", self.seq, self.len(), self.bytes.as_ref().len())
+        write!(
+            f,
+            "Batch(seq {}, {} records, {} bytes)",
+            self.seq,
+            self.len(),
+            self.bytes.as_ref().len()
+        )
     }
 }
 
@@ -167,6 +189,9 @@ impl<B: AsRef<[u8]>> Batch<B> {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+    pub fn journal(&self) -> JournalId {
+        self.journal
+    }
     pub fn seq(&self) -> u64 {
         self.seq
     }
@@ -178,7 +203,10 @@ impl<B: AsRef<[u8]>> Batch<B> {
     pub fn get(&self, index: usize) -> Record<'_> {
         assert!(index < self.len(), "record {index} of a batch of {}", self.len());
         let b = self.bytes.as_ref();
-        let mut r = Reader { b, at: HEADER + index * 4 };
+        let mut r = Reader {
+            b,
+            at: HEADER + index * 4,
+        };
         let offset = r.u32().expect("verified by parse") as usize;
         let mut record = read(b, offset).expect("verified by parse").0;
         record.record_id = RecordId::new(self.journal, self.seq, index as u32);
@@ -248,8 +276,23 @@ fn read(b: &[u8], offset: usize) -> Result<(Record<'_>, usize), InvalidBatch> {
         level,
         ..Record::default()
     };
-    let [message, kind, application, device_id, user_id, source, fields, id, item_id, order_id, location, step, trace_id, span_id, _] =
-        texts;
+    let [
+        message,
+        kind,
+        application,
+        device_id,
+        user_id,
+        source,
+        fields,
+        id,
+        item_id,
+        order_id,
+        location,
+        step,
+        trace_id,
+        span_id,
+        _,
+    ] = texts;
     record.message = message;
     record.kind = kind;
     record.application = application;
@@ -304,7 +347,10 @@ mod tests {
         assert!(b.push(&Record::default()));
         let batch = Batch::parse(b.finish(), JournalId(7), 9).unwrap();
         assert!(b.is_empty());
-        let want = Record { record_id: RecordId::new(JournalId(7), 9, 0), ..sample() };
+        let want = Record {
+            record_id: RecordId::new(JournalId(7), 9, 0),
+            ..sample()
+        };
         assert_eq!(batch.get(0), want);
         assert_eq!(batch.get(1).record_id, RecordId::new(JournalId(7), 9, 1));
         assert_eq!(batch.iter().len(), 2);

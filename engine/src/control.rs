@@ -14,12 +14,16 @@ pub enum Control {
     Configured(Arc<Configuration>),
     /// A person did something to an incident.
     Operated(Operation),
-    /// Event time of this subject has reached `now` although no record came.
-    TimerFired { subject: Subject, now: Timestamp },
+    /// Event time of this subject has reached `event_now` although no record came; it was `at` on the wall.
+    TimerFired { subject: Subject, event_now: Timestamp, at: Timestamp },
     /// A device, or a gateway with all behind it, has been silent since `since`. `unknown` names those behind it.
-    SilenceFound { rule: RuleId, device: Arc<str>, since: Timestamp, at: Timestamp, unknown: Vec<Arc<str>> },
-    /// It spoke again.
-    SilenceEnded { rule: RuleId, device: Arc<str>, at: Timestamp },
+    SilenceFound {
+        rule: RuleId,
+        device: Arc<str>,
+        since: Timestamp,
+        at: Timestamp,
+        unknown: Vec<Arc<str>>,
+    },
 }
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]

@@ -60,7 +60,9 @@ impl AlertReason {
     }
     pub fn parse(s: &str) -> Option<Self> {
         use AlertReason::{NewFault, Opened, Raised, Reopened, Repeat};
-        [Opened, Reopened, NewFault, Raised, Repeat].into_iter().find(|r| r.as_str() == s)
+        [Opened, Reopened, NewFault, Raised, Repeat]
+            .into_iter()
+            .find(|r| r.as_str() == s)
     }
 }
 

@@ -1,1 +1,725 @@
-//! entity
+//! One entity: the state of one subject under every rule that has looked at it, and how a record changes it.
+//!
+//! Pure: the same records, control entries and configurations in the same order give the same state and the same effects.
+//! Time inside is event time (`Judgement::at`); receipt and wall time only decide what the wall decides (shelving, timers).
+
+use crate::control::{Action, Operation};
+use crate::effect::{AlertReason, Effect};
+use crate::ids::{Position, RecordId, RuleId};
+use crate::incident::{Activity, Acknowledgement, Incident, Shelving, TimelineKind};
+use crate::level::Level;
+use crate::limit::{LimitChange, LimitState};
+use crate::limits::LATENESS;
+use crate::record::Record;
+use crate::rule::{Condition, Limit, Rule};
+use crate::ruleset::{RuleIndex, RuleSet};
+use crate::sources::{Judgement, Lateness};
+use crate::subject::{Subject, SubjectKind};
+use crate::tell::{Cause, open_incident, tell, timeline};
+use crate::time::{Span, Timestamp};
+use crate::window::CountWindow;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// Sources that deliver behind their receipt and have a window of their own in a shared subject; the least recent goes first.
+const BEHIND_WINDOWS_MAX: usize = 64;
+/// Fingerprints remembered from before an incident opens, so that what opened it is not told again as new.
+const RECENT_FINGERPRINTS_MAX: usize = 64;
+const LIMIT_NORMAL: &str = "the reading is back within its limit";
+/// An open incident's count goes to the stores at most this often; the shard's flush brings the rest.
+const REPEAT_EVERY: Span = Span::secs(1);
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Entity {
+    pub subject: Subject,
+    /// Newest event time judged live.
+    watermark: Timestamp,
+    /// When the record that set the watermark was received: timers fire at this plus what remains in event time.
+    watermark_received: Timestamp,
+    rules: Vec<RuleState>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct RuleState {
+    rule: RuleId,
+    judge: Judge,
+    recent: Vec<RecentFingerprint>,
+    incident: Option<Box<Incident>>,
+    /// The incident changed since it was last given out.
+    dirty: bool,
+    told_at: Timestamp,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+enum Judge {
+    Count {
+        live: CountWindow,
+        /// Records later than the lateness bound, judged among themselves.
+        late: Option<Box<CountWindow>>,
+        behind: Vec<(u64, CountWindow)>,
+    },
+    Limit(LimitState),
+    Silence,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct RecentFingerprint {
+    fingerprint: u64,
+    last_at: Timestamp,
+    count: u64,
+    template: Arc<str>,
+}
+
+/// What happened to a record in this entity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Outcome {
+    pub breached: u32,
+    /// Late and below ERROR: stored, not judged.
+    pub late_unjudged: u32,
+    pub window_truncated: bool,
+}
+
+impl Entity {
+    pub fn new(subject: Subject) -> Self {
+        Self { subject, watermark: Timestamp::MIN, watermark_received: Timestamp::MIN, rules: Vec::new() }
+    }
+
+    /// Judges one record under the rules of `matched` whose subject is of this entity's kind.
+    pub fn observe(
+        &mut self,
+        set: &RuleSet,
+        matched: &[RuleIndex],
+        record: &Record<'_>,
+        judgement: &Judgement,
+        source: u64,
+        out: &mut Vec<Effect>,
+    ) -> Outcome {
+        let mut outcome = Outcome::default();
+        let live = judgement.lateness == Lateness::InOrder && (!judgement.behind || self.subject.kind == SubjectKind::Device);
+        // A device is its own source: where its clock goes, its event time goes. A shared subject gives the source a window of its own.
+        if judgement.clock_step && self.subject.kind == SubjectKind::Device {
+            self.step_back(judgement.at, record.received_at);
+        }
+        if live {
+            self.reach(set, judgement.at, record.received_at, record.record_id.position, out);
+        }
+        let mut fingerprint = None;
+        for &index in matched {
+            let rule = set.rule(index);
+            if rule.subject != self.subject.kind {
+                continue;
+            }
+            if judgement.lateness == Lateness::Late && record.level.is_none_or(|l| l < Level::Error) {
+                outcome.late_unjudged += 1;
+                continue;
+            }
+            let watermark = self.watermark;
+            let Self { rules, subject, .. } = self;
+            let state = state_of(rules, rule);
+            match &rule.condition {
+                Condition::Count { count, within } => {
+                    let template = fingerprint
+                        .get_or_insert_with(|| LazyTemplate::new(record.fingerprint, record.message.unwrap_or_default()));
+                    if !state.is_active() {
+                        state.remember(template, judgement.at, *within);
+                    }
+                    let breach = state.count(*count, *within, judgement, source, live, watermark, &mut outcome);
+                    if let Some((first_at, opening)) = breach {
+                        outcome.breached += 1;
+                        let cause = Cause { set, rule, record, judgement, first_at, records: u64::from(opening), peak: None };
+                        state.breach(subject, &cause, template, out);
+                    } else if state.is_active() {
+                        let cause = Cause { set, rule, record, judgement, first_at: judgement.at, records: 1, peak: None };
+                        state.join(&cause, Some(template), out);
+                    }
+                }
+                Condition::Limit(limit) => {
+                    if judgement.lateness == Lateness::Late {
+                        outcome.late_unjudged += 1;
+                        continue;
+                    }
+                    outcome.breached += state.limit(subject, set, rule, limit, record, judgement, out);
+                }
+                Condition::Silence { .. } => {}
+            }
+        }
+        outcome
+    }
+
+    /// The clock stepped back to `at`: what was seen before it lies in the future now, and would keep everything after it from being judged.
+    fn step_back(&mut self, at: Timestamp, received_at: Timestamp) {
+        self.watermark = at;
+        self.watermark_received = received_at;
+        for state in &mut self.rules {
+            match &mut state.judge {
+                Judge::Count { live, .. } => live.forget_after(at),
+                Judge::Limit(judge) => judge.clock_stepped(at),
+                Judge::Silence => {}
+            }
+        }
+    }
+
+    /// Event time has come to `at` (a record, or a timer): what was to end by then ends.
+    fn reach(&mut self, set: &RuleSet, at: Timestamp, received_at: Timestamp, position: Position, out: &mut Vec<Effect>) {
+        if at > self.watermark {
+            self.watermark = at;
+            self.watermark_received = received_at;
+        }
+        let watermark = self.watermark;
+        let subject = &self.subject;
+        for state in &mut self.rules {
+            let Some(rule) = set.find(&state.rule).filter(|r| r.enabled) else {
+                // A rule that is gone ends its incidents: nothing would ever judge them again.
+                state.return_to_normal(watermark, position, "the rule was removed or switched off", out);
+                continue;
+            };
+            if let (Condition::Limit(limit), Judge::Limit(judge)) = (&rule.condition, &mut state.judge) {
+                for change in judge.advance(limit, rule.off_delay, watermark) {
+                    match change {
+                        LimitChange::Activated { since, peak } => {
+                            state.limit_activated_by_timer(subject, set, rule, since, peak, position, out);
+                        }
+                        LimitChange::Normal { at } => state.return_to_normal(at, position, LIMIT_NORMAL, out),
+                    }
+                }
+            }
+            if let Some(at) = state.normal_at(rule).filter(|at| *at <= watermark) {
+                state.return_to_normal(at, position, "the condition no longer holds", out);
+            }
+            state.settle(rule, watermark, position, out);
+            if let (Condition::Count { within, .. }, Judge::Count { live, .. }) = (&rule.condition, &mut state.judge) {
+                live.prune(watermark, *within);
+            }
+        }
+    }
+
+    /// A timer of this subject fired: no record came, and event time is taken to have reached `event_now`.
+    pub fn timer(&mut self, set: &RuleSet, event_now: Timestamp, wall: Timestamp, position: Position, out: &mut Vec<Effect>) {
+        self.reach(set, event_now.max(self.watermark), wall, position, out);
+        for state in &mut self.rules {
+            state.unshelve_if_due(set, wall, position, out);
+        }
+        self.forget();
+    }
+
+    /// A person did something. An operation on an incident that this entity no longer holds changes nothing.
+    pub fn operate(&mut self, set: &RuleSet, op: &Operation, position: Position, out: &mut Vec<Effect>) {
+        let watermark = self.watermark;
+        for state in self.rules.iter_mut().filter(|s| s.rule == op.rule) {
+            if state.incident.as_ref().is_some_and(|i| i.id == op.incident) {
+                state.operate(op, position, out);
+                if let Some(rule) = set.find(&op.rule) {
+                    state.settle(rule, watermark, position, out);
+                }
+            }
+        }
+        self.forget();
+    }
+
+    /// Nothing was heard of this device since `since`.
+    #[allow(clippy::too_many_arguments)]
+    pub fn silence_found(
+        &mut self,
+        set: &RuleSet,
+        rule: &RuleId,
+        since: Timestamp,
+        at: Timestamp,
+        unknown: &[Arc<str>],
+        record_id: RecordId,
+        out: &mut Vec<Effect>,
+    ) {
+        let Some(rule) = set.find(rule) else { return };
+        let text = match unknown.len() {
+            0 => format!("{} has been silent since {since}", self.subject),
+            n => format!("{} has been silent since {since}; {n} devices behind it are unknown", self.subject),
+        };
+        let Self { subject, rules, .. } = self;
+        let record = Record {
+            record_id,
+            timestamp: at,
+            received_at: at,
+            device_id: (subject.kind == SubjectKind::Device).then_some(&*subject.id),
+            ..Record::default()
+        };
+        let judgement = Judgement::now(at);
+        let cause = Cause { set, rule, record: &record, judgement: &judgement, first_at: since, records: 0, peak: None };
+        state_of(rules, rule).breach_with_text(subject, &cause, &text, out);
+    }
+
+    pub fn silence_ended(&mut self, rule: &RuleId, at: Timestamp, position: Position, out: &mut Vec<Effect>) {
+        for state in self.rules.iter_mut().filter(|s| s.rule == *rule) {
+            state.return_to_normal(at, position, "it speaks again", out);
+        }
+    }
+
+    /// Incidents whose newest count has not been given out yet. Changes nothing that judging depends on.
+    pub fn flush(&mut self, out: &mut Vec<Effect>) {
+        for state in &mut self.rules {
+            if std::mem::take(&mut state.dirty)
+                && let Some(incident) = &state.incident
+            {
+                out.push(Effect::Incident(incident.clone()));
+            }
+        }
+    }
+
+    pub fn is_dirty(&self) -> bool {
+        self.rules.iter().any(|s| s.dirty)
+    }
+
+    /// Everything open goes out again: after a restore the stores may not have the newest counts.
+    pub fn mark_dirty(&mut self) {
+        for state in &mut self.rules {
+            state.dirty = state.incident.is_some();
+        }
+    }
+
+    /// When, on the wall, a timer should fire if no record comes before: `(wall, event time it stands for)`.
+    pub fn deadline(&self, set: &RuleSet) -> Option<(Timestamp, Timestamp)> {
+        let wall_of = |event: Timestamp| self.watermark_received.plus(event.since(self.watermark));
+        let mut next: Option<(Timestamp, Timestamp)> = None;
+        let mut consider = |wall: Timestamp, event: Timestamp| {
+            if next.is_none_or(|(w, _)| wall < w) {
+                next = Some((wall, event));
+            }
+        };
+        for state in &self.rules {
+            if let Some(rule) = set.find(&state.rule) {
+                if let Some(at) = state.event_deadline(rule) {
+                    consider(wall_of(at), at);
+                }
+            } else if state.is_active() {
+                consider(self.watermark_received, self.watermark);
+            }
+            if let Some(shelved) = state.incident.as_ref().and_then(|i| i.shelved.as_ref()) {
+                consider(shelved.until, self.watermark);
+            }
+        }
+        next
+    }
+
+    /// It waits for nothing that time alone brings: it can be written out until the next record or operation.
+    pub fn is_passive(&self, set: &RuleSet) -> bool {
+        self.deadline(set).is_none() && !self.is_dirty()
+    }
+
+    pub fn incidents(&self) -> impl Iterator<Item = &Incident> {
+        self.rules.iter().filter_map(|s| s.incident.as_deref())
+    }
+
+    fn forget(&mut self) {
+        self.rules.retain(|s| s.incident.is_some() || !s.is_quiet());
+    }
+}
+
+fn state_of<'s>(rules: &'s mut Vec<RuleState>, rule: &Rule) -> &'s mut RuleState {
+    let fits = |s: &RuleState| {
+        matches!(
+            (&s.judge, &rule.condition),
+            (Judge::Count { .. }, Condition::Count { .. })
+                | (Judge::Limit(_), Condition::Limit(_))
+                | (Judge::Silence, Condition::Silence { .. })
+        )
+    };
+    let at = match rules.iter().position(|s| s.rule == rule.id) {
+        Some(at) => at,
+        None => {
+            rules.push(RuleState::new(rule));
+            rules.len() - 1
+        }
+    };
+    if !fits(&rules[at]) {
+        // The rule kept its name and changed its kind: what was seen under the old one says nothing; its incident stays.
+        rules[at].judge = Judge::new(&rule.condition);
+    }
+    &mut rules[at]
+}
+
+impl Judge {
+    fn new(condition: &Condition) -> Judge {
+        match condition {
+            Condition::Count { .. } => Judge::Count { live: CountWindow::default(), late: None, behind: Vec::new() },
+            Condition::Limit(_) => Judge::Limit(LimitState::default()),
+            Condition::Silence { .. } => Judge::Silence,
+        }
+    }
+}
+
+/// A template costs an allocation and is needed only for a fingerprint not seen before.
+pub(crate) struct LazyTemplate<'a> {
+    pub(crate) fingerprint: u64,
+    message: &'a str,
+    made: std::cell::OnceCell<Arc<str>>,
+}
+
+impl<'a> LazyTemplate<'a> {
+    pub(crate) fn new(fingerprint: u64, message: &'a str) -> Self {
+        Self { fingerprint, message, made: std::cell::OnceCell::new() }
+    }
+    pub(crate) fn text(&self) -> Arc<str> {
+        self.made
+            .get_or_init(|| {
+                let (template, _) = crate::fingerprint::template(self.message);
+                Arc::from(crate::tell::clip(&template))
+            })
+            .clone()
+    }
+}
+
+impl RuleState {
+    fn new(rule: &Rule) -> Self {
+        Self {
+            rule: rule.id.clone(),
+            judge: Judge::new(&rule.condition),
+            recent: Vec::new(),
+            incident: None,
+            dirty: false,
+            told_at: Timestamp::MIN,
+        }
+    }
+
+    fn is_active(&self) -> bool {
+        self.incident.as_ref().is_some_and(|i| i.activity == Activity::Active)
+    }
+
+    /// As if it had never been: forgetting it changes no judgement.
+    fn is_quiet(&self) -> bool {
+        let quiet = match &self.judge {
+            Judge::Count { live, late, behind } => live.is_empty() && late.is_none() && behind.is_empty(),
+            Judge::Limit(l) => *l == LimitState::default(),
+            Judge::Silence => true,
+        };
+        quiet && self.recent.is_empty()
+    }
+
+    fn remember(&mut self, template: &LazyTemplate<'_>, at: Timestamp, within: Span) {
+        if template.fingerprint == 0 {
+            return;
+        }
+        if let Some(r) = self.recent.iter_mut().find(|r| r.fingerprint == template.fingerprint) {
+            r.last_at = r.last_at.max(at);
+            r.count += 1;
+            return;
+        }
+        let floor = at.minus(within).minus(LATENESS);
+        self.recent.retain(|r| r.last_at >= floor);
+        if self.recent.len() >= RECENT_FINGERPRINTS_MAX {
+            self.recent.remove(0);
+        }
+        let fingerprint = template.fingerprint;
+        self.recent.push(RecentFingerprint { fingerprint, last_at: at, count: 1, template: template.text() });
+    }
+
+    /// Puts the record's time into the window it belongs to. A breach gives the first time that belongs to it and how many records.
+    #[allow(clippy::too_many_arguments)]
+    fn count(
+        &mut self,
+        count: u32,
+        within: Span,
+        judgement: &Judgement,
+        source: u64,
+        live_record: bool,
+        watermark: Timestamp,
+        outcome: &mut Outcome,
+    ) -> Option<(Timestamp, u32)> {
+        let Judge::Count { live, late, behind } = &mut self.judge else { return None };
+        let at = judgement.at;
+        let window = if judgement.lateness == Lateness::Late {
+            late.get_or_insert_default()
+        } else if live_record {
+            live.prune(watermark, within);
+            live
+        } else {
+            let place = match behind.iter().position(|(s, _)| *s == source) {
+                Some(p) => p,
+                None => {
+                    if behind.len() >= BEHIND_WINDOWS_MAX {
+                        behind.remove(0);
+                    }
+                    behind.push((source, CountWindow::default()));
+                    behind.len() - 1
+                }
+            };
+            &mut behind[place].1
+        };
+        let breach = window.add(at, within, count);
+        if !live_record {
+            // Windows of late and lagging records follow their own newest time; the live watermark says nothing about them.
+            let newest = window.bounds().map_or(at, |(_, newest)| newest);
+            window.prune(newest, within);
+        }
+        outcome.window_truncated |= window.truncated();
+        breach.map(|b| (b.first, count))
+    }
+
+    fn breach(&mut self, subject: &Subject, cause: &Cause<'_, '_>, template: &LazyTemplate<'_>, out: &mut Vec<Effect>) {
+        if self.is_active() {
+            self.join(cause, Some(template), out);
+            return;
+        }
+        let text = cause.record.message.unwrap_or_default().to_owned();
+        self.breach_with_text(subject, cause, &text, out);
+        // What was seen since the window began is part of the incident from the start.
+        if let Some(incident) = &mut self.incident {
+            for r in self.recent.drain(..).filter(|r| r.last_at >= cause.first_at) {
+                incident.count_fingerprint(r.fingerprint, r.count, || r.template);
+            }
+        }
+        self.give_out(cause.record.received_at, out);
+    }
+
+    fn breach_with_text(&mut self, subject: &Subject, cause: &Cause<'_, '_>, text: &str, out: &mut Vec<Effect>) {
+        let at = cause.judgement.at;
+        let position = cause.record.record_id.position;
+        if self.is_active() {
+            self.join(cause, None, out);
+            return;
+        }
+        if let Some(old) = &mut self.incident {
+            let comes_back = old.returned_at.is_some_and(|r| at.since(r) <= cause.rule.reopen_within);
+            if comes_back {
+                old.activity = Activity::Active;
+                old.returned_at = None;
+                old.acknowledged = None;
+                old.reopened += 1;
+                old.take(cause, text);
+                timeline(old, TimelineKind::Reopened, at, None, text, Some(cause.record.record_id), out);
+                tell(old, AlertReason::Reopened, cause, text, out);
+                self.give_out(cause.record.received_at, out);
+                return;
+            }
+            old.activity = Activity::Closed;
+            old.closed_cause = Some(Arc::from("recurred"));
+            old.touch(position);
+            timeline(old, TimelineKind::Closed, at, None, "it came back after the reopen time: a new incident", None, out);
+            out.push(Effect::Incident(old.clone()));
+        }
+        let mut incident = open_incident(subject, cause, text);
+        timeline(&mut incident, TimelineKind::Opened, at, None, text, Some(cause.record.record_id), out);
+        tell(&incident, AlertReason::Opened, cause, text, out);
+        self.incident = Some(Box::new(incident));
+        self.give_out(cause.record.received_at, out);
+    }
+
+    /// A record of an open incident: a repeat, unless its fingerprint or its level is new.
+    fn join(&mut self, cause: &Cause<'_, '_>, template: Option<&LazyTemplate<'_>>, out: &mut Vec<Effect>) {
+        let Some(incident) = &mut self.incident else { return };
+        let text = cause.record.message.unwrap_or_default();
+        let raised = cause.record.level > incident.max_level && incident.max_level.is_some();
+        incident.count += 1;
+        incident.take(cause, text);
+        let fresh = template
+            .filter(|t| t.fingerprint != 0)
+            .is_some_and(|t| incident.count_fingerprint(t.fingerprint, 1, || t.text()));
+        self.dirty = true;
+        if raised || fresh {
+            let (kind, reason) = if raised {
+                (TimelineKind::Raised, AlertReason::Raised)
+            } else {
+                (TimelineKind::NewFault, AlertReason::NewFault)
+            };
+            timeline(incident, kind, cause.judgement.at, None, text, Some(cause.record.record_id), out);
+            tell(incident, reason, cause, text, out);
+            self.give_out(cause.record.received_at, out);
+        } else if cause.record.received_at.since(self.told_at) >= REPEAT_EVERY {
+            self.give_out(cause.record.received_at, out);
+        }
+    }
+
+    fn give_out(&mut self, now: Timestamp, out: &mut Vec<Effect>) {
+        if let Some(incident) = &self.incident {
+            out.push(Effect::Incident(incident.clone()));
+            self.dirty = false;
+            self.told_at = now;
+        }
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn limit(
+        &mut self,
+        subject: &Subject,
+        set: &RuleSet,
+        rule: &Rule,
+        limit: &Limit,
+        record: &Record<'_>,
+        judgement: &Judgement,
+        out: &mut Vec<Effect>,
+    ) -> u32 {
+        let Some(value) = record.reading(&limit.reading) else { return 0 };
+        let Judge::Limit(judge) = &mut self.judge else { return 0 };
+        let changes = judge.observe(limit, rule.off_delay, judgement.at, value);
+        let peak = judge.peak();
+        let cause = |first_at, peak| Cause { set, rule, record, judgement, first_at, records: 1, peak };
+        if changes.is_empty() && self.is_active() {
+            self.join(&cause(judgement.at, peak), None, out);
+        }
+        let mut breached = 0;
+        for change in changes {
+            match change {
+                LimitChange::Activated { since, peak } => {
+                    self.breach_with_text(subject, &cause(since, Some(peak)), &limit_text(limit, peak), out);
+                    breached += 1;
+                }
+                LimitChange::Normal { at } => self.return_to_normal(at, record.record_id.position, LIMIT_NORMAL, out),
+            }
+        }
+        breached
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn limit_activated_by_timer(
+        &mut self,
+        subject: &Subject,
+        set: &RuleSet,
+        rule: &Rule,
+        since: Timestamp,
+        peak: f64,
+        position: Position,
+        out: &mut Vec<Effect>,
+    ) {
+        let Condition::Limit(limit) = &rule.condition else { return };
+        let at = since.plus(limit.on_delay);
+        let record = Record {
+            record_id: RecordId { position, ..RecordId::default() },
+            timestamp: at,
+            received_at: at,
+            device_id: (subject.kind == SubjectKind::Device).then_some(&*subject.id),
+            ..Record::default()
+        };
+        let judgement = Judgement::now(at);
+        let cause = Cause { set, rule, record: &record, judgement: &judgement, first_at: since, records: 1, peak: Some(peak) };
+        self.breach_with_text(subject, &cause, &limit_text(limit, peak), out);
+    }
+
+    /// The event time at which an active count incident counts as normal if nothing more comes.
+    fn normal_at(&self, rule: &Rule) -> Option<Timestamp> {
+        if !self.is_active() {
+            return None;
+        }
+        let (Condition::Count { count, within }, Judge::Count { live, late, behind }) = (&rule.condition, &self.judge) else {
+            return None;
+        };
+        let windows = behind.iter().map(|(_, w)| w).chain(late.as_deref()).chain([live]);
+        let held = windows.filter_map(|w| w.holds_until(*count, *within)).max();
+        // Nothing in any window (they were pruned, or the rule changed): it ended with its last record.
+        let held = held.or(self.incident.as_ref().map(|i| i.last_at))?;
+        Some(held.plus(rule.off_delay.max(Span::micros(1))))
+    }
+
+    fn event_deadline(&self, rule: &Rule) -> Option<Timestamp> {
+        let limit = match &self.judge {
+            Judge::Limit(judge) => match &rule.condition {
+                Condition::Limit(limit) => judge.deadline(limit, rule.off_delay),
+                _ => None,
+            },
+            _ => None,
+        };
+        let settle = self.settles_at(rule);
+        [self.normal_at(rule), limit, settle].into_iter().flatten().min()
+    }
+
+    fn settles_at(&self, rule: &Rule) -> Option<Timestamp> {
+        let incident = self.incident.as_ref()?;
+        incident.acknowledged.as_ref()?;
+        Some(incident.returned_at?.plus(rule.reopen_within))
+    }
+
+    /// Normal, acknowledged, and past the reopen time: nobody has anything left to do with it.
+    fn settle(&mut self, rule: &Rule, watermark: Timestamp, position: Position, out: &mut Vec<Effect>) {
+        if self.settles_at(rule).is_some_and(|at| at <= watermark)
+            && let Some(mut incident) = self.incident.take()
+        {
+            incident.activity = Activity::Closed;
+            incident.touch(position);
+            timeline(&mut incident, TimelineKind::Closed, watermark, None, "normal and acknowledged", None, out);
+            out.push(Effect::Incident(incident));
+        }
+        if self.incident.as_ref().is_some_and(|i| i.activity == Activity::Closed) {
+            self.incident = None;
+        }
+    }
+
+    fn return_to_normal(&mut self, at: Timestamp, position: Position, why: &str, out: &mut Vec<Effect>) {
+        if !self.is_active() {
+            return;
+        }
+        if let Some(incident) = &mut self.incident {
+            incident.activity = Activity::ReturnedToNormal;
+            incident.returned_at = Some(at);
+            incident.touch(position);
+            timeline(incident, TimelineKind::ReturnedToNormal, at, None, why, None, out);
+            out.push(Effect::Incident(incident.clone()));
+            self.dirty = false;
+        }
+    }
+
+    fn unshelve_if_due(&mut self, set: &RuleSet, wall: Timestamp, position: Position, out: &mut Vec<Effect>) {
+        let Some(incident) = &mut self.incident else { return };
+        if incident.shelved.as_ref().is_none_or(|s| s.until > wall) {
+            return;
+        }
+        incident.shelved = None;
+        incident.touch(position);
+        timeline(incident, TimelineKind::Unshelved, wall, None, "the shelving time is over", None, out);
+        if incident.activity == Activity::Active
+            && let Some(rule) = set.find(&self.rule)
+        {
+            let record = Record { record_id: RecordId { position, ..RecordId::default() }, received_at: wall, ..Record::default() };
+            let judgement = Judgement::now(wall);
+            let cause = Cause { set, rule, record: &record, judgement: &judgement, first_at: wall, records: 0, peak: None };
+            let text = incident.title.clone();
+            tell(incident, AlertReason::Reopened, &cause, &text, out);
+        }
+        out.push(Effect::Incident(incident.clone()));
+        self.dirty = false;
+    }
+
+    fn operate(&mut self, op: &Operation, position: Position, out: &mut Vec<Effect>) {
+        let Some(incident) = &mut self.incident else { return };
+        let (kind, text): (TimelineKind, Arc<str>) = match &op.action {
+            Action::Acknowledge => {
+                if incident.acknowledged.is_some() {
+                    return;
+                }
+                incident.acknowledged = Some(Acknowledgement { at: op.at, by: op.who.clone() });
+                (TimelineKind::Acknowledged, Arc::from(""))
+            }
+            Action::Comment { text } => (TimelineKind::Commented, text.clone()),
+            Action::Shelve { until, reason } => {
+                incident.shelved = Some(Shelving { until: *until, by: op.who.clone(), reason: reason.clone() });
+                (TimelineKind::Shelved, reason.clone())
+            }
+            Action::Unshelve => {
+                if incident.shelved.take().is_none() {
+                    return;
+                }
+                (TimelineKind::Unshelved, Arc::from(""))
+            }
+            Action::Close { cause } => {
+                incident.activity = Activity::Closed;
+                incident.closed_cause = Some(cause.clone());
+                // Closed by hand while the condition holds: it takes a new breach, not the old records, to open the next.
+                if let Judge::Count { live, late, behind } = &mut self.judge {
+                    *live = CountWindow::default();
+                    *late = None;
+                    behind.clear();
+                }
+                self.recent.clear();
+                (TimelineKind::Closed, cause.clone())
+            }
+        };
+        incident.touch(position);
+        timeline(incident, kind, op.at, Some(op.who.clone()), &text, None, out);
+        out.push(Effect::Incident(incident.clone()));
+        self.dirty = false;
+    }
+}
+
+fn limit_text(limit: &Limit, value: f64) -> String {
+    let side = match limit.direction {
+        crate::rule::Direction::Above => "above",
+        crate::rule::Direction::Below => "below",
+    };
+    let unit = limit.unit.as_deref().map(|u| format!(" {u}")).unwrap_or_default();
+    format!("{} {value}{unit} is {side} its limit of {}{unit}", limit.reading, limit.bound)
+}

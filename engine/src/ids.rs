@@ -88,11 +88,15 @@ pub struct RecordId {
 
 impl RecordId {
     pub fn new(journal: JournalId, seq: u64, index: u32) -> Self {
-        Self { journal, position: Position { seq, index } }
+        Self {
+            journal,
+            position: Position { seq, index },
+        }
     }
     pub fn to_bytes(self) -> [u8; 16] {
-        let n =
-            (u128::from(self.journal.0) << 96) | (u128::from(self.position.seq) << 32) | u128::from(self.position.index);
+        let n = (u128::from(self.journal.0) << 96)
+            | (u128::from(self.position.seq) << 32)
+            | u128::from(self.position.index);
         n.to_be_bytes()
     }
     pub fn from_bytes(b: [u8; 16]) -> Self {
@@ -103,7 +107,11 @@ impl RecordId {
 
 impl fmt::Display for RecordId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:08x}{:016x}{:08x}", self.journal.0, self.position.seq, self.position.index)
+        write!(
+            f,
+            "{:08x}{:016x}{:08x}",
+            self.journal.0, self.position.seq, self.position.index
+        )
     }
 }
 

@@ -26,7 +26,9 @@ impl Activity {
         }
     }
     pub fn parse(s: &str) -> Option<Self> {
-        [Activity::Active, Activity::ReturnedToNormal, Activity::Closed].into_iter().find(|a| a.as_str() == s)
+        [Activity::Active, Activity::ReturnedToNormal, Activity::Closed]
+            .into_iter()
+            .find(|a| a.as_str() == s)
     }
 }
 
@@ -127,6 +129,22 @@ pub enum TimelineKind {
 }
 
 impl TimelineKind {
+    pub const ALL: [TimelineKind; 10] = [
+        TimelineKind::Opened,
+        TimelineKind::Reopened,
+        TimelineKind::NewFault,
+        TimelineKind::Raised,
+        TimelineKind::ReturnedToNormal,
+        TimelineKind::Acknowledged,
+        TimelineKind::Commented,
+        TimelineKind::Shelved,
+        TimelineKind::Unshelved,
+        TimelineKind::Closed,
+    ];
+
+    pub fn parse(s: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|k| k.as_str() == s)
+    }
     pub fn as_str(self) -> &'static str {
         match self {
             TimelineKind::Opened => "opened",

@@ -36,3 +36,15 @@ pub const RULES_MAX: usize = 10_000;
 pub const SHARDS: usize = 16;
 /// One e-mail to a person in this time.
 pub const THROTTLE_WINDOW: Span = Span::mins(5);
+/// Sources whose clocks are followed, 64 bytes each; past it those idle longest are forgotten and start anew.
+pub const SOURCES_MAX: usize = 500_000;
+/// A source that has sent nothing for this long is forgotten: longer than a holiday week, so that a wrong clock stays known.
+pub const SOURCE_IDLE: Span = Span::hours(10 * 24);
+/// How long a lag above [`HISTORICAL_AFTER`] must stay what it is, while receipt goes on, before it is taken for a clock that is off.
+/// A replay of history at 1.2 times its own speed or faster is still told from one.
+pub const CLOCK_OFFSET_PROOF: Span = Span::mins(2);
+/// E-mails that pass the throttle in one window: a few P1 at once are told at once, a flood of them is a digest.
+pub const THROTTLE_PASSES_MAX: u32 = 10;
+/// The number of repeats is told in the next digest, again after this, and then every [`REPEAT_EVERY_AFTER`].
+pub const REPEAT_SECOND_AFTER: Span = Span::mins(30);
+pub const REPEAT_EVERY_AFTER: Span = Span::hours(4);

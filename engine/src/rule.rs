@@ -21,7 +21,9 @@ pub enum Priority {
 
 impl Priority {
     pub fn from_u8(n: u8) -> Option<Priority> {
-        [Priority::P1, Priority::P2, Priority::P3, Priority::P4].into_iter().find(|p| *p as u8 == n)
+        [Priority::P1, Priority::P2, Priority::P3, Priority::P4]
+            .into_iter()
+            .find(|p| *p as u8 == n)
     }
     pub fn as_str(self) -> &'static str {
         match self {
@@ -127,8 +129,15 @@ pub struct Recipient {
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Channel {
     /// `secret` is the name of a secret of the configuration file, never the secret: configuration is journaled.
-    Webhook { name: Arc<str>, url: Arc<str>, secret: Option<Arc<str>> },
-    Slack { name: Arc<str>, url_secret: Arc<str> },
+    Webhook {
+        name: Arc<str>,
+        url: Arc<str>,
+        secret: Option<Arc<str>>,
+    },
+    Slack {
+        name: Arc<str>,
+        url_secret: Arc<str>,
+    },
 }
 
 impl Channel {
@@ -186,11 +195,19 @@ pub struct MuteScope {
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum MuteSchedule {
     /// From `from` (included) to `until` (excluded), RFC 3339 instants in microseconds.
-    Once { from: crate::time::Timestamp, until: crate::time::Timestamp },
+    Once {
+        from: crate::time::Timestamp,
+        until: crate::time::Timestamp,
+    },
     /// Each of `days` (1 = Monday to 7 = Sunday; empty means every day) from `start` to `end`, minutes of the local day, in `time_zone`.
     /// `end <= start` runs into the next day. A local time that a DST change skips is the instant of the change; one that it repeats
     /// starts at its first and ends at its second occurrence, so that a window never has a hole.
-    Recurring { days: Vec<u8>, start_minute: u16, end_minute: u16, time_zone: Arc<str> },
+    Recurring {
+        days: Vec<u8>,
+        start_minute: u16,
+        end_minute: u16,
+        time_zone: Arc<str>,
+    },
 }
 
 /// One version of all of it.
@@ -239,38 +256,90 @@ pub fn default_rules(route: &RouteId) -> Vec<Rule> {
         passes_throttle: priority == Priority::P1,
         safety: false,
     };
-    let errors = || Selector { min_level: Some(Level::Error), ..Selector::default() };
-    let fatal = || Selector { min_level: Some(Level::Fatal), ..Selector::default() };
-    let safety = || Selector { type_prefix: Some(Arc::from("SF")), ..Selector::default() };
-    let five = Condition::Count { count: 5, within: Span::secs(60) };
-    let one = Condition::Count { count: 1, within: Span::secs(60) };
+    let errors = || Selector {
+        min_level: Some(Level::Error),
+        ..Selector::default()
+    };
+    let fatal = || Selector {
+        min_level: Some(Level::Fatal),
+        ..Selector::default()
+    };
+    let safety = || Selector {
+        type_prefix: Some(Arc::from("SF")),
+        ..Selector::default()
+    };
+    let five = Condition::Count {
+        count: 5,
+        within: Span::secs(60),
+    };
+    let one = Condition::Count {
+        count: 1,
+        within: Span::secs(60),
+    };
     use SubjectKind::{Application, Device, User};
     let mut rules = vec![
-        rule("errors-per-application", "5 errors within a minute", Application, errors(), five.clone(), Priority::P2),
-        rule("errors-per-user", "5 errors of one user within a minute", User, errors(), five.clone(), Priority::P3),
+        rule(
+            "errors-per-application",
+            "5 errors within a minute",
+            Application,
+            errors(),
+            five.clone(),
+            Priority::P2,
+        ),
+        rule(
+            "errors-per-user",
+            "5 errors of one user within a minute",
+            User,
+            errors(),
+            five.clone(),
+            Priority::P3,
+        ),
         rule(
             "errors-per-device",
             "5 errors within a minute",
             Device,
-            Selector { without: vec![Application], ..errors() },
+            Selector {
+                without: vec![Application],
+                ..errors()
+            },
             five,
             Priority::P2,
         ),
-        rule("fatal-per-device", "Fatal error", Device, fatal(), one.clone(), Priority::P1),
+        rule(
+            "fatal-per-device",
+            "Fatal error",
+            Device,
+            fatal(),
+            one.clone(),
+            Priority::P1,
+        ),
         rule(
             "fatal-per-application",
             "Fatal error",
             Application,
-            Selector { without: vec![Device], ..fatal() },
+            Selector {
+                without: vec![Device],
+                ..fatal()
+            },
             one.clone(),
             Priority::P1,
         ),
-        rule("safety-per-device", "Safety event", Device, safety(), one.clone(), Priority::P1),
+        rule(
+            "safety-per-device",
+            "Safety event",
+            Device,
+            safety(),
+            one.clone(),
+            Priority::P1,
+        ),
         rule(
             "safety-per-application",
             "Safety event",
             Application,
-            Selector { without: vec![Device], ..safety() },
+            Selector {
+                without: vec![Device],
+                ..safety()
+            },
             one,
             Priority::P1,
         ),

@@ -1,1 +1,648 @@
-//! silence
+//! Silence of devices: who has not been heard for too long, told once, and once for a gateway with all behind it.
+//!
+//! The table is state of the journal: [`SilenceTable::observe`] is driven by its records and [`SilenceTable::found`] by its control
+//! entries. [`SilenceTable::find`] only looks, and only at the journal's head; what it finds becomes true when it is
+//! journaled. It runs on the wall clock, by `received_at`.
+//!
+//! - A device is *overdue* when nothing was heard of it for at least the rule's time (that edge included), or, where the rule
+//!   gives none, for 3 times its usual gap: the 99th percentile of the times between its receipts, known after
+//!   [`GAPS_MIN`] of them, a lone outlier left out, and at least [`LEARNED_MIN`] in all. Time before Andon began to accept does not count.
+//! - A silent device is *open* until it is heard; while it is, it is not found again.
+//! - **Gateways.** A gateway that is overdue itself is one finding that names what was not heard after it as unknown. One that
+//!   still speaks, or never speaks for itself, is found by what lies behind it: when a device there is overdue, the others are
+//!   asked whether they were heard since its word was due. Nearly all of those that can tell (9 of 10) were not, and at
+//!   least half can tell: then it is the gateway. If it is not clear yet, the device waits, for once its time again at most.
+//!   The topmost gateway that explains it is named. While that is open, nothing behind it is found one by one.
+//! - It ends when a gateway that had been overdue itself speaks, or else when one of the unknown does. If one of the unknown speaks while
+//!   the gateway itself does not, the way is open: the devices behind it are judged by themselves again. In both cases the
+//!   others behind it get their full time anew from there.
+
+use crate::ids::RuleId;
+use crate::rule::{Device, Rule};
+use crate::subject::SubjectKind;
+use crate::time::{Span, Timestamp};
+use serde::{Deserialize, Serialize};
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use xxhash_rust::xxh3::xxh3_64;
+
+/// Gaps seen before a usual one is known.
+pub const GAPS_MIN: u32 = 20;
+/// A learned time is never shorter: below it, it would measure the network.
+pub const LEARNED_MIN: Span = Span::secs(60);
+/// Devices followed: those that register themselves are the sender's choice, so there is an end to them. About 200 bytes each.
+pub const DEVICES_MAX: usize = 200_000;
+/// Gateways behind gateways. Also what a circle in the configuration costs at most.
+const DEPTH_MAX: usize = 8;
+/// After a gateway came back, how long that is remembered for those behind it.
+const RESUMED_KEPT: Span = Span::hours(7 * 24);
+
+/// All devices heard of, when, and how often usually.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(from = "Checkpoint", into = "Checkpoint")]
+pub struct SilenceTable {
+    devices: HashMap<u64, Heard>,
+    open: HashMap<OpenKey, Open>,
+    /// For every device whose word changes an open silence, which ones.
+    awaited: HashMap<u64, Vec<OpenKey>>,
+    /// Gateways behind which the way was found open again, and when.
+    resumed: HashMap<u64, Timestamp>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Heard {
+    name: Arc<str>,
+    last: Timestamp,
+    gaps: Gaps,
+}
+
+/// Hashes of rule and device.
+type OpenKey = (u64, u64);
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Open {
+    rule: RuleId,
+    device: Arc<str>,
+    /// Silent itself: only its own voice ends it.
+    own: bool,
+    /// Those behind it are judged by themselves.
+    lifted: bool,
+    unknown: Vec<Arc<str>>,
+}
+
+impl Open {
+    fn awaits(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.unknown.iter().chain(self.own.then_some(&self.device))
+    }
+}
+
+/// A silence that nobody knows of yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    pub device: Arc<str>,
+    /// When it, or for a gateway that still speaks what lies behind it, was last heard; for a device never heard, since when Andon
+    /// listens.
+    pub since: Timestamp,
+    /// What lies behind it and was not heard since either; sorted.
+    pub unknown: Vec<Arc<str>>,
+}
+
+/// A silence that is over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ended {
+    pub rule: RuleId,
+    pub device: Arc<str>,
+}
+
+fn hash(device: &str) -> u64 {
+    SubjectKind::Device.hash(device)
+}
+
+fn open_key(rule: &RuleId, device: &str) -> OpenKey {
+    (xxh3_64(rule.as_str().as_bytes()), hash(device))
+}
+
+impl SilenceTable {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Something was heard of this device. Gives the silences that end with it, sorted; almost always none, and then nothing is
+    /// allocated.
+    pub fn observe(&mut self, device: &str, received_at: Timestamp) -> Vec<Ended> {
+        let key = hash(device);
+        let awaited = if self.awaited.is_empty() {
+            None
+        } else {
+            self.awaited.remove(&key)
+        };
+        let full = self.devices.len() >= DEVICES_MAX;
+        match self.devices.get_mut(&key) {
+            Some(heard) if received_at > heard.last => {
+                // The gap that a silence made says nothing about what is usual.
+                if awaited.is_none() {
+                    heard.gaps.add(received_at.since(heard.last));
+                }
+                heard.last = received_at;
+            }
+            Some(_) => {}
+            None if full => {}
+            None => {
+                let heard = Heard {
+                    name: Arc::from(device),
+                    last: received_at,
+                    gaps: Gaps::default(),
+                };
+                self.devices.insert(key, heard);
+            }
+        }
+        awaited.map_or_else(Vec::new, |silences| self.speaks_again(device, silences, received_at))
+    }
+
+    fn speaks_again(&mut self, device: &str, silences: Vec<OpenKey>, at: Timestamp) -> Vec<Ended> {
+        let mut ended = Vec::new();
+        for key in silences {
+            let Some(open) = self.open.get_mut(&key) else { continue };
+            let itself = *open.device == *device;
+            open.unknown.retain(|d| **d != *device);
+            if !itself || !open.unknown.is_empty() {
+                self.resumed.retain(|_, t| at.since(*t) <= RESUMED_KEPT);
+                self.resumed.insert(key.1, at);
+                open.lifted = true;
+            }
+            if itself == open.own
+                && let Some(open) = self.close(key)
+            {
+                ended.push(Ended {
+                    rule: open.rule,
+                    device: open.device,
+                });
+            }
+        }
+        ended.sort_unstable_by(|a, b| (&a.rule, &a.device).cmp(&(&b.rule, &b.device)));
+        ended
+    }
+
+    fn close(&mut self, key: OpenKey) -> Option<Open> {
+        let open = self.open.remove(&key)?;
+        for name in open.awaits() {
+            if let Entry::Occupied(mut silences) = self.awaited.entry(hash(name)) {
+                silences.get_mut().retain(|k| *k != key);
+                if silences.get().is_empty() {
+                    silences.remove();
+                }
+            }
+        }
+        Some(open)
+    }
+
+    /// A finding was journaled: it is open from here on. Doing it twice changes nothing.
+    pub fn found(&mut self, rule: &RuleId, device: &Arc<str>, unknown: &[Arc<str>], since: Timestamp) {
+        // What was found for its own silence has not been heard since; what was found by those behind it may have.
+        let own = unknown.is_empty() || self.last_heard(device).is_some_and(|last| last == since);
+        let mut unknown: Vec<_> = unknown.iter().filter(|d| *d != device).cloned().collect();
+        unknown.sort_unstable();
+        unknown.dedup();
+        self.reopen(Open {
+            rule: rule.clone(),
+            device: device.clone(),
+            own,
+            lifted: false,
+            unknown,
+        });
+    }
+
+    fn reopen(&mut self, open: Open) {
+        let key = open_key(&open.rule, &open.device);
+        if self.open.contains_key(&key) {
+            return;
+        }
+        for name in open.awaits() {
+            let silences = self.awaited.entry(hash(name)).or_default();
+            silences.push(key);
+            silences.sort_unstable();
+        }
+        self.open.insert(key, open);
+    }
+
+    /// Forgets a device that was taken out of the plant, and what is open for it.
+    pub fn remove(&mut self, device: &str) {
+        let gone = hash(device);
+        self.devices.remove(&gone);
+        self.resumed.remove(&gone);
+        let own: Vec<_> = self.open.keys().filter(|k| k.1 == gone).copied().collect();
+        for key in own {
+            self.close(key);
+        }
+        for key in self.awaited.remove(&gone).unwrap_or_default() {
+            let empty = self.open.get_mut(&key).is_some_and(|open| {
+                open.unknown.retain(|d| **d != *device);
+                !open.own && open.unknown.is_empty()
+            });
+            // Nobody is left whose word could end it.
+            if empty {
+                self.close(key);
+            }
+        }
+    }
+
+    /// Keeps what is open for these rules only: the incidents of a rule that is gone are gone too.
+    pub fn retain_rules(&mut self, keep: impl Fn(&RuleId) -> bool) {
+        let gone: Vec<_> = self
+            .open
+            .iter()
+            .filter(|(_, o)| !keep(&o.rule))
+            .map(|(k, _)| *k)
+            .collect();
+        for key in gone {
+            self.close(key);
+        }
+    }
+
+    /// Is this device found silent under this rule and not heard since?
+    pub fn is_open(&self, rule: &RuleId, device: &str) -> bool {
+        !self.open.is_empty() && self.open.contains_key(&open_key(rule, device))
+    }
+    /// When it was last heard.
+    pub fn last_heard(&self, device: &str) -> Option<Timestamp> {
+        self.devices.get(&hash(device)).map(|h| h.last)
+    }
+    /// Its usual gap (p99), once known.
+    pub fn usual_gap(&self, device: &str) -> Option<Span> {
+        self.devices.get(&hash(device)).and_then(|h| h.gaps.p99())
+    }
+    pub fn len(&self) -> usize {
+        self.devices.len()
+    }
+    pub fn is_empty(&self) -> bool {
+        self.devices.is_empty()
+    }
+
+    /// The silences under this rule (its [`crate::rule::Condition::Silence`] is `after`) that are not open yet, sorted by device.
+    /// `devices` are those of the configuration: their gateways, and those that were never heard. Of the rule's selector, devices, classes
+    /// and areas count.
+    pub fn find(
+        &self,
+        rule: &Rule,
+        after: Option<Span>,
+        devices: &[Device],
+        now: Timestamp,
+        accepting_since: Timestamp,
+    ) -> Vec<Finding> {
+        let look = Look {
+            table: self,
+            rule,
+            after,
+            now,
+            accepting_since,
+        };
+        // Most of the time nobody is overdue: that must cost no more than a walk over the table.
+        let never_heard = |d: &&Device| !self.devices.contains_key(&hash(&d.id));
+        let mut overdue: Vec<&Arc<str>> = self
+            .devices
+            .values()
+            .filter(|h| look.is_overdue(h, now.since(h.last.max(accepting_since))))
+            .map(|h| &h.name)
+            .chain(
+                devices
+                    .iter()
+                    .filter(never_heard)
+                    .filter(|_| look.never_heard_is_overdue())
+                    .map(|d| &d.id),
+            )
+            .filter(|name| !self.is_open(&rule.id, name))
+            .collect();
+        if overdue.is_empty() {
+            return Vec::new();
+        }
+        overdue.sort_unstable();
+        overdue.dedup();
+        Search::new(look, devices).run(&overdue)
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Look<'a> {
+    table: &'a SilenceTable,
+    rule: &'a Rule,
+    after: Option<Span>,
+    now: Timestamp,
+    accepting_since: Timestamp,
+}
+
+impl Look<'_> {
+    fn threshold(&self, heard: &Heard) -> Option<Span> {
+        match self.after {
+            Some(after) => Some(after.max(Span(1))),
+            None => heard.gaps.p99().map(|p| Span(p.0.saturating_mul(3)).max(LEARNED_MIN)),
+        }
+    }
+    /// How long it may usually be quiet, as well as it is known: a device that is quieter says something about its gateway.
+    fn usual(&self, heard: &Heard) -> Option<Span> {
+        heard.gaps.p99().or_else(|| heard.gaps.longest()).or(self.after)
+    }
+    fn is_overdue(&self, heard: &Heard, quiet: Span) -> bool {
+        self.threshold(heard).is_some_and(|t| quiet >= t)
+    }
+    fn never_heard_is_overdue(&self) -> bool {
+        self.after
+            .is_some_and(|after| self.now.since(self.accepting_since) >= after.max(Span(1)))
+    }
+}
+
+/// One search, with the plant's tree at hand.
+struct Search<'a> {
+    look: Look<'a>,
+    by_name: HashMap<&'a str, &'a Device>,
+    behind: HashMap<&'a str, Vec<&'a Arc<str>>>,
+    findings: Vec<Finding>,
+    /// Gateways found in this search: what lies behind them is told with them.
+    told: HashSet<Arc<str>>,
+}
+
+impl<'a> Search<'a> {
+    fn new(look: Look<'a>, devices: &'a [Device]) -> Self {
+        let mut by_name = HashMap::new();
+        let mut behind: HashMap<&str, Vec<&Arc<str>>> = HashMap::new();
+        for d in devices {
+            by_name.insert(&*d.id, d);
+            if let Some(gateway) = &d.gateway {
+                behind.entry(&**gateway).or_default().push(&d.id);
+            }
+        }
+        Self {
+            look,
+            by_name,
+            behind,
+            findings: Vec::new(),
+            told: HashSet::new(),
+        }
+    }
+
+    fn run(mut self, overdue: &[&'a Arc<str>]) -> Vec<Finding> {
+        let overdue: Vec<_> = overdue
+            .iter()
+            .copied()
+            .filter(|d| self.is_covered(d) && self.is_overdue(d) && !self.is_told(d))
+            .collect();
+        // Gateways that are silent themselves first, the topmost before those behind it.
+        let mut gateways: Vec<_> = overdue.iter().copied().filter(|d| self.is_silent_gateway(d)).collect();
+        gateways.sort_by_key(|d| self.above(d).len());
+        for gateway in gateways {
+            if !self.is_told(gateway) {
+                self.tell_silent_gateway(gateway);
+            }
+        }
+        for device in overdue {
+            if self.told.contains(device) || self.is_told(device) || self.is_mute_gateway(device) {
+                continue;
+            }
+            if self.gateway_explains(device) {
+                continue;
+            }
+            let since = self.heard(device).map_or(self.look.accepting_since, |h| h.last);
+            self.findings.push(Finding {
+                device: device.clone(),
+                since,
+                unknown: Vec::new(),
+            });
+        }
+        self.findings.sort_unstable_by(|a, b| a.device.cmp(&b.device));
+        self.findings
+    }
+
+    fn heard(&self, device: &str) -> Option<&'a Heard> {
+        self.look.table.devices.get(&hash(device))
+    }
+
+    fn is_covered(&self, device: &str) -> bool {
+        let s = &self.look.rule.selector;
+        let d = self.by_name.get(device);
+        let names =
+            |list: &[Arc<str>], value: Option<&Arc<str>>| list.is_empty() || value.is_some_and(|v| list.contains(v));
+        (s.devices.is_empty() || s.devices.iter().any(|n| **n == *device))
+            && names(&s.device_classes, d.and_then(|d| d.class.as_ref()))
+            && names(&s.areas, d.and_then(|d| d.area.as_ref()))
+    }
+
+    /// The gateways above a device, nearest first.
+    fn above(&self, device: &str) -> Vec<&'a Arc<str>> {
+        let mut out: Vec<&'a Arc<str>> = Vec::new();
+        let mut at = device;
+        while let Some(gateway) = self.by_name.get(at).and_then(|d| d.gateway.as_ref()) {
+            if out.len() >= DEPTH_MAX || **gateway == *device || out.contains(&gateway) {
+                break;
+            }
+            out.push(gateway);
+            at = gateway;
+        }
+        out
+    }
+
+    /// All behind a gateway, through gateways of its own too.
+    fn all_behind(&self, gateway: &str) -> Vec<&'a Arc<str>> {
+        let mut seen: HashSet<&str> = HashSet::new();
+        let mut out = Vec::new();
+        let mut level: Vec<&str> = vec![gateway];
+        for _ in 0..DEPTH_MAX {
+            let mut next = Vec::new();
+            for &child in level.iter().filter_map(|g| self.behind.get(g)).flatten() {
+                if **child != *gateway && seen.insert(child) {
+                    out.push(child);
+                    next.push(&**child);
+                }
+            }
+            level = next;
+        }
+        out
+    }
+
+    /// How long a device has been quiet in time that counts.
+    fn quiet(&self, device: &str) -> Span {
+        let last = self.heard(device).map_or(Timestamp::MIN, |h| h.last);
+        let resumed = self
+            .above(device)
+            .iter()
+            .filter_map(|g| self.look.table.resumed.get(&hash(g)))
+            .max()
+            .copied();
+        let from = last
+            .max(self.look.accepting_since)
+            .max(resumed.unwrap_or(Timestamp::MIN));
+        self.look.now.since(from)
+    }
+
+    fn is_overdue(&self, device: &str) -> bool {
+        match self.heard(device) {
+            Some(heard) => self.look.is_overdue(heard, self.quiet(device)),
+            None => self
+                .look
+                .after
+                .is_some_and(|after| self.quiet(device) >= after.max(Span(1))),
+        }
+    }
+
+    /// A gateway above it is told, now or before, and the way is not known to be open.
+    fn is_told(&self, device: &str) -> bool {
+        self.above(device).iter().any(|g| {
+            let open = || self.look.table.open.get(&open_key(&self.look.rule.id, g));
+            self.told.contains(*g) || open().is_some_and(|o| !o.lifted)
+        })
+    }
+
+    fn is_silent_gateway(&self, device: &str) -> bool {
+        self.behind.contains_key(device) && self.heard(device).is_some()
+    }
+
+    /// A gateway that never spoke for itself is judged by those behind it alone.
+    fn is_mute_gateway(&self, device: &str) -> bool {
+        self.behind.contains_key(device) && self.heard(device).is_none()
+    }
+
+    fn tell_silent_gateway(&mut self, gateway: &Arc<str>) {
+        let Some(heard) = self.heard(gateway) else { return };
+        // Who was heard well after the gateway's next word was due has another way to us.
+        let due = heard.last.plus(self.look.usual(heard).unwrap_or(Span::ZERO));
+        let unknown = self.all_behind(gateway).into_iter().filter(|d| {
+            self.heard(d)
+                .is_some_and(|h| h.last <= due || self.look.is_overdue(h, self.quiet(d)))
+        });
+        let unknown = sorted(unknown);
+        self.tell(gateway, heard.last, unknown);
+    }
+
+    fn tell(&mut self, gateway: &Arc<str>, since: Timestamp, unknown: Vec<Arc<str>>) {
+        self.told.insert(gateway.clone());
+        self.findings.push(Finding {
+            device: gateway.clone(),
+            since,
+            unknown,
+        });
+    }
+
+    /// Is it the gateway, and not this device, or may it yet turn out to be? The topmost that explains it is told.
+    fn gateway_explains(&mut self, device: &str) -> bool {
+        let Some(heard) = self.heard(device) else { return false };
+        let Some(due) = self.look.usual(heard).map(|usual| heard.last.plus(usual)) else {
+            return false;
+        };
+        let mut unclear = false;
+        for gateway in self.above(device).into_iter().rev() {
+            if self.look.table.is_open(&self.look.rule.id, gateway) {
+                continue;
+            }
+            let behind = self.all_behind(gateway);
+            let (mut spoke, mut missing, mut cannot_tell) = (0, 0, 0);
+            for other in behind
+                .iter()
+                .filter(|d| ****d != *device && self.is_covered(d))
+                .filter_map(|d| self.heard(d))
+            {
+                // A gateway between may speak for itself while all behind it is dead: it is no witness for those, nor against.
+                if self.behind.contains_key(&*other.name) {
+                    continue;
+                }
+                let Some(usual) = self.look.usual(other) else { continue };
+                if other.last > due {
+                    spoke += 1;
+                } else if self.look.now.since(due) > usual {
+                    missing += 1;
+                } else {
+                    cannot_tell += 1;
+                }
+            }
+            let explains = missing >= 1 && missing * 10 >= (missing + spoke) * 9;
+            if explains && missing + spoke >= cannot_tell {
+                let silent: Vec<_> = behind
+                    .into_iter()
+                    .filter_map(|d| self.heard(d))
+                    .filter(|h| h.last <= due)
+                    .collect();
+                let since = silent.iter().map(|h| h.last).max().unwrap_or(heard.last);
+                self.tell(gateway, since, sorted(silent.into_iter().map(|h| &h.name)));
+                return true;
+            }
+            unclear |= cannot_tell > 0 && (missing + cannot_tell) * 10 >= (missing + cannot_tell + spoke) * 9;
+        }
+        let patience = self.look.threshold(heard).unwrap_or(Span::ZERO);
+        unclear && self.quiet(device).0 / 2 < patience.0
+    }
+}
+
+fn sorted<'a>(names: impl Iterator<Item = &'a Arc<str>>) -> Vec<Arc<str>> {
+    let mut names: Vec<_> = names.cloned().collect();
+    names.sort_unstable();
+    names
+}
+
+/// How often which gap was seen: 64 counters of a byte each, two to the octave, from 1 ms to a month. When one is full all are
+/// halved, so that it follows a device that changes its ways.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Gaps([[u8; 32]; 2]);
+
+impl Gaps {
+    fn counters(&self) -> impl Iterator<Item = u8> + '_ {
+        self.0.iter().flatten().copied()
+    }
+
+    fn bucket(gap: Span) -> usize {
+        let ms = (gap.0 / 1_000).clamp(1, 1 << 32) as u64;
+        let octave = ms.ilog2() as usize;
+        let upper_half = u128::from(ms) * u128::from(ms) >= 1u128 << (2 * octave + 1);
+        (2 * octave + usize::from(upper_half)).min(63)
+    }
+
+    /// The longest gap that falls into it, rounded up.
+    fn upper_edge(bucket: usize) -> Span {
+        let next = bucket + 1;
+        let octave = Span::millis(1 << (next / 2));
+        Span(if next.is_multiple_of(2) {
+            octave.0
+        } else {
+            (octave.0 as f64 * std::f64::consts::SQRT_2).ceil() as i64
+        })
+    }
+
+    fn add(&mut self, gap: Span) {
+        let bucket = Self::bucket(gap);
+        if self.0[bucket / 32][bucket % 32] == u8::MAX {
+            self.0.iter_mut().flatten().for_each(|c| *c /= 2);
+        }
+        self.0[bucket / 32][bucket % 32] += 1;
+    }
+
+    fn longest(&self) -> Option<Span> {
+        (0..64).rev().find(|b| self.0[b / 32][b % 32] > 0).map(Self::upper_edge)
+    }
+
+    /// The 99th percentile, from above by at most half an octave; at least the longest one gap is left out.
+    fn p99(&self) -> Option<Span> {
+        let total: u32 = self.counters().map(u32::from).sum();
+        if total < GAPS_MIN {
+            return None;
+        }
+        let rank = total - (total / 100).max(1);
+        let mut seen = 0;
+        let bucket = self.counters().position(|c| {
+            seen += u32::from(c);
+            seen >= rank
+        })?;
+        Some(Self::upper_edge(bucket))
+    }
+}
+
+/// The table in a fixed order, so that equal tables make equal checkpoints.
+#[derive(Serialize, Deserialize)]
+struct Checkpoint {
+    devices: Vec<Heard>,
+    open: Vec<Open>,
+    resumed: Vec<(u64, Timestamp)>,
+}
+
+impl From<Checkpoint> for SilenceTable {
+    fn from(c: Checkpoint) -> Self {
+        let mut table = Self {
+            devices: c.devices.into_iter().map(|h| (hash(&h.name), h)).collect(),
+            resumed: c.resumed.into_iter().collect(),
+            ..Self::default()
+        };
+        c.open.into_iter().for_each(|open| table.reopen(open));
+        table
+    }
+}
+
+impl From<SilenceTable> for Checkpoint {
+    fn from(t: SilenceTable) -> Self {
+        let mut devices: Vec<_> = t.devices.into_values().collect();
+        devices.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        let mut open: Vec<_> = t.open.into_values().collect();
+        open.sort_unstable_by(|a, b| (&a.rule, &a.device).cmp(&(&b.rule, &b.device)));
+        let mut resumed: Vec<_> = t.resumed.into_iter().collect();
+        resumed.sort_unstable();
+        Self { devices, open, resumed }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,282 @@
-//! Clocks of sources: lateness, steps, offsets. (see the module's owner)
+//! The clock of every source (the device, else the key): what event time a record is judged by, and how late it is.
+//!
+//! One table, driven in journal order by the router, so that a replay judges as the first run did. Records sent as history
+//! ([`crate::record::Flags::HISTORY`]) should be given a source of their own ([`history_source`]): an import of last month must
+//! not move the clock of the machine that is running.
+//!
+//! - Up to [`LATENESS`] behind the newest time of its source (that edge included) a record is in order. Further behind it is late.
+//! - [`CLOCK_STEP_RECORDS`] late records in a row, of which none is older than the one before, are a clock that stepped back: the
+//!   last of them is the new watermark, is flagged `clock_step`, and is in order. A buffer that is emptied newest first goes
+//!   ever further back and is none.
+//! - A source that goes on being received at its own pace with a lag of more than [`HISTORICAL_AFTER`] has a clock that is off. Its
+//!   lag (of the newest record of each receipt, so that batches of older readings do no harm) must stay the same, within
+//!   15 s and a little more with time, through three receipts and [`CLOCK_OFFSET_PROOF`]. An import or an emptied buffer runs
+//!   faster than time, so its lag shrinks. From then on it is judged by its time + that lag, at most the time of receipt: for one
+//!   record a receipt that is the time of receipt, and a batch keeps its distances. A clock that is set right again is
+//!   believed after three records in a row.
+
+use crate::limits::{CLOCK_OFFSET_PROOF, CLOCK_STEP_RECORDS, HISTORICAL_AFTER, LATENESS, SOURCE_IDLE, SOURCES_MAX};
+use crate::time::{Span, Timestamp};
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+
+/// Within its source, a record's place.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Lateness {
+    #[default]
+    /// At most [`LATENESS`] behind the newest: put in its place and judged.
+    InOrder,
+    /// Further behind: counted, and judged in a pass of its own.
+    Late,
+}
+
+/// How a record is to be judged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Judgement {
+    /// Event time to judge by.
+    pub at: Timestamp,
+    pub lateness: Lateness,
+    /// With this record the clock of its source was found to have stepped back; `at` is the new watermark.
+    pub clock_step: bool,
+    /// The clock of the source is off by more than an hour; `at` is not its stamp.
+    pub clock_offset: bool,
+    /// More than an hour old when it was received, by `at`.
+    pub historical: bool,
+    /// More than 5 min old when it was received, by `at`: a shared subject judges it in a window of this source alone.
+    pub behind: bool,
+    /// The newest time of the source with this record; windows of its own are pruned by it.
+    pub watermark: Timestamp,
+}
+
+impl Judgement {
+    /// Of what is not a record (a timer, a silence, an operation): it is now.
+    pub fn now(at: Timestamp) -> Self {
+        Self {
+            at,
+            lateness: Lateness::InOrder,
+            clock_step: false,
+            clock_offset: false,
+            historical: false,
+            behind: false,
+            watermark: at,
+        }
+    }
+}
+
+/// The table. About 64 bytes a source, at most [`SOURCES_MAX`] of them.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(from = "Vec<(u64, Source)>", into = "Vec<(u64, Source)>")]
+pub struct Sources {
+    // Hashed again with a key: the hash of a name is not keyed, and names are the sender's choice.
+    table: HashMap<u64, Source>,
+}
+
+impl From<Vec<(u64, Source)>> for Sources {
+    fn from(list: Vec<(u64, Source)>) -> Self {
+        Self {
+            table: list.into_iter().take(SOURCES_MAX).collect(),
+        }
+    }
+}
+
+/// Sorted, so that equal tables make equal checkpoints.
+impl From<Sources> for Vec<(u64, Source)> {
+    fn from(sources: Sources) -> Self {
+        let mut list: Vec<_> = sources.table.into_iter().collect();
+        list.sort_unstable_by_key(|(hash, _)| *hash);
+        list
+    }
+}
+
+/// The source that stands for what is imported as history under the name of `source`.
+pub fn history_source(source: u64) -> u64 {
+    source ^ 0x6869_7374_6f72_7900
+}
+
+impl Sources {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes the next record of the journal. `received_at` may step back with our own clock: then it counts as the same receipt.
+    pub fn observe(&mut self, source: u64, timestamp: Timestamp, received_at: Timestamp) -> Judgement {
+        if let Some(s) = self.table.get_mut(&source) {
+            return s.observe(timestamp, received_at);
+        }
+        if self.table.len() >= SOURCES_MAX {
+            self.drop_idlest();
+        }
+        self.table
+            .entry(source)
+            .or_insert(Source::new(timestamp, received_at))
+            .observe(timestamp, received_at)
+    }
+
+    /// Forgets sources that sent nothing in the last [`SOURCE_IDLE`].
+    pub fn expire(&mut self, now: Timestamp) {
+        let keep_from = now.minus(SOURCE_IDLE);
+        self.table.retain(|_, s| s.received >= keep_from);
+        if self.table.len() < self.table.capacity() / 4 {
+            self.table.shrink_to_fit();
+        }
+    }
+
+    /// An eighth at a time, so that the search for the oldest is paid once in many records.
+    fn drop_idlest(&mut self) {
+        let mut received: Vec<Timestamp> = self.table.values().map(|s| s.received).collect();
+        let nth = received.len() / 8;
+        if nth < received.len() {
+            let (_, cut, _) = received.select_nth_unstable(nth);
+            let cut = *cut;
+            self.table.retain(|_, s| s.received > cut);
+        }
+    }
+
+    /// The newest time of a source.
+    pub fn watermark(&self, source: u64) -> Option<Timestamp> {
+        self.table.get(&source).map(|s| s.watermark)
+    }
+    pub fn len(&self) -> usize {
+        self.table.len()
+    }
+    pub fn is_empty(&self) -> bool {
+        self.table.is_empty()
+    }
+}
+
+/// What is kept of a source.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Source {
+    /// Newest time judged by.
+    watermark: Timestamp,
+    /// Time of the last receipt.
+    received: Timestamp,
+    /// Newest of the late records in a row.
+    run_newest: Timestamp,
+    /// Smallest lag among the records of the last receipt; `Span::MAX` while there is none in order.
+    receipt_lag: Span,
+    /// What the clock is off by, zero while it is not.
+    offset: Span,
+    /// The lag that seems to stay, and the second since when.
+    steady_lag_s: i32,
+    steady_since_s: i32,
+    /// Late records in a row.
+    run: u8,
+    /// Receipts in a row with the steady lag.
+    steady_receipts: u8,
+    /// Records in a row that say the clock was set right.
+    righted: u8,
+}
+
+/// A clock that is off is believed to be set right below this lag; the distance to [`HISTORICAL_AFTER`] keeps the two from alternating.
+const RIGHTED_BELOW: Span = Span(HISTORICAL_AFTER.0 - LATENESS.0);
+
+fn seconds(us: i64) -> i32 {
+    (us / 1_000_000).clamp(i64::from(i32::MIN), i64::from(i32::MAX)) as i32
+}
+
+impl Source {
+    fn new(timestamp: Timestamp, received_at: Timestamp) -> Self {
+        Self {
+            watermark: timestamp,
+            received: received_at,
+            run_newest: timestamp,
+            receipt_lag: Span::MAX,
+            offset: Span::ZERO,
+            steady_lag_s: i32::MIN,
+            steady_since_s: 0,
+            run: 0,
+            steady_receipts: 0,
+            righted: 0,
+        }
+    }
+
+    fn observe(&mut self, timestamp: Timestamp, received_at: Timestamp) -> Judgement {
+        if received_at > self.received {
+            self.end_receipt();
+            self.received = received_at;
+        }
+        let lag = received_at.since(timestamp);
+        self.notice_righted(timestamp, lag);
+        let clock_offset = self.offset > Span::ZERO;
+        let at = if clock_offset {
+            timestamp.plus(self.offset).min(received_at)
+        } else {
+            timestamp
+        };
+        let (lateness, clock_step) = self.place(at);
+        if lateness == Lateness::InOrder {
+            self.receipt_lag = self.receipt_lag.min(lag);
+        }
+        let age = received_at.since(at);
+        Judgement {
+            at,
+            lateness,
+            clock_step,
+            clock_offset,
+            historical: age > HISTORICAL_AFTER,
+            behind: age > LATENESS,
+            watermark: self.watermark,
+        }
+    }
+
+    fn place(&mut self, at: Timestamp) -> (Lateness, bool) {
+        if self.watermark.since(at) <= LATENESS {
+            self.watermark = self.watermark.max(at);
+            self.run = 0;
+            return (Lateness::InOrder, false);
+        }
+        self.run = if self.run > 0 && at >= self.run_newest {
+            self.run + 1
+        } else {
+            1
+        };
+        self.run_newest = at;
+        if self.run < CLOCK_STEP_RECORDS {
+            return (Lateness::Late, false);
+        }
+        self.watermark = at;
+        self.run = 0;
+        (Lateness::InOrder, true)
+    }
+
+    /// The receipt is complete: does its lag go on as before?
+    fn end_receipt(&mut self) {
+        let lag = std::mem::replace(&mut self.receipt_lag, Span::MAX);
+        if lag == Span::MAX {
+            return;
+        }
+        let (lag_s, received_s) = (i64::from(seconds(lag.0)), i64::from(seconds(self.received.0)));
+        let held = received_s - i64::from(self.steady_since_s);
+        let tolerance = (15 + held / 16).clamp(15, LATENESS.0 / 2_000_000);
+        if (lag_s - i64::from(self.steady_lag_s)).abs() > tolerance {
+            self.steady_lag_s = seconds(lag.0);
+            self.steady_since_s = seconds(self.received.0);
+            self.steady_receipts = 1;
+            return;
+        }
+        self.steady_receipts = self.steady_receipts.saturating_add(1);
+        let proven = self.steady_receipts >= 3 && held >= CLOCK_OFFSET_PROOF.0 / 1_000_000;
+        if proven && lag > HISTORICAL_AFTER {
+            self.offset = lag;
+        }
+    }
+
+    fn notice_righted(&mut self, timestamp: Timestamp, lag: Span) {
+        if self.offset == Span::ZERO || lag > RIGHTED_BELOW {
+            self.righted = 0;
+            return;
+        }
+        self.righted += 1;
+        if self.righted >= CLOCK_STEP_RECORDS {
+            self.righted = 0;
+            self.run = 0;
+            self.offset = Span::ZERO;
+            self.watermark = timestamp;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -15,8 +15,12 @@ pub enum SubjectKind {
 }
 
 impl SubjectKind {
-    pub const ALL: [SubjectKind; 4] =
-        [SubjectKind::Device, SubjectKind::Application, SubjectKind::User, SubjectKind::Area];
+    pub const ALL: [SubjectKind; 4] = [
+        SubjectKind::Device,
+        SubjectKind::Application,
+        SubjectKind::User,
+        SubjectKind::Area,
+    ];
 
     pub fn as_str(self) -> &'static str {
         match self {
@@ -45,7 +49,10 @@ pub struct Subject {
 
 impl Subject {
     pub fn new(kind: SubjectKind, id: impl AsRef<str>) -> Self {
-        Self { kind, id: Arc::from(id.as_ref()) }
+        Self {
+            kind,
+            id: Arc::from(id.as_ref()),
+        }
     }
     pub fn hash(&self) -> u64 {
         self.kind.hash(&self.id)

@@ -19,7 +19,9 @@ impl Scope {
         }
     }
     pub fn parse(s: &str) -> Option<Self> {
-        [Scope::Ingest, Scope::Read, Scope::Admin].into_iter().find(|k| k.as_str() == s)
+        [Scope::Ingest, Scope::Read, Scope::Admin]
+            .into_iter()
+            .find(|k| k.as_str() == s)
     }
 }
 
@@ -44,5 +46,8 @@ pub struct KeyRow {
 pub trait KeyStore: Send + Sync + 'static {
     async fn insert_key(&self, key: &KeyRow) -> Result<()>;
     async fn keys(&self) -> Result<Vec<KeyRow>>;
+    /// False when there is no such key, or it was revoked before.
     async fn revoke_key(&self, id: &str, at: Timestamp) -> Result<bool>;
+    /// Counts the changes of the keys: while it stays the same, so do they.
+    async fn keys_generation(&self) -> Result<u64>;
 }

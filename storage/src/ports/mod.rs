@@ -1,6 +1,7 @@
 //! What the rest of Andon asks of a store. Every adapter of a port passes the same conformance suite.
 
 pub mod checkpoint;
+pub mod deliveries;
 pub mod incidents;
 pub mod keys;
 pub mod log_index;
@@ -13,6 +14,20 @@ use andon_engine::ids::JournalId;
 pub struct Cursor {
     pub journal: JournalId,
     pub seq: u64,
+}
+
+impl Cursor {
+    /// At start: whether this cursor of `store` lies in `journal`, whose last position is `end`.
+    ///
+    /// # Errors
+    /// `ForeignJournal` when it names another journal or a later position.
+    pub fn check(self, store: &'static str, journal: JournalId, end: u64) -> Result<()> {
+        if self.journal == journal && self.seq <= end {
+            Ok(())
+        } else {
+            Err(StoreError::foreign(store, self, journal, end))
+        }
+    }
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +49,15 @@ pub enum StoreError {
 impl StoreError {
     pub fn is_temporary(&self) -> bool {
         matches!(self, StoreError::Unavailable { .. })
+    }
+    /// `stored` does not fit a journal whose last position is `end`.
+    pub fn foreign(store: &'static str, stored: Cursor, journal: JournalId, end: u64) -> Self {
+        let reason = format!(
+            "its cursor stands at position {} of journal {:08x}, and this is position {end} of journal {:08x}: \
+             start with the journal that belongs to it, or with --adopt-stores to take it over",
+            stored.seq, stored.journal.0, journal.0
+        );
+        StoreError::ForeignJournal { store, reason }
     }
 }
 

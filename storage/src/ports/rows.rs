@@ -30,6 +30,20 @@ pub struct Rollup {
     pub last_at: Timestamp,
 }
 
+impl Rollup {
+    /// Adds what another roll-up of the same minute saw. Of two last readings at the same time the other's counts.
+    pub fn merge(&mut self, other: &Rollup) {
+        self.min = self.min.min(other.min);
+        self.max = self.max.max(other.max);
+        self.sum += other.sum;
+        self.count = self.count.saturating_add(other.count);
+        if other.last_at >= self.last_at {
+            self.last = other.last;
+            self.last_at = other.last_at;
+        }
+    }
+}
+
 /// A record that was not taken, or that a store refused.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Quarantined {
@@ -50,8 +64,17 @@ pub struct Quarantined {
 pub trait RowStore: Send + Sync + 'static {
     async fn row_cursor(&self) -> Result<Option<Cursor>>;
     /// In one transaction: merges the roll-ups into what is stored, adds the quarantined records, moves the cursor.
+    /// Does nothing when the cursor stands there already: sums must not count twice. So a refused write is to be halved between
+    /// entries, each half with a cursor of its own; of a single entry, the refused row is left out and the rest written at once.
     async fn write_rows(&self, rollups: &[Rollup], quarantined: &[Quarantined], cursor: Cursor) -> Result<()>;
-    async fn rollups(&self, device: &str, reading: &str, from: Timestamp, to: Timestamp, limit: u32) -> Result<Vec<Rollup>>;
+    async fn rollups(
+        &self,
+        device: &str,
+        reading: &str,
+        from: Timestamp,
+        to: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Rollup>>;
     /// Newest first.
     async fn quarantined(&self, limit: u32) -> Result<Vec<Quarantined>>;
     /// Drops the oldest rows over the quota; says how many.

@@ -1,0 +1,41 @@
+# `make demo` shows Andon at work on a fresh machine; `make test` proves it. Both need Rust, Node and make.
+SHELL := /bin/bash
+CARGO ?= cargo
+DEMO_DATA ?= demo-data
+export CARGO_TERM_COLOR ?= auto
+
+.PHONY: demo demo-reset test web web-test rust-test lint e2e test-tools clean
+
+# Builds the web app and the release binary side by side, starts Andon and the simulated plant, prints the address.
+demo:
+	deploy/demo.sh $(DEMO_DATA)
+
+demo-reset:
+	rm -rf $(DEMO_DATA)
+
+test: test-tools
+	deploy/test/all.sh
+
+# What the tests need beside Rust and Node: a browser and an SMTP server. Does nothing when they are there.
+test-tools:
+	deploy/test/tools.sh
+
+web:
+	cd web && npm ci --no-audit --no-fund && npm run build
+
+web-test:
+	cd web && npm run lint && npm run format:check && npm test
+
+lint:
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+
+rust-test:
+	$(CARGO) test --workspace --locked
+
+e2e:
+	deploy/test/e2e.sh
+
+clean:
+	$(CARGO) clean
+	rm -rf web/dist web/node_modules

@@ -1,0 +1,157 @@
+//! From an alert to its deliveries: the rule's route, its people and its channels.
+
+use crate::self_log::APPLICATION;
+use andon_engine::effect::Alert;
+use andon_engine::ids::{IncidentId, RouteId, RuleId};
+use andon_engine::incident::{Activity, Incident};
+use andon_engine::rule::{Channel, Configuration, Priority, Route};
+use andon_engine::subject::{Subject, SubjectKind};
+use andon_engine::time::Timestamp;
+use andon_storage::ports::deliveries::{ChannelKind, Delivery, DeliveryId, DeliveryState, Target};
+use std::sync::Arc;
+
+/// Types of the records that the notifier writes about its failures: `andon.notifier.email`, `….slack`, `….webhook`.
+pub const OWN_TYPE_PREFIX: &str = "andon.notifier.";
+
+/// One row for each target of the route, `waiting`, or `suppressed` where telling would feed on its own failure. None for an
+/// incident that is silent or whose route leads nowhere.
+pub(super) fn expand(alert: &Alert, incident: &Incident, config: &Configuration, now: Timestamp) -> Vec<Delivery> {
+    if incident.silent {
+        return Vec::new();
+    }
+    let Some(route) = route_of(incident, config) else {
+        return Vec::new();
+    };
+    let mut targets: Vec<Target> = Vec::new();
+    let people = route.recipients.iter().filter(|id| config.recipient(id).is_some());
+    let people = people.map(|id| Target::new(ChannelKind::Email, id.as_str()));
+    for t in people.chain(route.channels.iter().map(target_of)) {
+        // A person listed twice is told once.
+        if !targets.contains(&t) {
+            targets.push(t);
+        }
+    }
+    let delivery = |target: Target| {
+        let suppressed = suppressed(incident, target.kind);
+        Delivery {
+            id: DeliveryId::of(alert.id, &target),
+            alert: alert.id,
+            incident: alert.incident,
+            target,
+            route: route.id.clone(),
+            position: alert.position,
+            passes_throttle: alert.passes_throttle,
+            historical: alert.historical,
+            state: if suppressed.is_some() {
+                DeliveryState::Suppressed
+            } else {
+                DeliveryState::Waiting
+            },
+            reason: suppressed.map(str::to_owned),
+            due: None,
+            muted_until: None,
+            notice: None,
+            created_at: now,
+            updated_at: now,
+        }
+    };
+    targets.into_iter().map(delivery).collect()
+}
+
+pub(super) fn target_of(channel: &Channel) -> Target {
+    let kind = match channel {
+        Channel::Webhook { .. } => ChannelKind::Webhook,
+        Channel::Slack { .. } => ChannelKind::Slack,
+    };
+    Target::new(kind, channel.name())
+}
+
+/// A rule, or a route, that has been deleted since must not make its alerts vanish: they go to the first route.
+fn route_of<'c>(incident: &Incident, config: &'c Configuration) -> Option<&'c Route> {
+    let named = config.rule(&incident.rule).and_then(|rule| config.route(&rule.route));
+    named.or_else(|| config.routes.first())
+}
+
+/// News that e-mail fails is not sent by e-mail, nor any channel's failure by that channel.
+fn suppressed(incident: &Incident, kind: ChannelKind) -> Option<&'static str> {
+    let own = incident.application.as_deref() == Some(APPLICATION)
+        || (incident.subject.kind == SubjectKind::Application && &*incident.subject.id == APPLICATION);
+    let about = incident
+        .error_type
+        .as_deref()
+        .and_then(|t| t.strip_prefix(OWN_TYPE_PREFIX))?;
+    if !own {
+        return None;
+    }
+    match kind {
+        ChannelKind::Email => Some("news of failing notifications is never sent by e-mail"),
+        kind if about == kind.as_str() => Some("news that this kind of channel fails is not sent by it"),
+        _ => None,
+    }
+}
+
+/// Routes of enabled rules by which nobody would be told: what start-up and the dashboard say.
+pub fn routes_without_people(config: &Configuration) -> Vec<RouteId> {
+    let mut empty: Vec<RouteId> = Vec::new();
+    for rule in config.rules.iter().filter(|r| r.enabled) {
+        let route = config.route(&rule.route).or_else(|| config.routes.first());
+        let told = route
+            .is_some_and(|r| !r.channels.is_empty() || r.recipients.iter().any(|id| config.recipient(id).is_some()));
+        if !told && !empty.contains(&rule.route) {
+            empty.push(rule.route.clone());
+        }
+    }
+    empty
+}
+
+/// What can be said of an alert whose incident the store refused: somebody is told all the same.
+pub(super) fn incident_unknown(alert: &Alert) -> Incident {
+    Incident {
+        id: alert.incident,
+        rule: RuleId::new("unknown"),
+        subject: Subject::new(SubjectKind::Application, "unknown"),
+        priority: Priority::P2,
+        activity: Activity::Active,
+        acknowledged: None,
+        shelved: None,
+        closed_cause: None,
+        first_at: alert.at,
+        opened_at: alert.at,
+        last_at: alert.at,
+        returned_at: None,
+        first_record: Default::default(),
+        last_record: Default::default(),
+        count: 1,
+        reopened: 0,
+        max_level: None,
+        peak: None,
+        title: Arc::clone(&alert.text),
+        error_type: None,
+        device: None,
+        application: None,
+        user: None,
+        area: None,
+        source: None,
+        historical: alert.historical,
+        silent: false,
+        fingerprints: Vec::new(),
+        fingerprints_truncated: false,
+        position: alert.position,
+        revision: 0,
+    }
+}
+
+/// What can be said of an incident of which not even an alert is left.
+pub(super) fn incident_gone(id: IncidentId, at: Timestamp, text: &Arc<str>) -> Incident {
+    incident_unknown(&Alert {
+        id: andon_engine::ids::AlertId(0),
+        incident: id,
+        reason: andon_engine::effect::AlertReason::Opened,
+        at,
+        received_at: at,
+        position: Default::default(),
+        passes_throttle: false,
+        historical: false,
+        text: Arc::clone(text),
+    })
+}

@@ -1,0 +1,78 @@
+//! Andon's own records: application `andon`, into the same journal as everybody's.
+//!
+//! They are never waited for: a bounded queue, one writer, and a counter of what was dropped.
+
+use crate::entries::RECORDS;
+use crate::metrics::SELF_LOG_DROPPED;
+use andon_engine::batch::BatchBuilder;
+use andon_engine::fingerprint::fingerprint;
+use andon_engine::intake::{IntakeHeader, encode_header};
+use andon_engine::level::Level;
+use andon_engine::record::Record;
+use andon_engine::time::{Clock, Timestamp};
+use andon_storage::journal::{Append, Journal};
+use bytes::Bytes;
+use std::sync::Arc;
+use tokio::sync::mpsc;
+
+pub const APPLICATION: &str = "andon";
+const QUEUE: usize = 256;
+
+#[derive(Debug)]
+struct Line {
+    at: Timestamp,
+    level: Level,
+    kind: String,
+    message: String,
+}
+
+#[derive(Clone)]
+pub struct SelfLog {
+    queue: mpsc::Sender<Line>,
+    clock: Arc<dyn Clock>,
+}
+
+impl std::fmt::Debug for SelfLog {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SelfLog")
+    }
+}
+
+impl SelfLog {
+    /// Starts the writer; it ends when the last handle is dropped.
+    pub fn start(journal: Journal, clock: Arc<dyn Clock>) -> SelfLog {
+        let (queue, mut lines) = mpsc::channel::<Line>(QUEUE);
+        tokio::spawn(async move {
+            while let Some(line) = lines.recv().await {
+                if let Err(e) = journal.append_reserved(entry(&line)).await {
+                    metrics::counter!(SELF_LOG_DROPPED).increment(1);
+                    tracing::warn!(error = %e, "a record of our own was dropped");
+                }
+            }
+        });
+        SelfLog { queue, clock }
+    }
+
+    pub fn write(&self, level: Level, kind: &str, message: &str) {
+        let line = Line { at: self.clock.now(), level, kind: kind.to_owned(), message: message.to_owned() };
+        if self.queue.try_send(line).is_err() {
+            metrics::counter!(SELF_LOG_DROPPED).increment(1);
+        }
+    }
+}
+
+fn entry(line: &Line) -> Append {
+    let mut batch = BatchBuilder::new();
+    batch.push(&Record {
+        timestamp: line.at,
+        received_at: line.at,
+        level: Some(line.level),
+        message: Some(&line.message),
+        kind: Some(&line.kind),
+        application: Some(APPLICATION),
+        fingerprint: fingerprint(Some(APPLICATION), Some(&line.kind), &line.message),
+        ..Record::default()
+    });
+    let header = IntakeHeader { key_id: Arc::from(APPLICATION), ..IntakeHeader::default() };
+    Append { kind: RECORDS, received_at: line.at, header: Bytes::from(encode_header(&header)), body: Bytes::from(batch.finish()) }
+}

@@ -1,0 +1,340 @@
+//! Any journal, cut at any point, restored and replayed, ends in the same incidents, timelines and alerts as one run without a cut,
+//! whatever the timing of shards and stores. Real journals and a real checkpoint file; the checkpoint store is made slow and unreliable.
+//! `SEED=n` replays one seed.
+
+use andon_actors::effect_log::EffectLog;
+use andon_actors::entries::{self, EFFECTS};
+use andon_actors::judging::{Judging, JudgingArgs};
+use andon_actors::self_log::SelfLog;
+use andon_actors::shard::{EngineJudge, Judge};
+use andon_engine::batch::BatchBuilder;
+use andon_engine::control::Control;
+use andon_engine::effect::Effect;
+use andon_engine::entity::{Entity, Outcome};
+use andon_engine::fingerprint::fingerprint;
+use andon_engine::ids::RouteId;
+use andon_engine::incident::Incident;
+use andon_engine::intake::{IntakeHeader, encode_header};
+use andon_engine::level::Level;
+use andon_engine::record::Record;
+use andon_engine::rule::{Configuration, Device, default_rules};
+use andon_engine::ruleset::{RuleIndex, RuleSet};
+use andon_engine::sources::Judgement;
+use andon_engine::subject::{Subject, SubjectKind};
+use andon_engine::time::{ManualClock, Span, Timestamp};
+use andon_storage::journal::{Append, FileIo, Journal, JournalOptions};
+use andon_storage::ports::checkpoint::{CheckpointStore, EntityChange, ShardCheckpoint};
+use andon_storage::ports::{Cursor, Result, StoreError};
+use andon_storage::sqlite::CheckpointFile;
+use bytes::Bytes;
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+const START: Timestamp = Timestamp(1_800_000_000_000_000);
+const DEVICES: [&str; 6] = ["CNV-01", "CNV-02", "MTR-01", "SRM-01", "GW-1", "GW-2"];
+const APPLICATIONS: [&str; 3] = ["wms", "sorter", "erp"];
+const MESSAGES: [&str; 4] = ["lock timeout 17 ms", "belt slip on CNV-03", "disk 93 % full", "no read"];
+
+async fn open(dir: &Path, name: &str, clock: &Arc<ManualClock>) -> Journal {
+    let options = JournalOptions { segment_bytes: 1024 * 1024, ..JournalOptions::default() };
+    Journal::open(Arc::new(FileIo), &dir.join(name), options, clock.clone()).await.expect("a journal opens").0
+}
+
+fn configuration(version: u64, without: Option<&str>) -> Configuration {
+    let mut rules = default_rules(&RouteId::new("default"));
+    rules.retain(|r| Some(r.id.as_str()) != without);
+    let device = |id: &str| Device { id: Arc::from(id), area: Some("hall 1".into()), ..Device::default() };
+    Configuration { version, rules, devices: DEVICES.iter().map(|d| device(d)).collect(), ..Configuration::default() }
+}
+
+fn control(control: &Control, at: Timestamp) -> Append {
+    Append { kind: entries::CONTROL, received_at: at, header: Bytes::new(), body: entries::encode_control(control) }
+}
+
+fn pick<'a>(rng: &mut StdRng, from: &[&'a str]) -> &'a str {
+    from[rng.random_range(0..from.len())]
+}
+
+/// A journal of records (early, late, historical, from clocks that step), timers and configuration changes.
+async fn write_history(journal: &Journal, rng: &mut StdRng, entries: usize) {
+    let mut now = START;
+    journal.append(control(&Control::Configured(Arc::new(configuration(1, None))), now)).await.expect("appended");
+    for n in 0..entries {
+        now = now.plus(Span::millis(rng.random_range(0..8_000)));
+        if rng.random_ratio(1, 12) {
+            let subject = match rng.random_range(0..2) {
+                0 => Subject::new(SubjectKind::Device, pick(rng, &DEVICES)),
+                _ => Subject::new(SubjectKind::Application, pick(rng, &APPLICATIONS)),
+            };
+            let event_now = now.plus(Span::secs(rng.random_range(-600..1_200)));
+            journal.append(control(&Control::TimerFired { subject, event_now, at: now }, now)).await.expect("appended");
+            continue;
+        }
+        if n > 0 && rng.random_ratio(1, 40) {
+            let without = if rng.random() { Some("errors-per-application") } else { None };
+            let configured = Control::Configured(Arc::new(configuration(n as u64 + 1, without)));
+            journal.append(control(&configured, now)).await.expect("appended");
+            continue;
+        }
+        let mut batch = BatchBuilder::new();
+        for _ in 0..rng.random_range(1..12) {
+            let message = pick(rng, &MESSAGES);
+            let lag = match rng.random_range(0..20) {
+                0 => Span::secs(rng.random_range(200..800)),
+                1 => Span::hours(rng.random_range(1..4)),
+                2 => Span::secs(-rng.random_range(1..200)),
+                _ => Span::millis(rng.random_range(0..3_000)),
+            };
+            let level = [Level::Info, Level::Warn, Level::Error, Level::Error, Level::Fatal][rng.random_range(0..5)];
+            let application = rng.random_ratio(2, 3).then(|| pick(rng, &APPLICATIONS));
+            let device = (application.is_none() || rng.random()).then(|| pick(rng, &DEVICES));
+            batch.push(&Record {
+                timestamp: now.minus(lag),
+                received_at: now,
+                level: Some(level),
+                message: Some(message),
+                kind: rng.random_ratio(1, 30).then_some("SF.estop"),
+                application,
+                device_id: device,
+                user_id: rng.random_ratio(1, 4).then_some("ann"),
+                fingerprint: fingerprint(application, None, message),
+                ..Record::default()
+            });
+        }
+        let header = Bytes::from(encode_header(&IntakeHeader { key_id: Arc::from("k"), ..IntakeHeader::default() }));
+        let entry = Append { kind: entries::RECORDS, received_at: now, header, body: Bytes::from(batch.finish()) };
+        journal.append(entry).await.expect("appended");
+    }
+}
+
+/// A checkpoint store that is slow at times, and at times not there.
+struct Unreliable {
+    inner: CheckpointFile,
+    /// Out of 8 calls to save, how many fail.
+    failing: u64,
+    calls: AtomicU64,
+}
+
+#[async_trait::async_trait]
+impl CheckpointStore for Unreliable {
+    async fn load(&self, shard: u16) -> Result<ShardCheckpoint> {
+        self.inner.load(shard).await
+    }
+    async fn save(&self, shard: u16, cursor: Cursor, changes: Vec<EntityChange>) -> Result<()> {
+        let call = self.calls.fetch_add(1, Ordering::Relaxed);
+        for _ in 0..(call * 7) % 5 {
+            tokio::task::yield_now().await;
+        }
+        if call.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 61 < self.failing {
+            return Err(StoreError::Unavailable { store: "checkpoints", reason: "injected".into() });
+        }
+        self.inner.save(shard, cursor, changes).await
+    }
+    async fn fetch(&self, shard: u16, key: &str) -> Result<Option<Bytes>> {
+        self.inner.fetch(shard, key).await
+    }
+}
+
+struct Run {
+    journal: Journal,
+    effects: Journal,
+    checkpoints: Arc<Unreliable>,
+    clock: Arc<ManualClock>,
+    judge: Arc<dyn Judge>,
+    shards: u16,
+}
+
+impl Run {
+    async fn start(&self) -> Judging {
+        let args = JudgingArgs {
+            journal: self.journal.clone(),
+            effects: EffectLog::new(self.effects.clone(), self.clock.clone()),
+            checkpoints: self.checkpoints.clone(),
+            clock: self.clock.clone(),
+            judge: self.judge.clone(),
+            self_log: SelfLog::start(self.journal.clone(), self.clock.clone()),
+            shards: self.shards,
+            checkpoint_every: Span::hours(1),
+            accepting_since: START,
+        };
+        Judging::start(args).await.expect("judging starts")
+    }
+
+    async fn finish(&self, judging: Judging) {
+        let drained = judging.drain(Duration::from_secs(60)).await;
+        assert!(drained, "everything is judged and saved: {:?}, journal at {}", judging.observe().await, judging.head());
+        judging.stop().await;
+    }
+
+    /// What a store holds after applying every effect in order.
+    async fn told(&self) -> Told {
+        let mut told = Told::default();
+        let mut reader = self.effects.reader(1);
+        while let Some(entry) = reader.try_next().await.expect("the effect journal is whole") {
+            assert_eq!(entry.kind, EFFECTS);
+            for effect in entries::decode_effects(entry.seq, &entry.body).expect("effects read back") {
+                told.apply(effect);
+            }
+        }
+        told
+    }
+}
+
+#[derive(Debug, Default, PartialEq)]
+struct Told {
+    incidents: BTreeMap<String, Incident>,
+    timeline: BTreeMap<(String, u64), String>,
+    alerts: BTreeMap<String, String>,
+    registered: BTreeMap<String, Timestamp>,
+}
+
+impl Told {
+    fn apply(&mut self, effect: Effect) {
+        match effect {
+            Effect::Incident(i) => {
+                let row = self.incidents.entry(i.id.to_string()).or_insert_with(|| Incident::clone(&i));
+                if (i.position, i.revision) >= (row.position, row.revision) {
+                    *row = *i;
+                }
+            }
+            Effect::Timeline(t) => {
+                let line = self.timeline.entry((t.incident.to_string(), t.revision)).or_insert_with(|| format!("{t:?}"));
+                assert_eq!(*line, format!("{t:?}"), "a line of a timeline never changes");
+            }
+            Effect::Alert(a) => {
+                let alert = self.alerts.entry(a.id.to_string()).or_insert_with(|| format!("{a:?}"));
+                assert_eq!(*alert, format!("{a:?}"), "an alert never changes");
+            }
+            Effect::Registered(r) => {
+                self.registered.entry(format!("{} {}", r.kind.as_str(), r.id)).or_insert(r.first_seen);
+            }
+        }
+    }
+}
+
+async fn run(dir: &Path, name: &str, journal: &Journal, clock: &Arc<ManualClock>, failing: u64, shards: u16) -> Run {
+    let inner = CheckpointFile::open(&dir.join(format!("{name}.db"))).await.expect("a checkpoint file opens");
+    Run {
+        journal: journal.clone(),
+        effects: open(dir, name, clock).await,
+        checkpoints: Arc::new(Unreliable { inner, failing, calls: AtomicU64::new(0) }),
+        clock: clock.clone(),
+        judge: Arc::new(EngineJudge),
+        shards,
+    }
+}
+
+fn seeds() -> Vec<u64> {
+    match std::env::var("SEED") {
+        Ok(seed) => vec![seed.parse().expect("SEED is a number")],
+        Err(_) => (1..=12).collect(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cut_run_ends_like_one_without_a_cut() {
+    for seed in seeds() {
+        println!("seed {seed}");
+        let mut rng = StdRng::seed_from_u64(seed);
+        let dir = tempfile::tempdir().expect("a folder");
+        // Long before the history: no timer of the wall fires, so every run reads the same journal. Those that fired lie in it.
+        let clock = Arc::new(ManualClock::new(START.minus(Span::hours(240))));
+        let journal = open(dir.path(), "journal", &clock).await;
+        write_history(&journal, &mut rng, 150).await;
+
+        let whole = run(dir.path(), "whole", &journal, &clock, 0, 4).await;
+        whole.finish(whole.start().await).await;
+        let want = whole.told().await;
+        assert!(!want.alerts.is_empty() && want.incidents.len() > 3, "the history is worth judging");
+
+        let cut = run(dir.path(), "cut", &journal, &clock, rng.random_range(0..5), 4).await;
+        for _ in 0..rng.random_range(1..6) {
+            let judging = cut.start().await;
+            let until = rng.random_range(0..journal.durable_seq());
+            let mut routed = judging.routed();
+            tokio::time::timeout(Duration::from_secs(60), routed.wait_for(|r| *r >= until)).await.expect("in time").expect("routing goes on");
+            if rng.random() {
+                // Saved or not, as the store pleases.
+                judging.drain(Duration::from_millis(rng.random_range(1..200))).await;
+            }
+            judging.stop().await;
+        }
+        // The store is well again for the end: what matters is what was made of it before.
+        let last = Run { checkpoints: Arc::new(Unreliable { inner: CheckpointFile::open(&dir.path().join("cut.db")).await.expect("opens"), failing: 0, calls: AtomicU64::new(0) }), ..cut };
+        last.finish(last.start().await).await;
+        assert_eq!(last.told().await, want, "seed {seed}");
+    }
+}
+
+/// Panics on one message, as a fault of ours would.
+struct Fragile;
+
+impl Judge for Fragile {
+    fn observe(
+        &self,
+        entity: &mut Entity,
+        set: &RuleSet,
+        matched: &[RuleIndex],
+        record: &Record<'_>,
+        judgement: &Judgement,
+        source: u64,
+        out: &mut Vec<Effect>,
+    ) -> Outcome {
+        let outcome = EngineJudge.observe(entity, set, matched, record, judgement, source, out);
+        assert!(record.message != Some("poison"), "injected");
+        outcome
+    }
+}
+
+async fn append_errors(journal: &Journal, application: &str, messages: &[&str], from: Timestamp) {
+    let mut batch = BatchBuilder::new();
+    for (i, message) in messages.iter().enumerate() {
+        let t = from.plus(Span::secs(i as i64));
+        batch.push(&Record {
+            timestamp: t,
+            received_at: t,
+            level: Some(Level::Error),
+            message: Some(message),
+            application: Some(application),
+            fingerprint: fingerprint(Some(application), None, message),
+            ..Record::default()
+        });
+    }
+    let header = Bytes::from(encode_header(&IntakeHeader::default()));
+    let entry = Append { kind: entries::RECORDS, received_at: from, header, body: Bytes::from(batch.finish()) };
+    journal.append(entry).await.expect("appended");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_record_that_panics_is_skipped_and_the_entity_and_its_neighbours_live_on() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let clock = Arc::new(ManualClock::new(START));
+    let journal = open(dir.path(), "journal", &clock).await;
+    journal.append(control(&Control::Configured(Arc::new(configuration(1, None))), START)).await.expect("appended");
+    // Four errors, a poisoned one, and a fifth: the fifth opens the incident, so nothing of the four was lost.
+    append_errors(&journal, "wms", &["a", "a", "a", "a", "poison", "a"], START).await;
+    append_errors(&journal, "erp", &["b", "b", "b", "b", "b"], START).await;
+
+    // One shard, so that they are neighbours.
+    let run = Run { judge: Arc::new(Fragile), ..run(dir.path(), "effects", &journal, &clock, 0, 1).await };
+    let judging = run.start().await;
+    assert!(judging.drain(Duration::from_secs(30)).await);
+    let seen = judging.observe().await.expect("an answer");
+    assert_eq!((seen.shards[0].panics, seen.shards[0].set_aside, seen.restarts), (1, 0, 0));
+
+    // It panics on two more records: then it is set aside, and said so in a record of our own.
+    append_errors(&journal, "wms", &["poison", "poison", "a"], START.plus(Span::secs(20))).await;
+    assert!(judging.drain(Duration::from_secs(30)).await);
+    let seen = judging.observe().await.expect("an answer");
+    assert_eq!(seen.shards[0].set_aside, 1);
+    run.finish(judging).await;
+
+    let told = run.told().await;
+    let opened: Vec<_> = told.incidents.values().map(|i| (i.subject.id.to_string(), i.count)).collect();
+    assert!(opened.contains(&("wms".into(), 5)) && opened.contains(&("erp".into(), 5)), "{opened:?}");
+}

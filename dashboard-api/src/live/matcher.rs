@@ -1,0 +1,178 @@
+//! The filter of the log index, applied to records as they pass.
+
+use andon_engine::record::Record;
+use andon_storage::ports::log_index::LogFilter;
+
+/// A filter made ready to be asked often.
+#[derive(Debug, Clone)]
+pub(crate) struct Matcher {
+    filter: LogFilter,
+    /// Each a run of words that must stand one after another; a single word is a run of one.
+    phrases: Vec<Vec<String>>,
+}
+
+impl Matcher {
+    pub(crate) fn new(filter: LogFilter) -> Self {
+        let phrases = filter.text.as_deref().map(phrases).unwrap_or_default();
+        Self { filter, phrases }
+    }
+
+    pub(crate) fn matches(&self, r: &Record<'_>) -> bool {
+        let f = &self.filter;
+        let same = |want: &Option<String>, is: Option<&str>| want.as_deref().is_none_or(|w| is == Some(w));
+        // The cheap and choosy first.
+        same(&f.device_id, r.device_id)
+            && same(&f.application, r.application)
+            && f.level.is_none_or(|l| r.level == Some(l))
+            && f.min_level.is_none_or(|l| r.level.is_some_and(|is| is >= l))
+            && f.fingerprint.is_none_or(|p| r.is_log() && r.fingerprint == p)
+            && same(&f.user_id, r.user_id)
+            && same(&f.source, r.source)
+            && same(&f.item_id, r.item_id)
+            && same(&f.order_id, r.order_id)
+            && same(&f.location, r.location)
+            && same(&f.step, r.step)
+            && same(&f.trace_id, r.trace_id)
+            && f.type_prefix
+                .as_deref()
+                .is_none_or(|p| r.kind.is_some_and(|k| under(k, p)))
+            && f.from.is_none_or(|t| r.timestamp >= t)
+            && f.to.is_none_or(|t| r.timestamp < t)
+            && self.says(r.message)
+    }
+
+    fn says(&self, message: Option<&str>) -> bool {
+        if self.phrases.is_empty() {
+            return true;
+        }
+        let Some(message) = message else { return false };
+        let words = words(message);
+        self.phrases
+            .iter()
+            .all(|phrase| words.windows(phrase.len()).any(|w| w == phrase.as_slice()))
+    }
+}
+
+/// Whole dotted parts: `equipment.drive` is under `equipment`, `equipments` is not.
+fn under(kind: &str, prefix: &str) -> bool {
+    kind.strip_prefix(prefix)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+}
+
+/// Longer words are cut, as the index does.
+const WORD_CHARS_MAX: usize = 64;
+
+fn words(text: &str) -> Vec<String> {
+    text.split(|c: char| !c.is_alphanumeric())
+        .filter(|w| !w.is_empty())
+        .map(|w| w.chars().take(WORD_CHARS_MAX).flat_map(char::to_lowercase).collect())
+        .collect()
+}
+
+/// As the log index reads a search: each piece between blanks, or between double quotes, is a run of words. A quote that is not
+/// closed reaches to the end.
+fn phrases(text: &str) -> Vec<Vec<String>> {
+    let mut found = Vec::new();
+    for (i, part) in text.split('"').enumerate() {
+        if i % 2 == 1 {
+            found.push(words(part));
+        } else {
+            found.extend(part.split_whitespace().map(words));
+        }
+    }
+    found.retain(|p| !p.is_empty());
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use andon_engine::level::Level;
+    use andon_engine::time::Timestamp;
+
+    #[test]
+    fn every_condition_must_hold() {
+        let r = Record {
+            timestamp: Timestamp(100),
+            level: Some(Level::Error),
+            message: Some("Belt torn at CNV-03, 7 mm"),
+            kind: Some("equipment.drive.overcurrent"),
+            device_id: Some("CNV-03"),
+            fingerprint: 9,
+            ..Record::default()
+        };
+        let text = |t: &str| LogFilter {
+            text: Some(t.into()),
+            ..LogFilter::default()
+        };
+        let kind = |t: &str| LogFilter {
+            type_prefix: Some(t.into()),
+            ..LogFilter::default()
+        };
+        for (filter, want) in [
+            (LogFilter::default(), true),
+            (text("TORN belt"), true),
+            (text("\"torn at\" cnv"), true),
+            (text("\"at torn\""), false),
+            (text("\"torn at"), true),
+            (text("bel"), false),
+            (text("cnv-03"), true),
+            (text("03-cnv"), false),
+            (text("  "), true),
+            (kind("equipment.drive"), true),
+            (kind("equipment.dri"), false),
+            (
+                LogFilter {
+                    level: Some(Level::Warn),
+                    ..LogFilter::default()
+                },
+                false,
+            ),
+            (
+                LogFilter {
+                    min_level: Some(Level::Warn),
+                    ..LogFilter::default()
+                },
+                true,
+            ),
+            (
+                LogFilter {
+                    fingerprint: Some(9),
+                    ..LogFilter::default()
+                },
+                true,
+            ),
+            (
+                LogFilter {
+                    fingerprint: Some(8),
+                    ..LogFilter::default()
+                },
+                false,
+            ),
+            (
+                LogFilter {
+                    application: Some("wms".into()),
+                    ..LogFilter::default()
+                },
+                false,
+            ),
+            (
+                LogFilter {
+                    from: Some(Timestamp(100)),
+                    to: Some(Timestamp(101)),
+                    ..LogFilter::default()
+                },
+                true,
+            ),
+            (
+                LogFilter {
+                    to: Some(Timestamp(100)),
+                    ..LogFilter::default()
+                },
+                false,
+            ),
+        ] {
+            assert_eq!(Matcher::new(filter.clone()).matches(&r), want, "{filter:?}");
+        }
+    }
+}

@@ -1,0 +1,257 @@
+use super::*;
+use proptest::prelude::*;
+
+const NOW: Timestamp = Timestamp(1_790_000_000_000_000);
+const S: i64 = 1_000_000;
+
+fn t(seconds: i64) -> Timestamp {
+    NOW.plus(Span::secs(seconds))
+}
+/// Feeds (timestamp, received_at) in seconds from `NOW`.
+fn run(records: impl IntoIterator<Item = (i64, i64)>) -> Vec<Judgement> {
+    let mut sources = Sources::new();
+    records
+        .into_iter()
+        .map(|(ts, received)| sources.observe(1, t(ts), t(received)))
+        .collect()
+}
+fn late(j: &[Judgement]) -> usize {
+    j.iter().filter(|j| j.lateness == Lateness::Late).count()
+}
+fn steps(j: &[Judgement]) -> usize {
+    j.iter().filter(|j| j.clock_step).count()
+}
+fn offsets(j: &[Judgement]) -> usize {
+    j.iter().filter(|j| j.clock_offset).count()
+}
+
+#[test]
+fn five_minutes_behind_is_in_order_and_a_microsecond_more_is_late() {
+    let mut s = Sources::new();
+    s.observe(1, t(0), t(0));
+    assert_eq!(s.observe(1, t(-300), t(0)).lateness, Lateness::InOrder);
+    assert_eq!(s.observe(1, Timestamp(t(-300).0 - 1), t(0)).lateness, Lateness::Late);
+    assert_eq!(
+        s.observe(2, t(-5_000), t(0)).lateness,
+        Lateness::InOrder,
+        "another source has a clock of its own"
+    );
+}
+
+#[test]
+fn old_by_an_hour_is_not_yet_history() {
+    let j = run([(0, 3_600)]);
+    assert!(!j[0].historical && j[0].behind);
+    let mut s = Sources::new();
+    assert!(s.observe(1, Timestamp(t(-3_600).0 - 1), t(0)).historical);
+    assert!(!s.observe(2, t(-300), t(0)).behind);
+    assert!(s.observe(3, Timestamp(t(-300).0 - 1), t(0)).behind);
+}
+
+#[test]
+fn a_clock_that_steps_back_55_minutes_is_found_with_the_third_record_and_judged_on() {
+    let back = 55 * 60;
+    let j = run((0..100)
+        .map(|i| (i * 10, i * 10))
+        .chain((100..400).map(|i| (i * 10 - back, i * 10))));
+    assert_eq!((late(&j), steps(&j), offsets(&j)), (2, 1, 0));
+    assert!(j[102].clock_step && j[102].at == t(1_020 - back) && j[399].lateness == Lateness::InOrder);
+    assert!(j[399].behind && !j[399].historical);
+}
+
+#[test]
+fn a_file_of_5_minute_readings_with_such_a_step_sent_at_once() {
+    let rows: Vec<i64> = (0..500)
+        .map(|i| i * 300)
+        .chain((0..500).map(|i| 499 * 300 - 55 * 60 + i * 300))
+        .collect();
+    let newest = rows.last().copied().unwrap();
+    let j = run(rows
+        .iter()
+        .enumerate()
+        .map(|(i, ts)| (ts - newest - 9_000_000, i as i64 / 1_000)));
+    assert_eq!((late(&j), steps(&j), offsets(&j)), (2, 1, 0));
+    assert!(j.iter().all(|j| j.historical));
+}
+
+#[test]
+fn two_months_within_a_second_or_an_hour_are_history_and_no_wrong_clock() {
+    for took in [1i64, 60, 600, 3_600] {
+        let j = run((0..17_280).map(|i| (i * 300 - 60 * 86_400, i * took / 17_280)));
+        assert_eq!((late(&j), steps(&j), offsets(&j)), (0, 0, 0), "in {took} s");
+        assert!(
+            j[0].historical
+                && j.iter()
+                    .enumerate()
+                    .all(|(i, j)| j.at == t(i as i64 * 300 - 60 * 86_400))
+        );
+    }
+}
+
+#[test]
+fn an_hour_that_a_gateway_had_buffered_is_judged_as_it_happened() {
+    for speed in [1_000, 60, 2] {
+        let j = run((0..7_200).map(|i| (i - 7_200, i / speed)));
+        assert_eq!((late(&j), steps(&j), offsets(&j)), (0, 0, 0), "at {speed} times");
+        assert!(j.iter().enumerate().all(|(i, j)| j.at == t(i as i64 - 7_200)));
+    }
+}
+
+#[test]
+fn a_buffer_emptied_newest_first_is_late_and_no_clock_step() {
+    let j = run(std::iter::once((0, 0)).chain((1..3_600).map(|i| (-i, 1))));
+    assert_eq!((steps(&j), late(&j)), (0, 3_299));
+}
+
+#[test]
+fn a_clock_off_by_hours_is_found_within_three_minutes_and_judged_by_receipt() {
+    let off = 5 * 3_600;
+    for (interval, batch, jitter) in [(1, 1, 0), (10, 1, 3), (60, 6, 5), (300, 1, 10)] {
+        let wobble = |i: i64| (i * 7919) % (jitter + 1);
+        let j = run((0..200).flat_map(|i| {
+            (0..batch).map(move |b| {
+                (
+                    i * interval - off - (batch - 1 - b) * interval / batch,
+                    i * interval + wobble(i),
+                )
+            })
+        }));
+        let first = j.iter().position(|j| j.clock_offset).expect("found");
+        let found_after = first as i64 / batch * interval;
+        assert!(
+            found_after <= 200.max(4 * interval),
+            "every {interval} s: found after {found_after} s"
+        );
+        for (i, j) in j.iter().enumerate().skip(first) {
+            let receipt = i as i64 / batch;
+            let age = t(receipt * interval + wobble(receipt)).since(j.at).0 / S;
+            let own = (batch - 1 - i as i64 % batch) * interval / batch;
+            assert!(j.clock_offset && !j.historical && !j.behind && j.lateness == Lateness::InOrder);
+            assert!(
+                (0..=own + jitter).contains(&age),
+                "every {interval} s: record {i} is {age} s old"
+            );
+        }
+    }
+}
+
+#[test]
+fn exactly_constant_means_exactly_the_time_of_receipt() {
+    let j = run((0..1_000).map(|i| (i - 7_300, i)));
+    assert!(
+        j.iter()
+            .enumerate()
+            .skip(130)
+            .all(|(i, j)| j.clock_offset && j.at == t(i as i64))
+    );
+}
+
+#[test]
+fn a_clock_set_right_is_believed_and_nothing_is_lost_on_the_way() {
+    let j = run((0..600).map(|i| (i - 7_300, i)).chain((600..900).map(|i| (i, i))));
+    assert_eq!((late(&j), steps(&j)), (0, 0));
+    assert!(
+        j[601].clock_offset && j[601].at == t(601),
+        "not believed yet, judged by receipt"
+    );
+    assert!(!j[602].clock_offset && j[899].at == t(899) && !j[899].behind);
+}
+
+#[test]
+fn a_right_and_a_wrong_clock_under_one_name_are_both_judged_at_about_their_receipt() {
+    let j = run((0..600)
+        .map(|i| (i - 7_300, i))
+        .chain((600..900).map(|i| (if i % 2 == 0 { i } else { i - 7_300 }, i))));
+    assert!(
+        j[600..]
+            .iter()
+            .zip(600..)
+            .all(|(j, i)| j.at == t(i) && j.lateness == Lateness::InOrder)
+    );
+}
+
+#[test]
+fn idle_sources_are_forgotten_and_the_table_is_bounded() {
+    let mut s = Sources::new();
+    s.observe(1, t(0), t(0));
+    s.observe(2, t(1), t(1));
+    s.expire(t(0).plus(SOURCE_IDLE));
+    assert_eq!(s.len(), 2);
+    s.expire(t(1).plus(SOURCE_IDLE));
+    assert_eq!(s.len(), 1);
+    assert_eq!(s.watermark(2), Some(t(1)));
+    for i in 0..SOURCES_MAX as u64 + 10 {
+        s.observe(i, t(0), Timestamp(t(0).0 + i as i64));
+    }
+    assert!(s.len() <= SOURCES_MAX && s.len() > SOURCES_MAX / 2);
+    assert!(s.watermark(SOURCES_MAX as u64 + 9).is_some() && s.watermark(3).is_none());
+    assert!(std::mem::size_of::<(u64, Source)>() <= 72);
+}
+
+/// The rules of the module's page over a full history, for a source without a wrong clock.
+fn naive(history: &[(Timestamp, Timestamp)]) -> Vec<(Lateness, bool)> {
+    let mut out: Vec<(Lateness, bool)> = Vec::new();
+    let mut watermark = None::<Timestamp>;
+    for (i, (ts, _)) in history.iter().enumerate() {
+        let behind = |w: Timestamp, t: Timestamp| w.0 - t.0 > LATENESS.0;
+        let w = watermark.unwrap_or(*ts);
+        if !behind(w, *ts) {
+            watermark = Some(w.max(*ts));
+            out.push((Lateness::InOrder, false));
+            continue;
+        }
+        let three = i >= 2 && out[i - 2..].iter().all(|o| o.0 == Lateness::Late) && {
+            let (a, b) = (history[i - 2].0, history[i - 1].0);
+            a <= b && b <= *ts
+        };
+        if three {
+            watermark = Some(*ts);
+        }
+        out.push((if three { Lateness::InOrder } else { Lateness::Late }, three));
+    }
+    out
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1_000))]
+
+    #[test]
+    fn lateness_and_steps_are_as_defined(
+        moves in proptest::collection::vec(prop_oneof![5 => 0i64..100, 2 => -320i64..=-280, 2 => -4000i64..4000, 1 => Just(0)], 1..100),
+    ) {
+        let mut now = 0;
+        let history: Vec<_> = moves.iter().map(|m| { now += m; (t(now), t(5_000)) }).collect();
+        let mut s = Sources::new();
+        let got: Vec<_> = history.iter().map(|(ts, r)| { let j = s.observe(9, *ts, *r); (j.lateness, j.clock_step) }).collect();
+        prop_assert_eq!(got, naive(&history));
+    }
+
+    /// Whatever the stamps: no panic, a record is never judged in the future of its receipt unless it says so itself, the
+    /// watermark never lies behind a record that is in order, and a checkpoint anywhere changes nothing.
+    #[test]
+    fn nothing_that_a_sender_writes_does_harm(
+        records in proptest::collection::vec((prop_oneof![any::<i64>(), NOW.0 - 40_000 * S..NOW.0 + 300 * S], any::<bool>(), 0i64..200 * S), 1..80),
+        cut in 0usize..80,
+    ) {
+        let mut s = Sources::new();
+        let mut received = NOW;
+        let mut last = NOW.0 - 20_000 * S;
+        for (i, (ts, fresh, step)) in records.into_iter().enumerate() {
+            received = received.plus(Span(step));
+            last = if fresh { ts } else { last.saturating_add(step) };
+            if i == cut {
+                let text = serde_json::to_string(&s).unwrap();
+                let back: Sources = serde_json::from_str(&text).unwrap();
+                prop_assert_eq!(&back, &s);
+                s = back;
+            }
+            let j = s.observe(1, Timestamp(last), received);
+            prop_assert!(j.at <= received.max(Timestamp(last)));
+            if j.lateness == Lateness::InOrder {
+                prop_assert!(j.watermark >= j.at);
+            }
+            if !j.clock_offset { prop_assert_eq!(j.at, Timestamp(last)); }
+            prop_assert!(!j.historical || j.behind);
+        }
+    }
+}

@@ -1,0 +1,529 @@
+//! What one entity does with records, timers and operations.
+
+use andon_engine::control::{Action, Operation};
+use andon_engine::effect::{Alert, AlertReason, Effect};
+use andon_engine::entity::Entity;
+use andon_engine::fingerprint::fingerprint;
+use andon_engine::ids::{JournalId, Position, RecordId, RouteId, RuleId};
+use andon_engine::incident::{Activity, Incident, TimelineKind};
+use andon_engine::level::Level;
+use andon_engine::record::{Flags, Record};
+use andon_engine::rule::{Condition, Configuration, Direction, Limit, Priority, Rule, Selector, default_rules};
+use andon_engine::ruleset::RuleSet;
+use andon_engine::sources::Sources;
+use andon_engine::subject::{Subject, SubjectKind};
+use andon_engine::time::{Span, Timestamp};
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+const START: Timestamp = Timestamp(1_800_000_000_000_000);
+
+fn at(seconds: f64) -> Timestamp {
+    START.plus(Span::micros((seconds * 1e6).round() as i64))
+}
+
+/// An entity with the rules it lives under, the clocks of its sources, and everything it said.
+struct Bench {
+    set: Arc<RuleSet>,
+    sources: Sources,
+    entity: Entity,
+    said: Vec<Effect>,
+    seq: u64,
+}
+
+impl Bench {
+    fn new(subject: SubjectKind, id: &str, extra: Vec<Rule>) -> Bench {
+        let mut rules = default_rules(&RouteId::new("default"));
+        rules.extend(extra);
+        let configuration = Configuration {
+            rules,
+            ..Configuration::default()
+        };
+        Bench {
+            set: Arc::new(RuleSet::compile(Arc::new(configuration))),
+            sources: Sources::new(),
+            entity: Entity::new(Subject::new(subject, id)),
+            said: Vec::new(),
+            seq: 0,
+        }
+    }
+
+    fn application() -> Bench {
+        Bench::new(SubjectKind::Application, "wms", vec![])
+    }
+
+    fn position(&mut self) -> Position {
+        self.seq += 1;
+        Position {
+            seq: self.seq,
+            index: 0,
+        }
+    }
+
+    fn observe(&mut self, record: Record<'_>) -> Vec<Effect> {
+        let position = self.position();
+        let record = Record {
+            record_id: RecordId::new(JournalId(1), position.seq, 0),
+            fingerprint: record
+                .message
+                .map_or(0, |m| fingerprint(record.application, record.kind, m)),
+            ..record
+        };
+        let judgement = self.sources.observe(1, record.timestamp, record.received_at);
+        let (mut matched, mut out) = (Vec::new(), Vec::new());
+        self.set.matching(&record, &mut matched);
+        self.entity
+            .observe(&self.set, &matched, &record, &judgement, 1, &mut out);
+        self.said.extend(out.iter().cloned());
+        out
+    }
+
+    fn log(&mut self, level: Level, seconds: f64, received: f64, message: &str) -> Vec<Effect> {
+        self.observe(Record {
+            timestamp: at(seconds),
+            received_at: at(received),
+            level: Some(level),
+            message: Some(message),
+            application: Some("wms"),
+            ..Record::default()
+        })
+    }
+
+    fn error(&mut self, seconds: f64, message: &str) -> Vec<Effect> {
+        self.log(Level::Error, seconds, seconds, message)
+    }
+
+    fn five_errors(&mut self, from: f64) {
+        for s in 0..5 {
+            self.error(from + f64::from(s), "lock timeout");
+        }
+    }
+
+    fn reading(&mut self, seconds: f64, value: f64) -> Vec<Effect> {
+        self.observe(Record {
+            timestamp: at(seconds),
+            received_at: at(seconds),
+            device_id: Some("press-1"),
+            readings: vec![("temperature", value)],
+            ..Record::default()
+        })
+    }
+
+    fn timer_at(&mut self, event: Timestamp, wall: Timestamp) -> Vec<Effect> {
+        let (mut out, position) = (Vec::new(), self.position());
+        self.entity.timer(&self.set, event, wall, position, &mut out);
+        self.said.extend(out.iter().cloned());
+        out
+    }
+
+    fn timer(&mut self, seconds: f64) -> Vec<Effect> {
+        self.timer_at(at(seconds), at(seconds))
+    }
+
+    fn operate(&mut self, seconds: f64, action: Action) -> Vec<Effect> {
+        let incident = self.incident();
+        let op = Operation {
+            incident: incident.id,
+            rule: incident.rule,
+            subject: incident.subject,
+            at: at(seconds),
+            who: Arc::from("ann"),
+            action,
+        };
+        let (mut out, position) = (Vec::new(), self.position());
+        self.entity.operate(&self.set, &op, position, &mut out);
+        self.said.extend(out.iter().cloned());
+        out
+    }
+
+    fn incident(&self) -> Incident {
+        self.entity.incidents().next().cloned().expect("an incident")
+    }
+
+    fn reasons(&self) -> Vec<AlertReason> {
+        alerts(&self.said).iter().map(|a| a.reason).collect()
+    }
+
+    /// Rows as a store would hold them after everything that was said.
+    fn rows(&self) -> BTreeMap<String, Incident> {
+        let mut rows: BTreeMap<String, Incident> = BTreeMap::new();
+        for effect in &self.said {
+            if let Effect::Incident(i) = effect {
+                let row = rows.entry(i.id.to_string()).or_insert_with(|| Incident::clone(i));
+                if (i.position, i.revision) >= (row.position, row.revision) {
+                    *row = Incident::clone(i);
+                }
+            }
+        }
+        rows
+    }
+}
+
+fn alerts(effects: &[Effect]) -> Vec<&Alert> {
+    let alert = |e| if let &Effect::Alert(ref a) = e { Some(&**a) } else { None };
+    effects.iter().filter_map(alert).collect()
+}
+
+fn kinds(effects: &[Effect]) -> Vec<TimelineKind> {
+    let kind = |e: &Effect| if let Effect::Timeline(t) = e { Some(t.kind) } else { None };
+    effects.iter().filter_map(kind).collect()
+}
+
+#[test]
+fn the_fifth_error_within_exactly_a_minute_opens_one_incident_and_one_alert() {
+    let mut b = Bench::application();
+    for s in [0.0, 10.0, 20.0, 30.0] {
+        assert!(b.error(s, "lock timeout 17").is_empty());
+    }
+    let out = b.error(60.0, "lock timeout 99");
+    assert_eq!(kinds(&out), [TimelineKind::Opened]);
+    assert_eq!(alerts(&out).len(), 1);
+    let i = b.incident();
+    assert_eq!((i.count, i.first_at, i.opened_at), (5, at(0.0), at(60.0)));
+    assert_eq!(i.fingerprints.len(), 1, "the five differ in numbers only");
+    assert_eq!(i.fingerprints[0].count, 5);
+}
+
+#[test]
+fn a_microsecond_more_is_not_within_a_minute() {
+    let mut b = Bench::application();
+    for s in [0.0, 10.0, 20.0, 30.0, 60.000_001] {
+        assert!(b.error(s, "lock timeout").is_empty());
+    }
+}
+
+#[test]
+fn five_hundred_repeats_tell_nobody_and_are_all_counted() {
+    let mut b = Bench::application();
+    for n in 0..505 {
+        b.error(f64::from(n) * 0.4, &format!("lock timeout {n}"));
+    }
+    b.entity.flush(&mut b.said);
+    assert_eq!(b.reasons(), [AlertReason::Opened]);
+    assert_eq!(b.rows().into_values().map(|i| i.count).collect::<Vec<_>>(), [505]);
+}
+
+#[test]
+fn a_new_fault_and_a_rise_in_level_are_told() {
+    let mut b = Bench::application();
+    b.five_errors(0.0);
+    assert_eq!(kinds(&b.error(6.0, "disk full")), [TimelineKind::NewFault]);
+    assert!(kinds(&b.error(7.0, "disk full")).is_empty());
+    let out = b.log(Level::Fatal, 8.0, 8.0, "disk full");
+    assert!(kinds(&out).contains(&TimelineKind::Raised));
+    // The FATAL opens an incident of its own rule as well, at the same position: one e-mail to a person.
+    let positions: Vec<Position> = alerts(&out).iter().map(|a| a.position).collect();
+    assert_eq!(positions.len(), 2);
+    assert_eq!(positions[0], positions[1]);
+}
+
+#[test]
+fn what_opened_it_is_not_told_again_as_new() {
+    let mut b = Bench::application();
+    for (s, m) in [(0.0, "a"), (1.0, "b"), (2.0, "c"), (3.0, "d"), (4.0, "e")] {
+        b.error(s, m);
+    }
+    for (s, m) in [(5.0, "a"), (6.0, "b"), (7.0, "c"), (8.0, "d")] {
+        assert!(kinds(&b.error(s, m)).is_empty(), "{m} was there from the start");
+    }
+}
+
+#[test]
+fn it_returns_to_normal_reopens_and_after_the_reopen_time_is_a_new_incident() {
+    let mut b = Bench::application();
+    b.five_errors(0.0);
+    let first = b.incident();
+    // The condition holds until the first of the five leaves the minute, at 60 s; then five minutes of off-delay.
+    assert_eq!(b.entity.deadline(&b.set), Some((at(360.0), at(360.0))));
+    assert!(b.timer(359.9).is_empty());
+    assert_eq!(kinds(&b.timer(360.0)), [TimelineKind::ReturnedToNormal]);
+    b.five_errors(600.0);
+    assert_eq!((b.incident().id, b.incident().reopened), (first.id, 1));
+    b.timer(2_000.0);
+    b.five_errors(9_000.0);
+    assert_ne!(b.incident().id, first.id);
+    let closed = &b.rows()[&first.id.to_string()];
+    assert_eq!(
+        (closed.activity, closed.closed_cause.as_deref()),
+        (Activity::Closed, Some("recurred"))
+    );
+    assert_eq!(
+        b.reasons(),
+        [AlertReason::Opened, AlertReason::Reopened, AlertReason::Opened]
+    );
+}
+
+#[test]
+fn normal_and_acknowledged_it_closes_when_the_reopen_time_is_over() {
+    let mut b = Bench::application();
+    b.five_errors(0.0);
+    let id = b.incident().id.to_string();
+    assert_eq!(
+        kinds(&b.operate(10.0, Action::Acknowledge)),
+        [TimelineKind::Acknowledged]
+    );
+    assert!(b.operate(11.0, Action::Acknowledge).is_empty(), "twice changes nothing");
+    b.timer(400.0);
+    assert_eq!(
+        b.entity.deadline(&b.set).map(|(_, event)| event),
+        Some(at(360.0 + 1_800.0))
+    );
+    assert_eq!(kinds(&b.timer(2_160.0)), [TimelineKind::Closed]);
+    assert_eq!(b.entity.incidents().count(), 0);
+    assert_eq!(b.rows()[&id].acknowledged.as_ref().map(|a| &*a.by), Some("ann"));
+}
+
+#[test]
+fn closed_by_hand_it_takes_a_new_breach_to_open_the_next() {
+    let mut b = Bench::application();
+    b.five_errors(0.0);
+    let first = b.incident().id;
+    b.operate(5.0, Action::Close { cause: "fixed".into() });
+    for s in 6..10 {
+        assert!(b.error(f64::from(s), "lock timeout").is_empty());
+    }
+    assert_eq!(kinds(&b.error(10.0, "lock timeout")), [TimelineKind::Opened]);
+    assert_ne!(b.incident().id, first);
+}
+
+#[test]
+fn shelved_it_tells_nobody_until_the_time_is_over() {
+    let mut b = Bench::application();
+    b.five_errors(0.0);
+    b.operate(
+        10.0,
+        Action::Shelve {
+            until: at(100.0),
+            reason: "known".into(),
+        },
+    );
+    assert_eq!(kinds(&b.error(20.0, "disk full")), [TimelineKind::NewFault]);
+    assert_eq!(b.reasons(), [AlertReason::Opened]);
+    assert_eq!(b.entity.deadline(&b.set).map(|(wall, _)| wall), Some(at(100.0)));
+    let out = b.timer(100.0);
+    assert_eq!(kinds(&out), [TimelineKind::Unshelved]);
+    assert_eq!(alerts(&out).len(), 1, "it still holds");
+}
+
+#[test]
+fn history_is_judged_and_tells_nobody() {
+    let mut b = Bench::application();
+    for s in 0..5 {
+        let t = at(f64::from(s));
+        b.observe(Record {
+            timestamp: t,
+            received_at: t.plus(Span::hours(48)),
+            level: Some(Level::Error),
+            message: Some("lock timeout"),
+            application: Some("wms"),
+            flags: Flags::HISTORY,
+            ..Record::default()
+        });
+    }
+    assert!(b.incident().silent && b.incident().historical);
+    assert!(b.reasons().is_empty());
+}
+
+fn hot() -> Rule {
+    Rule {
+        id: RuleId::new("hot"),
+        name: "too hot".into(),
+        enabled: true,
+        selector: Selector::default(),
+        subject: SubjectKind::Device,
+        condition: Condition::Limit(Limit {
+            reading: "temperature".into(),
+            unit: Some("°C".into()),
+            direction: Direction::Above,
+            bound: 90.0,
+            deadband: 2.0,
+            on_delay: Span::secs(10),
+        }),
+        priority: Priority::P2,
+        route: RouteId::new("default"),
+        runbook: None,
+        off_delay: Span::secs(30),
+        reopen_within: Span::secs(100),
+        passes_throttle: false,
+        safety: false,
+    }
+}
+
+#[test]
+fn a_limit_opens_after_its_on_delay_and_returns_after_deadband_and_off_delay() {
+    let mut b = Bench::new(SubjectKind::Device, "press-1", vec![hot()]);
+    assert!(b.reading(0.0, 95.0).is_empty());
+    assert!(b.reading(5.0, 96.0).is_empty());
+    assert_eq!(kinds(&b.reading(10.0, 99.0)), [TimelineKind::Opened]);
+    assert!(kinds(&b.reading(20.0, 89.0)).is_empty(), "inside the deadband");
+    assert!(kinds(&b.reading(30.0, 87.0)).is_empty(), "off-delay runs");
+    assert_eq!(kinds(&b.timer(60.0)), [TimelineKind::ReturnedToNormal]);
+    let i = b.incident();
+    assert_eq!((i.peak, i.activity), (Some(99.0), Activity::ReturnedToNormal));
+}
+
+#[test]
+fn a_limit_whose_on_delay_ends_without_a_further_reading_opens_by_timer() {
+    let mut b = Bench::new(SubjectKind::Device, "press-1", vec![hot()]);
+    b.reading(0.0, 95.0);
+    assert_eq!(b.entity.deadline(&b.set).map(|(wall, _)| wall), Some(at(10.0)));
+    assert_eq!(kinds(&b.timer(10.0)), [TimelineKind::Opened]);
+    assert_eq!(&*b.incident().title, "temperature 95 °C is above its limit of 90 °C");
+}
+
+/// SIM9: what comes after the step is judged as what came before it.
+#[test]
+fn a_device_whose_clock_steps_back_55_minutes_is_judged_on() {
+    let mut b = Bench::new(SubjectKind::Device, "press", vec![hot()]);
+    let back = 55.0 * 60.0;
+    let send = |b: &mut Bench, seconds: f64, received: f64, error: bool, value: f64| {
+        b.observe(Record {
+            timestamp: at(seconds),
+            received_at: at(received),
+            level: error.then_some(Level::Error),
+            message: error.then_some("jam"),
+            device_id: Some("press"),
+            readings: vec![("temperature", value)],
+            ..Record::default()
+        })
+    };
+    for i in 0..60 {
+        send(&mut b, f64::from(i), f64::from(i), false, 20.0);
+    }
+    assert!(b.said.is_empty());
+    for i in 60..80 {
+        send(&mut b, f64::from(i) - back, f64::from(i), true, 20.0);
+    }
+    assert_eq!(alerts(&b.said).iter().filter(|a| a.reason == AlertReason::Opened).count(), 1, "five errors in a minute");
+    for i in 80..140 {
+        send(&mut b, f64::from(i) - back, f64::from(i), false, 500.0);
+    }
+    assert_eq!(alerts(&b.said).iter().filter(|a| a.reason == AlertReason::Opened).count(), 2, "and the limit");
+}
+
+#[test]
+fn a_rule_that_is_removed_ends_its_incident() {
+    let mut b = Bench::application();
+    b.five_errors(0.0);
+    b.set = Arc::new(RuleSet::compile(Arc::new(Configuration::default())));
+    let (wall, event) = b.entity.deadline(&b.set).expect("by timer: no record is matched any more");
+    assert_eq!(kinds(&b.timer_at(event, wall)), [TimelineKind::ReturnedToNormal]);
+}
+
+#[test]
+fn silence_opens_one_incident_and_ends_when_the_device_speaks() {
+    let rule = Rule {
+        condition: Condition::Silence { after: None },
+        ..hot()
+    };
+    let mut b = Bench::new(SubjectKind::Device, "gw-1", vec![rule.clone()]);
+    let id = RecordId::new(JournalId(1), 9, 0);
+    let mut out = Vec::new();
+    let unknown = [Arc::from("a"), Arc::from("b")];
+    b.entity
+        .silence_found(&b.set, &rule.id, at(0.0), at(60.0), &unknown, id, &mut out);
+    assert_eq!(alerts(&out).len(), 1);
+    assert!(b.incident().title.contains("2 devices behind it are unknown"));
+    b.entity
+        .silence_ended(&rule.id, at(90.0), Position { seq: 10, index: 0 }, &mut out);
+    assert_eq!(b.incident().activity, Activity::ReturnedToNormal);
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Error { late: i16, message: u8 },
+    Fatal { late: i16 },
+    Timer,
+    Acknowledge,
+    Shelve,
+    Close,
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        12 => (-60i16..400, 0u8..4).prop_map(|(late, message)| Step::Error { late, message }),
+        2 => (-60i16..400).prop_map(|late| Step::Fatal { late }),
+        3 => Just(Step::Timer),
+        1 => Just(Step::Acknowledge),
+        1 => Just(Step::Shelve),
+        1 => Just(Step::Close),
+    ];
+    proptest::collection::vec(step, 0..120)
+}
+
+fn play(b: &mut Bench, now: &mut f64, step: &Step) {
+    match step {
+        Step::Error { late, message } => {
+            *now += 7.0;
+            let message = ["a", "b", "c", "d"][usize::from(*message)];
+            b.log(Level::Error, *now - f64::from(*late), *now, message);
+        }
+        Step::Fatal { late } => {
+            *now += 7.0;
+            b.log(Level::Fatal, *now - f64::from(*late), *now, "fatal");
+        }
+        Step::Timer => {
+            if let Some((wall, event)) = b.entity.deadline(&b.set) {
+                *now = now.max(wall.since(START).as_secs_f64());
+                b.timer_at(event, wall);
+            }
+        }
+        Step::Acknowledge | Step::Shelve | Step::Close if b.entity.incidents().next().is_none() => {}
+        Step::Acknowledge => drop(b.operate(*now, Action::Acknowledge)),
+        Step::Shelve => {
+            let (until, reason) = (at(*now + 50.0), "r".into());
+            b.operate(*now, Action::Shelve { until, reason });
+        }
+        Step::Close => drop(b.operate(*now, Action::Close { cause: "c".into() })),
+    }
+}
+
+fn all_different<T: Ord>(mut things: Vec<T>) -> bool {
+    let n = things.len();
+    things.sort();
+    things.dedup();
+    things.len() == n
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    /// A checkpoint may be taken anywhere: written out and read back after any step, the entity goes on the same.
+    #[test]
+    fn an_entity_goes_on_the_same_after_any_checkpoint(
+        steps in steps(),
+        cuts in proptest::collection::vec(any::<bool>(), 120),
+    ) {
+        let (mut plain, mut cut) = (Bench::application(), Bench::application());
+        let (mut now, mut now_cut) = (0.0, 0.0);
+        for (step, restore) in steps.iter().zip(cuts) {
+            play(&mut plain, &mut now, step);
+            play(&mut cut, &mut now_cut, step);
+            if restore {
+                let written = serde_json::to_string(&cut.entity).expect("serialises");
+                cut.entity = serde_json::from_str(&written).expect("reads back");
+            }
+        }
+        prop_assert_eq!(&plain.entity, &cut.entity);
+        prop_assert_eq!(&plain.said, &cut.said);
+    }
+
+    /// Whatever happens: identities are unique, a rule has at most one incident, and timers come to an end.
+    #[test]
+    fn identities_are_unique_and_timers_end(steps in steps()) {
+        let mut b = Bench::application();
+        let mut now = 0.0;
+        for step in &steps {
+            play(&mut b, &mut now, step);
+            prop_assert!(all_different(b.entity.incidents().map(|i| i.rule.clone()).collect()));
+        }
+        prop_assert!(all_different(alerts(&b.said).iter().map(|a| a.id).collect()));
+        let line = |e: &Effect| if let Effect::Timeline(t) = e { Some((t.incident, t.revision)) } else { None };
+        prop_assert!(all_different(b.said.iter().filter_map(line).collect()));
+        for _ in 0..20 {
+            play(&mut b, &mut now, &Step::Timer);
+        }
+        prop_assert_eq!(b.entity.deadline(&b.set), None);
+    }
+}

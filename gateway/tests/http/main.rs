@@ -1,0 +1,11 @@
+//! The ingest server over real sockets, with a journal in memory.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
+mod hardening;
+mod harness;
+mod http2;
+mod retries;
+mod statuses;
+mod stopping;
+mod telemetry;

@@ -1,0 +1,238 @@
+//! `kill -9` at random moments under load. After the last restart every acknowledged record must be found once, no incident doubled,
+//! and no e-mail for an incident sent twice but where the crash fell between sending it and noting that it was sent.
+
+mod server;
+mod workload;
+
+use crate::clock::run_tag;
+use crate::ledger::{Fate, Ledger};
+use crate::oracle::api::Dashboard;
+use crate::oracle::mail::Mail;
+use crate::oracle::{
+    Finding, Raised, Verdict, gather, judge_first_told, judge_incidents, judge_records, judge_repeats,
+};
+use crate::scenarios::Label;
+use crate::sender::{Patience, Sender};
+use andon_engine::time::Clock;
+use anyhow::{Context as _, ensure};
+use indicatif::{ProgressBar, ProgressStyle};
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use serde::Serialize;
+use server::Server;
+use std::collections::BTreeSet;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+use workload::Workload;
+
+/// Requests on their way at once.
+const WORKERS: usize = 4;
+/// The share of kills that fall into the start, before the server says that it is ready.
+const EARLY_SHARE: f64 = 0.2;
+/// How long the server may take, after the last restart, until everything is to be seen.
+const SETTLE: Duration = Duration::from_secs(180);
+
+#[derive(Clone, Debug)]
+pub struct Plan {
+    pub binary: PathBuf,
+    pub rounds: u32,
+    pub seed: u64,
+    pub data_dir: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Round {
+    /// Killed while it started, before it was ready.
+    pub while_starting: bool,
+    /// From its start until it was ready; `None` where it was killed before.
+    pub ready_after_ms: Option<u64>,
+    pub killed_after_ms: u64,
+    /// Records acknowledged since the run began.
+    pub acknowledged: usize,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    pub seed: u64,
+    pub rounds: Vec<Round>,
+    /// E-mails that a crash sent a second time, with the same Message-ID.
+    pub mails_repeated: usize,
+    pub verdict: Verdict,
+}
+
+pub async fn run(plan: &Plan, clock: &Arc<dyn Clock>) -> anyhow::Result<Report> {
+    let temporary = tempfile::tempdir().context("cannot make a temporary folder")?;
+    let data = plan.data_dir.clone().unwrap_or_else(|| temporary.path().join("data"));
+    let used = std::fs::read_dir(&data).is_ok_and(|mut entries| entries.next().is_some());
+    ensure!(
+        !used,
+        "{} is not empty: the oracle would find records that this run did not send",
+        data.display()
+    );
+    let mut rng = StdRng::seed_from_u64(plan.seed);
+    let mut server = Server::start(&plan.binary, &data, None).await?;
+    let addresses = server.ready().await?;
+    let key = server.create_key().await?;
+    let patience = Patience {
+        attempt: Duration::from_secs(10),
+        backoff: Duration::from_millis(20),
+        backoff_max: Duration::from_millis(250),
+        total: Duration::from_secs(300),
+    };
+    let sender = Sender::new(&addresses.ingest, &key, Ledger::in_memory(), patience)?;
+    let workload = Arc::new(Workload::new(format!("crash-{}", run_tag(clock.now())), plan.seed));
+    let mut workers = tokio::task::JoinSet::new();
+    for _ in 0..WORKERS {
+        workers.spawn(workload::work(workload.clone(), sender.clone(), clock.clone()));
+    }
+    let bar = ProgressBar::new(plan.rounds.into())
+        .with_style(ProgressStyle::with_template("{bar:30} {pos}/{len} kills  {msg}").expect("a template of our own"));
+    let mut rounds = Vec::new();
+    let mut started = Instant::now();
+    let mut ready_after = Some(Duration::ZERO);
+    for _ in 0..plan.rounds {
+        let early = ready_after.is_none();
+        let wait = if early {
+            rng.random_range(5..250)
+        } else {
+            rng.random_range(50..1_800)
+        };
+        tokio::time::sleep(Duration::from_millis(wait)).await;
+        if let Some(done) = workers.try_join_next() {
+            done.context("a worker ended badly")??;
+        }
+        server.kill().await?;
+        let acknowledged = sender.with_ledger(|l| l.count(Fate::Acknowledged));
+        rounds.push(Round {
+            while_starting: early,
+            ready_after_ms: ready_after.map(|d| d.as_millis() as u64),
+            killed_after_ms: started.elapsed().as_millis() as u64,
+            acknowledged,
+        });
+        bar.inc(1);
+        bar.set_message(format!("{acknowledged} acknowledged"));
+        server = Server::start(&plan.binary, &data, Some(&addresses)).await?;
+        started = Instant::now();
+        // The last start must come through; of the others some are killed on their way.
+        let last = rounds.len() == plan.rounds as usize;
+        ready_after = None;
+        if last || !rng.random_bool(EARLY_SHARE) {
+            server
+                .ready()
+                .await
+                .with_context(|| format!("after kill {} of seed {}", rounds.len(), plan.seed))?;
+            ready_after = Some(started.elapsed());
+        }
+    }
+    bar.set_message("finishing what was begun");
+    workload.finish();
+    while let Some(done) = workers.join_next().await {
+        done.context("a worker ended badly")??;
+    }
+    bar.set_message("waiting until everything is to be seen");
+    let (findings, mails_repeated) = judge(
+        &sender,
+        &Dashboard::new(&addresses.dashboard, &key)?,
+        &workload,
+        &data,
+        plan.rounds as usize,
+    )
+    .await?;
+    bar.finish_and_clear();
+    server.kill().await?;
+    let name = format!("kill -9, {} rounds, seed {}", plan.rounds, plan.seed);
+    Ok(Report {
+        seed: plan.seed,
+        rounds,
+        mails_repeated,
+        verdict: Verdict::new(name, findings),
+    })
+}
+
+async fn judge(
+    sender: &Sender,
+    dashboard: &Dashboard,
+    workload: &Workload,
+    data: &std::path::Path,
+    kills: usize,
+) -> anyhow::Result<(Vec<Finding>, usize)> {
+    let deadline = Instant::now() + SETTLE;
+    let settled = gather::settled(dashboard, deadline).await;
+    let stored = gather::records(dashboard, &[("source", workload.run())]).await?;
+    let labels = workload.labels();
+    let raised = gather::incidents(dashboard, &labels).await?;
+    let fatal: Vec<&Raised> = raised.iter().filter(|r| r.rule == "fatal-per-device").collect();
+    let untold = |mails: &[Mail]| {
+        fatal
+            .iter()
+            .filter(|r| !mails.iter().any(|m| m.mentions(&r.id)))
+            .map(|r| r.subject.clone())
+            .collect::<Vec<_>>()
+    };
+    let mails = gather::mails(&data.join("outbox"), deadline, |m| untold(m).is_empty()).await?;
+    let mut findings = vec![Finding {
+        check: "the server caught up".into(),
+        ok: settled.is_ok(),
+        detail: settled
+            .err()
+            .map_or_else(|| "every sink is done".into(), |last| format!("not in time: {last}")),
+        examples: Vec::new(),
+    }];
+    findings.push(Finding::none(
+        "everything sent was acknowledged in the end",
+        "by the workers' retries",
+        sender.with_ledger(|l| {
+            l.fates()
+                .iter()
+                .filter(|(_, f)| **f != Fate::Acknowledged)
+                .map(|(id, f)| format!("{id}: {f:?}"))
+                .collect()
+        }),
+    ));
+    findings.extend(sender.with_ledger(|l| judge_records(l.fates(), &BTreeSet::new(), &stored)));
+    findings.extend(judge_incidents(&labels, &format!("{}-", workload.run()), &raised));
+    let expected = labels
+        .iter()
+        .filter(|l| matches!(l, Label::Incident(e) if e.rule == "fatal-per-device"))
+        .count();
+    findings.push(Finding::none(
+        "each fatal incident is told",
+        format!("{expected} expected"),
+        untold(&mails),
+    ));
+    findings.push(judge_first_told(&mails, &raised));
+    let repeats = judge_repeats(&mails, kills);
+    let different: BTreeSet<(&str, &str)> = mails.iter().map(|m| (m.to.as_str(), m.message_id.as_str())).collect();
+    let repeated = mails.len() - different.len();
+    findings.push(repeats);
+    Ok((findings, repeated))
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "{:>5}  {:<9} {:>10} {:>10} {:>13}",
+            "kill", "while", "ready ms", "killed ms", "acknowledged"
+        )?;
+        for (i, r) in self.rounds.iter().enumerate() {
+            let phase = if r.while_starting { "starting" } else { "running" };
+            let ready = r.ready_after_ms.map_or_else(|| "-".to_owned(), |ms| ms.to_string());
+            writeln!(
+                f,
+                "{:>5}  {phase:<9} {ready:>10} {:>10} {:>13}",
+                i + 1,
+                r.killed_after_ms,
+                r.acknowledged
+            )?;
+        }
+        write!(
+            f,
+            "e-mails sent again by a crash: {}\n{}",
+            self.mails_repeated, self.verdict
+        )
+    }
+}

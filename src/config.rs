@@ -1,0 +1,669 @@
+//! The configuration file: what it may hold, how it is checked, and what becomes of it.
+//!
+//! One TOML file with a version. Unknown keys are refused. Every fault is found before a port opens and all are reported at once.
+//! Every server value can also be given on the command line or by its `ANDON_…` variable, which win over the file. Rules, routes,
+//! people, mute windows and the plant become one [`Configuration`], which enters the journal when it has changed.
+
+use andon_engine::ids::{RecipientId, RouteId, RuleId};
+use andon_engine::level::Level;
+use andon_engine::mute;
+use andon_engine::rule::{
+    Channel, Condition, Configuration, Device, Direction, Limit, MuteSchedule, MuteScope, MuteWindow, Priority, Recipient, Route,
+    Rule, Selector, Site, default_rules,
+};
+use andon_engine::subject::SubjectKind;
+use andon_engine::time::{Span, Timestamp};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use std::collections::{BTreeMap, HashSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// The only version of the file so far.
+const VERSION: i64 = 1;
+pub const DEFAULT_ROUTE: &str = "default";
+
+/// Values of the server that may stand in the file; the command line's options of the same names win.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ServerSection {
+    pub data_dir: Option<PathBuf>,
+    pub ingest: Option<String>,
+    pub dashboard: Option<String>,
+    pub public_url: Option<String>,
+    pub web_dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MailSection {
+    pub alert_to: Vec<String>,
+    pub smtp_url: Option<String>,
+    pub smtp_url_file: Option<PathBuf>,
+    pub from: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct JournalSection {
+    pub quota_bytes: Option<u64>,
+    pub segment_bytes: Option<u64>,
+    pub archive_bytes: Option<u64>,
+    pub archive_keep: Option<String>,
+}
+
+#[derive(Debug, Default)]
+pub struct File {
+    pub server: ServerSection,
+    pub mail: MailSection,
+    pub journal: JournalSection,
+    /// Secrets by name, for webhooks: the text itself or the file that holds it.
+    pub secrets: BTreeMap<String, String>,
+    pub default_rules: bool,
+    rules: Vec<RuleEntry>,
+    routes: Vec<RouteEntry>,
+    recipients: Vec<RecipientEntry>,
+    mute_windows: Vec<MuteEntry>,
+    sites: Vec<Site>,
+    devices: Vec<Device>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RuleEntry {
+    id: String,
+    name: Option<String>,
+    #[serde(default = "yes")]
+    enabled: bool,
+    subject: SubjectKind,
+    priority: Priority,
+    route: Option<String>,
+    runbook: Option<String>,
+    off_delay: Option<String>,
+    reopen_within: Option<String>,
+    passes_throttle: Option<bool>,
+    #[serde(default)]
+    safety: bool,
+    count: Option<CountEntry>,
+    limit: Option<LimitEntry>,
+    silence: Option<SilenceEntry>,
+    #[serde(default)]
+    applications: Vec<Arc<str>>,
+    #[serde(default)]
+    devices: Vec<Arc<str>>,
+    #[serde(default)]
+    device_classes: Vec<Arc<str>>,
+    #[serde(default)]
+    areas: Vec<Arc<str>>,
+    #[serde(default)]
+    users: Vec<Arc<str>>,
+    #[serde(rename = "type")]
+    type_prefix: Option<Arc<str>>,
+    min_level: Option<String>,
+    #[serde(default)]
+    without: Vec<SubjectKind>,
+    #[serde(default)]
+    fields: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CountEntry {
+    n: u32,
+    within: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LimitEntry {
+    reading: String,
+    above: Option<f64>,
+    below: Option<f64>,
+    unit: Option<String>,
+    #[serde(default)]
+    deadband: f64,
+    on_delay: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SilenceEntry {
+    after: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RouteEntry {
+    id: String,
+    name: Option<String>,
+    #[serde(default)]
+    recipients: Vec<String>,
+    #[serde(default)]
+    channels: Vec<Channel>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RecipientEntry {
+    id: String,
+    name: Option<String>,
+    email: String,
+    language: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MuteEntry {
+    id: String,
+    reason: String,
+    #[serde(default)]
+    includes_safety: bool,
+    #[serde(default)]
+    sites: Vec<Arc<str>>,
+    #[serde(default)]
+    areas: Vec<Arc<str>>,
+    #[serde(default)]
+    devices: Vec<Arc<str>>,
+    #[serde(default)]
+    rules: Vec<String>,
+    #[serde(default)]
+    recipients: Vec<String>,
+    #[serde(default)]
+    channels: Vec<Arc<str>>,
+    /// Once: both. RFC 3339 with offset.
+    from: Option<String>,
+    until: Option<String>,
+    /// Recurring: all three, and which days (`mon` … `sun`; none means every day).
+    start: Option<String>,
+    end: Option<String>,
+    time_zone: Option<Arc<str>>,
+    #[serde(default)]
+    days: Vec<String>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// Everything that is wrong with a configuration, each with its place.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", .0.join("\n"))]
+pub struct Faults(pub Vec<String>);
+
+/// Reads the text of a file. Sections and entries are read one by one, so that a fault in one does not hide those of the others.
+pub fn parse(text: &str) -> Result<File, Faults> {
+    let table: toml::Table = text.parse().map_err(|e: toml::de::Error| Faults(vec![format!("not TOML: {e}")]))?;
+    let mut faults = Vec::new();
+    let mut file = File { default_rules: true, ..File::default() };
+    let mut version = None;
+    for (key, value) in table {
+        match key.as_str() {
+            "version" => version = value.as_integer(),
+            "default_rules" => match value.as_bool() {
+                Some(on) => file.default_rules = on,
+                None => faults.push("default_rules: must be true or false".into()),
+            },
+            "server" => take(&key, value, &mut file.server, &mut faults),
+            "mail" => take(&key, value, &mut file.mail, &mut faults),
+            "journal" => take(&key, value, &mut file.journal, &mut faults),
+            "secrets" => take(&key, value, &mut file.secrets, &mut faults),
+            "rules" => take_all(&key, value, &mut file.rules, &mut faults),
+            "routes" => take_all(&key, value, &mut file.routes, &mut faults),
+            "recipients" => take_all(&key, value, &mut file.recipients, &mut faults),
+            "mute_windows" => take_all(&key, value, &mut file.mute_windows, &mut faults),
+            "sites" => take_all(&key, value, &mut file.sites, &mut faults),
+            "devices" => take_all(&key, value, &mut file.devices, &mut faults),
+            _ => faults.push(format!("{key}: no such key")),
+        }
+    }
+    match version {
+        Some(VERSION) => {}
+        Some(v) => faults.push(format!("version: this program reads version {VERSION}, the file says {v}")),
+        None => faults.push(format!("version: missing; write `version = {VERSION}` at the top")),
+    }
+    if faults.is_empty() { Ok(file) } else { Err(Faults(faults)) }
+}
+
+fn take<T: DeserializeOwned>(key: &str, value: toml::Value, into: &mut T, faults: &mut Vec<String>) {
+    match value.try_into() {
+        Ok(v) => *into = v,
+        Err(e) => faults.push(format!("{key}: {}", one_line(&e))),
+    }
+}
+
+fn take_all<T: DeserializeOwned>(key: &str, value: toml::Value, into: &mut Vec<T>, faults: &mut Vec<String>) {
+    let toml::Value::Array(entries) = value else {
+        faults.push(format!("{key}: write each as [[{key}]]"));
+        return;
+    };
+    for (i, entry) in entries.into_iter().enumerate() {
+        let name = entry.get("id").and_then(|v| v.as_str()).map_or_else(|| format!("{}", i + 1), |id| format!("\"{id}\""));
+        match entry.try_into() {
+            Ok(v) => into.push(v),
+            Err(e) => faults.push(format!("{key} {name}: {}", one_line(&e))),
+        }
+    }
+}
+
+fn one_line(e: &toml::de::Error) -> String {
+    e.message().lines().collect::<Vec<_>>().join(" ")
+}
+
+/// Builds what judging runs on. `alert_to` and the file's `mail.alert_to` make the default route unless the file defines it.
+pub fn configuration(file: &File, alert_to: &[String]) -> Result<Configuration, Faults> {
+    let mut b = Builder { faults: Vec::new() };
+    let mut c = Configuration { sites: file.sites.clone(), devices: file.devices.clone(), ..Configuration::default() };
+    for r in &file.recipients {
+        b.address(&format!("recipients \"{}\"", r.id), &r.email);
+        c.recipients.push(Recipient {
+            id: RecipientId::new(&r.id),
+            name: Arc::from(r.name.as_deref().unwrap_or(&r.id)),
+            email: Arc::from(r.email.as_str()),
+            language: Arc::from(r.language.as_deref().unwrap_or("en")),
+        });
+    }
+    for r in &file.routes {
+        c.routes.push(Route {
+            id: RouteId::new(&r.id),
+            name: Arc::from(r.name.as_deref().unwrap_or(&r.id)),
+            recipients: r.recipients.iter().map(RecipientId::new).collect(),
+            channels: r.channels.clone(),
+        });
+    }
+    let default_route = RouteId::new(DEFAULT_ROUTE);
+    if c.route(&default_route).is_none() {
+        let mut recipients = Vec::new();
+        for email in if alert_to.is_empty() { &file.mail.alert_to } else { alert_to } {
+            b.address("alert_to", email);
+            let id = match c.recipients.iter().find(|r| *r.email == **email) {
+                Some(r) => r.id.clone(),
+                None => {
+                    let id = RecipientId::new(email);
+                    let (name, email) = (Arc::from(email.as_str()), Arc::from(email.as_str()));
+                    c.recipients.push(Recipient { id: id.clone(), name, email, language: Arc::from("en") });
+                    id
+                }
+            };
+            recipients.push(id);
+        }
+        c.routes.push(Route { id: default_route.clone(), name: Arc::from("Default"), recipients, channels: Vec::new() });
+    }
+    if file.default_rules {
+        c.rules = default_rules(&default_route);
+    }
+    for entry in &file.rules {
+        if let Some(rule) = b.rule(entry, &default_route) {
+            // A rule of the same id replaces the default one.
+            c.rules.retain(|r| r.id != rule.id);
+            c.rules.push(rule);
+        }
+    }
+    for entry in &file.mute_windows {
+        if let Some(window) = b.mute_window(entry) {
+            c.mute_windows.push(window);
+        }
+    }
+    b.check(&c);
+    if b.faults.is_empty() { Ok(c) } else { Err(Faults(b.faults)) }
+}
+
+struct Builder {
+    faults: Vec<String>,
+}
+
+impl Builder {
+    fn fault(&mut self, place: &str, what: impl std::fmt::Display) {
+        self.faults.push(format!("{place}: {what}"));
+    }
+
+    fn address(&mut self, place: &str, email: &str) {
+        let fine = email.split_once('@').is_some_and(|(user, host)| !user.is_empty() && !host.is_empty())
+            && !email.chars().any(|c| c.is_whitespace() || c.is_control() || matches!(c, '<' | '>' | ','));
+        if !fine {
+            self.fault(place, format!("\"{email}\" is not an e-mail address"));
+        }
+    }
+
+    fn span(&mut self, place: &str, text: Option<&str>, default: Span) -> Span {
+        match text.map(span) {
+            None => default,
+            Some(Ok(s)) => s,
+            Some(Err(e)) => {
+                self.fault(place, e);
+                default
+            }
+        }
+    }
+
+    fn rule(&mut self, e: &RuleEntry, default_route: &RouteId) -> Option<Rule> {
+        let place = format!("rules \"{}\"", e.id);
+        let given = [e.count.is_some(), e.limit.is_some(), e.silence.is_some()].into_iter().filter(|g| *g).count();
+        if given != 1 {
+            self.fault(&place, "give exactly one of count, limit and silence");
+            return None;
+        }
+        let condition = if let Some(c) = &e.count {
+            if c.n == 0 || c.n as usize > andon_engine::limits::WINDOW_ENTRIES_MAX {
+                self.fault(&place, format!("count.n must be 1 to {}", andon_engine::limits::WINDOW_ENTRIES_MAX));
+            }
+            Condition::Count { count: c.n, within: self.span(&place, Some(&c.within), Span::secs(60)) }
+        } else if let Some(l) = &e.limit {
+            self.limit(&place, l)?
+        } else {
+            let after = e.silence.as_ref().and_then(|s| s.after.as_deref());
+            if e.subject != SubjectKind::Device {
+                self.fault(&place, "silence is of devices: write subject = \"device\"");
+            }
+            Condition::Silence { after: after.map(|t| self.span(&place, Some(t), Span::mins(10))) }
+        };
+        let min_level = e.min_level.as_deref().and_then(|name| {
+            let level = Level::parse(name);
+            if level.is_none() {
+                self.fault(&place, format!("min_level \"{name}\" is none of TRACE, DEBUG, INFO, WARN, ERROR, FATAL"));
+            }
+            level
+        });
+        Some(Rule {
+            id: RuleId::new(&e.id),
+            name: Arc::from(e.name.as_deref().unwrap_or(&e.id)),
+            enabled: e.enabled,
+            selector: Selector {
+                applications: e.applications.clone(),
+                devices: e.devices.clone(),
+                device_classes: e.device_classes.clone(),
+                areas: e.areas.clone(),
+                users: e.users.clone(),
+                type_prefix: e.type_prefix.clone(),
+                min_level,
+                without: e.without.clone(),
+                fields: e.fields.iter().map(|(k, v)| (Arc::from(k.as_str()), Arc::from(v.as_str()))).collect(),
+            },
+            subject: e.subject,
+            condition,
+            priority: e.priority,
+            route: e.route.as_ref().map_or_else(|| default_route.clone(), RouteId::new),
+            runbook: e.runbook.as_deref().map(Arc::from),
+            off_delay: self.span(&place, e.off_delay.as_deref(), Span::mins(5)),
+            reopen_within: self.span(&place, e.reopen_within.as_deref(), Span::mins(30)),
+            passes_throttle: e.passes_throttle.unwrap_or(e.priority == Priority::P1),
+            safety: e.safety,
+        })
+    }
+
+    fn limit(&mut self, place: &str, l: &LimitEntry) -> Option<Condition> {
+        let (direction, bound) = match (l.above, l.below) {
+            (Some(bound), None) => (Direction::Above, bound),
+            (None, Some(bound)) => (Direction::Below, bound),
+            _ => {
+                self.fault(place, "a limit has exactly one of above and below");
+                return None;
+            }
+        };
+        if !bound.is_finite() || !l.deadband.is_finite() || l.deadband < 0.0 {
+            self.fault(place, "bound and deadband must be finite, the deadband at least 0");
+        }
+        Some(Condition::Limit(Limit {
+            reading: Arc::from(l.reading.as_str()),
+            unit: l.unit.as_deref().map(Arc::from),
+            direction,
+            bound,
+            deadband: l.deadband,
+            on_delay: self.span(place, l.on_delay.as_deref(), Span::ZERO),
+        }))
+    }
+
+    fn mute_window(&mut self, e: &MuteEntry) -> Option<MuteWindow> {
+        let place = format!("mute_windows \"{}\"", e.id);
+        let schedule = match (&e.from, &e.until, &e.start, &e.end, &e.time_zone) {
+            (Some(from), Some(until), None, None, None) => match (instant(from), instant(until)) {
+                (Ok(from), Ok(until)) => MuteSchedule::Once { from, until },
+                (a, b) => {
+                    for e in [a.err(), b.err()].into_iter().flatten() {
+                        self.fault(&place, e);
+                    }
+                    return None;
+                }
+            },
+            (None, None, Some(start), Some(end), Some(zone)) => {
+                let days: Option<Vec<u8>> = e.days.iter().map(|d| day(d)).collect();
+                let (Some(days), Some(start_minute), Some(end_minute)) = (days, minute(start), minute(end)) else {
+                    self.fault(&place, "times are written \"22:00\", days \"mon\" to \"sun\"");
+                    return None;
+                };
+                MuteSchedule::Recurring { days, start_minute, end_minute, time_zone: zone.clone() }
+            }
+            _ => {
+                self.fault(&place, "give from and until for once, or start, end and time_zone (and days) for a recurring window");
+                return None;
+            }
+        };
+        Some(MuteWindow {
+            id: Arc::from(e.id.as_str()),
+            reason: Arc::from(e.reason.as_str()),
+            scope: MuteScope {
+                sites: e.sites.clone(),
+                areas: e.areas.clone(),
+                devices: e.devices.clone(),
+                rules: e.rules.iter().map(RuleId::new).collect(),
+                recipients: e.recipients.iter().map(RecipientId::new).collect(),
+                channels: e.channels.clone(),
+            },
+            schedule,
+            includes_safety: e.includes_safety,
+        })
+    }
+
+    /// What can only be seen of the whole: names that are used twice or point nowhere.
+    fn check(&mut self, c: &Configuration) {
+        self.unique("rules", c.rules.iter().map(|r| r.id.as_str()));
+        self.unique("routes", c.routes.iter().map(|r| r.id.as_str()));
+        self.unique("recipients", c.recipients.iter().map(|r| r.id.as_str()));
+        self.unique("mute_windows", c.mute_windows.iter().map(|w| &*w.id));
+        self.unique("sites", c.sites.iter().map(|s| &*s.id));
+        self.unique("devices", c.devices.iter().map(|d| &*d.id));
+        for rule in &c.rules {
+            if c.route(&rule.route).is_none() {
+                self.fault(&format!("rules \"{}\"", rule.id), format!("there is no route \"{}\"", rule.route));
+            }
+        }
+        for route in &c.routes {
+            for r in route.recipients.iter().filter(|r| c.recipient(r).is_none()) {
+                self.fault(&format!("routes \"{}\"", route.id), format!("there is no recipient \"{r}\""));
+            }
+        }
+        for window in &c.mute_windows {
+            if let Err(e) = mute::validate(window) {
+                self.fault(&format!("mute_windows \"{}\"", window.id), e);
+            }
+        }
+        for site in &c.sites {
+            if jiff::tz::TimeZone::get(&site.time_zone).is_err() {
+                self.fault(&format!("sites \"{}\"", site.id), format!("\"{}\" is no IANA time zone", site.time_zone));
+            }
+        }
+        if c.rules.len() > andon_engine::limits::RULES_MAX {
+            self.fault("rules", format!("at most {}", andon_engine::limits::RULES_MAX));
+        }
+    }
+
+    fn unique<'a>(&mut self, what: &str, ids: impl Iterator<Item = &'a str>) {
+        let mut seen = HashSet::new();
+        for id in ids {
+            if !seen.insert(id) {
+                self.fault(&format!("{what} \"{id}\""), "stands twice");
+            }
+            if id.is_empty() || id.len() > andon_engine::limits::KEY_BYTES_MAX {
+                self.fault(&format!("{what} \"{id}\""), format!("an id has 1 to {} bytes", andon_engine::limits::KEY_BYTES_MAX));
+            }
+        }
+    }
+}
+
+/// `90s`, `5m`, `1h 30m`, `7d`.
+pub fn span(text: &str) -> Result<Span, String> {
+    let wrong = || format!("\"{text}\" is not a length of time; write 90s, 5m, 1h 30m or 7d");
+    let parsed: jiff::Span = text.parse().map_err(|_| wrong())?;
+    // Days are 24 hours here: lengths, not calendar days.
+    let relative = jiff::SpanRelativeTo::days_are_24_hours();
+    let duration = parsed.to_duration(relative).map_err(|_| wrong())?;
+    let micros = i64::try_from(duration.as_micros()).map_err(|_| wrong())?;
+    if micros < 0 {
+        return Err(wrong());
+    }
+    Ok(Span::micros(micros))
+}
+
+fn instant(text: &str) -> Result<Timestamp, String> {
+    text.parse::<jiff::Timestamp>()
+        .map(Timestamp::from)
+        .map_err(|_| format!("\"{text}\" is not an instant; write 2026-03-29T02:00:00+01:00"))
+}
+
+fn minute(text: &str) -> Option<u16> {
+    let (h, m) = text.split_once(':')?;
+    let (h, m): (u16, u16) = (h.parse().ok()?, m.parse().ok()?);
+    (h < 24 && m < 60).then_some(h * 60 + m)
+}
+
+fn day(text: &str) -> Option<u8> {
+    let days = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
+    days.iter().position(|d| text.eq_ignore_ascii_case(d)).map(|i| i as u8 + 1)
+}
+
+/// Why nobody would get an e-mail, if so.
+pub fn nobody_would_be_mailed(c: &Configuration) -> Option<String> {
+    let told = |rule: &Rule| c.route(&rule.route).is_some_and(|r| !r.recipients.is_empty() || !r.channels.is_empty());
+    if c.rules.iter().filter(|r| r.enabled).any(told) {
+        return None;
+    }
+    Some("no rule leads to anybody: start with --alert-to EMAIL, or write a route with recipients into the configuration file".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn build(text: &str) -> Result<Configuration, Faults> {
+        parse(text).and_then(|f| configuration(&f, &[]))
+    }
+
+    #[test]
+    fn an_empty_file_has_the_default_rules() {
+        let c = build("version = 1").unwrap();
+        assert_eq!(c.rules.len(), 7);
+        assert!(nobody_would_be_mailed(&c).is_some());
+    }
+
+    #[test]
+    fn alert_to_makes_the_default_route() {
+        let c = configuration(&parse("version = 1").unwrap(), &["a@example.com".into()]).unwrap();
+        assert_eq!(c.routes[0].recipients.len(), 1);
+        assert_eq!(nobody_would_be_mailed(&c), None);
+    }
+
+    #[test]
+    fn rules_of_every_kind_are_read() {
+        let c = build(
+            r#"
+            version = 1
+            default_rules = false
+            [[rules]]
+            id = "hot"
+            subject = "device"
+            priority = "P2"
+            devices = ["press-1"]
+            limit = { reading = "temperature", above = 100.0, deadband = 2, on_delay = "10m" }
+            [[rules]]
+            id = "errors"
+            subject = "application"
+            priority = "P1"
+            min_level = "error"
+            count = { n = 3, within = "1h 30m" }
+            [[rules]]
+            id = "quiet"
+            subject = "device"
+            priority = "P3"
+            silence = { after = "10m" }
+            [[mute_windows]]
+            id = "night"
+            reason = "nobody is in"
+            start = "22:00"
+            end = "06:00"
+            time_zone = "Europe/Berlin"
+            days = ["mon", "Fri"]
+            "#,
+        )
+        .unwrap();
+        assert_eq!(c.rules[1].condition, Condition::Count { count: 3, within: Span::mins(90) });
+        let MuteSchedule::Recurring { days, start_minute, .. } = &c.mute_windows[0].schedule else { panic!("recurring") };
+        assert_eq!((days.as_slice(), *start_minute), (&[1, 5][..], 1320));
+    }
+
+    #[test]
+    fn all_faults_are_reported_at_once() {
+        let faults = build(
+            r#"
+            version = 2
+            colour = "red"
+            [server]
+            port = 1
+            [[rules]]
+            id = "x"
+            [[devices]]
+            id = "d"
+            klass = "c"
+            "#,
+        )
+        .unwrap_err()
+        .0;
+        let all = faults.join("\n");
+        for part in ["version", "colour", "server", "rules \"x\"", "devices \"d\""] {
+            assert!(all.contains(part), "{part} in {all}");
+        }
+        assert_eq!(faults.len(), 5, "{all}");
+    }
+
+    #[test]
+    fn faults_of_the_whole_are_found_together() {
+        let faults = build(
+            r#"
+            version = 1
+            [[rules]]
+            id = "x"
+            subject = "device"
+            priority = "P2"
+            route = "nowhere"
+            off_delay = "soon"
+            min_level = "loud"
+            limit = { reading = "t", above = 1.0, below = 0.0 }
+            [[rules]]
+            id = "y"
+            subject = "device"
+            priority = "P2"
+            route = "nowhere"
+            off_delay = "soon"
+            count = { n = 0, within = "60s" }
+            [[recipients]]
+            id = "bad"
+            email = "nobody"
+            [[sites]]
+            id = "s"
+            name = "S"
+            time_zone = "Mars/Olympus"
+            "#,
+        )
+        .unwrap_err()
+        .0
+        .join("\n");
+        for part in ["exactly one of above and below", "count.n", "no route \"nowhere\"", "soon", "not an e-mail", "Mars/Olympus"] {
+            assert!(faults.contains(part), "{part} in {faults}");
+        }
+    }
+
+    #[test]
+    fn lengths_of_time() {
+        for (text, want) in [("90s", Some(90)), ("5m", Some(300)), ("1h 30m", Some(5400)), ("7d", Some(604_800)), ("soon", None), ("-5s", None)] {
+            assert_eq!(span(text).ok(), want.map(Span::secs), "{text}");
+        }
+    }
+}

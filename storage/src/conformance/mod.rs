@@ -1,0 +1,41 @@
+//! What every adapter of a port must do: the same checks run on SQLite and PostgreSQL, on tantivy and Elasticsearch.
+//!
+//! A check takes a way to open the store. Each call opens what is there, so that a check can drop a store and open it again; the first
+//! call finds it empty. A check panics with what it saw, as a test does.
+
+#![allow(clippy::unwrap_used, reason = "a check fails by panicking")]
+
+pub mod checkpoint;
+pub mod deliveries;
+pub mod effects;
+pub mod keys;
+pub mod log_index;
+pub mod rows;
+pub mod sample;
+
+use crate::ports::{Cursor, Result, StoreError};
+use andon_engine::ids::JournalId;
+
+/// A journal's cursor; the journals of the checks have small numbers.
+pub fn cursor(journal: u32, seq: u64) -> Cursor {
+    Cursor {
+        journal: JournalId(journal),
+        seq,
+    }
+}
+
+#[track_caller]
+fn assert_foreign<T: std::fmt::Debug>(result: Result<T>) {
+    assert!(
+        matches!(result, Err(StoreError::ForeignJournal { .. })),
+        "should name a foreign journal: {result:?}"
+    );
+}
+
+#[track_caller]
+fn assert_refused<T: std::fmt::Debug>(result: Result<T>) {
+    assert!(
+        matches!(result, Err(StoreError::Refused { .. })),
+        "should be refused: {result:?}"
+    );
+}

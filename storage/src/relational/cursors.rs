@@ -1,0 +1,88 @@
+//! Cursors of the writers, in the transaction of what they wrote.
+
+use super::Relational;
+use super::database::{Database, Row, Transaction, Value};
+use crate::ports::{Cursor, Result, StoreError};
+use andon_engine::ids::JournalId;
+
+/// Who follows a journal.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Sink {
+    /// The writer of incidents and alerts, over the effect journal.
+    Effects,
+    /// The writer of roll-ups and quarantine, over the record journal.
+    Rows,
+}
+
+impl Sink {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Sink::Effects => "effects",
+            Sink::Rows => "rows",
+        }
+    }
+}
+
+const READ: &str = "SELECT journal, seq FROM sink_cursors WHERE sink = $1";
+const WRITE: &str = "INSERT INTO sink_cursors (sink, journal, seq) VALUES ($1, $2, $3)
+    ON CONFLICT (sink) DO UPDATE SET journal = excluded.journal, seq = excluded.seq";
+const DELETE: &str = "DELETE FROM sink_cursors WHERE sink = $1";
+
+impl<D: Database> Relational<D> {
+    pub(super) async fn cursor(&self, sink: Sink) -> Result<Option<Cursor>> {
+        let rows = self.db.fetch(READ.into(), vec![Value::text(sink.as_str())]).await?;
+        stored(rows)
+    }
+
+    /// Sets the cursor whatever it was: what `--adopt-stores` does after a person has said so. `None` begins again.
+    pub async fn adopt(&self, sink: Sink, cursor: Option<Cursor>) -> Result<()> {
+        let mut tx = self.db.begin().await?;
+        match cursor {
+            Some(cursor) => write::<D>(&mut tx, sink, cursor).await?,
+            None => {
+                tx.execute(DELETE.into(), vec![Value::text(sink.as_str())]).await?;
+            }
+        }
+        tx.commit().await
+    }
+}
+
+/// Moves the cursor on. False when it stands there already: this was written before.
+pub(super) async fn advance<D: Database>(tx: &mut D::Transaction, sink: Sink, to: Cursor) -> Result<bool> {
+    let stored = stored(tx.fetch(READ.into(), vec![Value::text(sink.as_str())]).await?)?;
+    let moved = moves(D::STORE, stored, to)?;
+    if moved {
+        write::<D>(tx, sink, to).await?;
+    }
+    Ok(moved)
+}
+
+/// Whether `to` lies past `stored`; an error when it cannot follow it.
+pub(crate) fn moves(store: &'static str, stored: Option<Cursor>, to: Cursor) -> Result<bool> {
+    match stored {
+        None => Ok(true),
+        Some(stored) if stored.journal != to.journal => Err(StoreError::foreign(store, stored, to.journal, to.seq)),
+        Some(stored) if stored.seq > to.seq => Err(StoreError::foreign(store, stored, to.journal, to.seq)),
+        Some(stored) => Ok(stored.seq < to.seq),
+    }
+}
+
+async fn write<D: Database>(tx: &mut D::Transaction, sink: Sink, cursor: Cursor) -> Result<()> {
+    let values = vec![
+        Value::text(sink.as_str()),
+        Value::int(cursor.journal.0),
+        Value::unsigned(D::STORE, "a journal position", cursor.seq)?,
+    ];
+    tx.execute(WRITE.into(), values).await.map(|_| ())
+}
+
+/// The cursor in the first row, if there is one: its journal, then its position.
+pub(crate) fn stored(rows: Vec<Row>) -> Result<Option<Cursor>> {
+    let Some(mut row) = rows.into_iter().next() else {
+        return Ok(None);
+    };
+    Ok(Some(Cursor {
+        journal: JournalId(row.unsigned()?),
+        seq: row.unsigned()?,
+    }))
+}

@@ -1,0 +1,292 @@
+//! The SQLite adapters pass the checks of their ports, and what is their own.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use andon_engine::ids::JournalId;
+use andon_engine::time::Timestamp;
+use andon_storage::conformance::{self, cursor};
+use andon_storage::keys::{KeyCache, KeyGrant, generate};
+use andon_storage::ports::StoreError;
+use andon_storage::ports::checkpoint::CheckpointStore;
+use andon_storage::ports::keys::{KeyStore, Scope};
+use andon_storage::ports::rows::{EffectStore, RowStore};
+use andon_storage::relational::Sink;
+use andon_storage::relational::database::{Database, Transaction};
+use andon_storage::relational::migrations::{RELATIONAL, migrate};
+use andon_storage::sqlite::{CheckpointFile, SqliteDatabase, SqliteStore};
+use std::path::Path;
+use std::sync::Arc;
+
+macro_rules! conformance {
+    ($suite:ident on $open:expr, $($check:ident),+ $(,)?) => {
+        mod $suite {
+            use super::*;
+            $(
+                #[tokio::test]
+                async fn $check() {
+                    let dir = tempfile::tempdir().unwrap();
+                    let path = dir.path().join("new folder %41?a=b#'").join("file.db");
+                    conformance::$suite::$check(async || $open(&path).await.unwrap()).await;
+                    assert!(path.exists());
+                }
+            )+
+        }
+    };
+}
+
+conformance!(effects on SqliteStore::open,
+    an_empty_store_has_nothing,
+    what_was_applied_is_read_back,
+    applying_twice_changes_nothing,
+    an_older_state_never_overwrites_a_newer_one,
+    a_cursor_that_does_not_follow_is_refused_and_nothing_written,
+    what_is_refused_leaves_nothing_behind,
+    hostile_texts_are_only_texts,
+    lists_hold_what_the_filter_asks_for_in_order_and_in_pages,
+    the_plant_is_listed_by_id_in_pages,
+    many_rows_are_written_at_once,
+);
+conformance!(rows on SqliteStore::open,
+    rollups_are_merged,
+    rows_of_a_cursor_count_once,
+    extreme_readings_are_kept_and_impossible_ones_refused,
+    quarantine_keeps_what_was_sent,
+    the_oldest_in_quarantine_go_first,
+);
+conformance!(keys on SqliteStore::open,
+    keys_are_kept_listed_and_revoked,
+    a_key_is_there_once,
+);
+conformance!(deliveries on SqliteStore::open,
+    an_alert_is_expanded_once,
+    a_decision_on_an_old_version_changes_nothing,
+    what_is_held_or_muted_comes_back_when_it_is_due,
+    a_claim_is_given_once_runs_out_and_is_released,
+    what_was_sent_and_what_died_is_noted_with_its_slot,
+    what_is_finished_is_pruned_after_its_time,
+    hostile_names_are_only_names,
+);
+conformance!(checkpoint on CheckpointFile::open,
+    what_was_saved_is_loaded,
+    a_save_is_whole_or_not_at_all,
+    any_key_and_any_state_are_kept,
+    many_entities_are_saved_at_once,
+);
+
+/// Tables and indices, as SQLite has noted them.
+async fn schema(db: &SqliteDatabase) -> Vec<String> {
+    let rows = db
+        .fetch(
+            "SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name".into(),
+            vec![],
+        )
+        .await
+        .unwrap();
+    rows.into_iter().map(|mut r| r.text().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn migrations_step_by_step_and_twice_give_the_fresh_schema() {
+    let dir = tempfile::tempdir().unwrap();
+    let fresh = SqliteDatabase::open(&dir.path().join("fresh.db")).await.unwrap();
+    migrate(&fresh, RELATIONAL).await.unwrap();
+    let stepwise = SqliteDatabase::open(&dir.path().join("stepwise.db")).await.unwrap();
+    for n in 1..=RELATIONAL.len() {
+        for _ in 0..2 {
+            migrate(&stepwise, &RELATIONAL[..n]).await.unwrap();
+        }
+    }
+    assert!(schema(&fresh).await.len() > 10);
+    assert_eq!(schema(&fresh).await, schema(&stepwise).await);
+    // Each file may be run again on its own: a migration whose note was lost does no harm.
+    for m in RELATIONAL {
+        let mut tx = stepwise.begin().await.unwrap();
+        tx.script(andon_storage::relational::migrations::render::<SqliteDatabase>(m.sql))
+            .await
+            .unwrap();
+        tx.commit().await.unwrap();
+    }
+    assert_eq!(schema(&fresh).await, schema(&stepwise).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_that_start_at_once_migrate_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("andon.db");
+    let starts: Vec<_> = (0..12)
+        .map(|_| {
+            let path = path.clone();
+            tokio::spawn(async move { SqliteStore::open(&path).await })
+        })
+        .collect();
+    for start in starts {
+        assert_eq!(start.await.unwrap().unwrap().effect_cursor().await.unwrap(), None);
+    }
+}
+
+#[tokio::test]
+async fn a_newer_schema_is_not_touched() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("andon.db");
+    let store = SqliteStore::open(&path).await.unwrap();
+    let mut tx = store.database().begin().await.unwrap();
+    let insert = "INSERT INTO schema_migrations (version, name, checksum) VALUES (9999, '9999_later', 'x')";
+    tx.script(insert.to_owned()).await.unwrap();
+    tx.commit().await.unwrap();
+    let e = SqliteStore::open(&path).await.unwrap_err();
+    assert!(matches!(e, StoreError::Damaged { .. }), "{e}");
+    assert!(e.to_string().contains("newer Andon"), "{e}");
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_database_is_named_damaged() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("andon.db");
+    std::fs::write(&path, "not a database, and long enough to be looked at. ".repeat(100)).unwrap();
+    let e = SqliteStore::open(&path).await.unwrap_err();
+    assert!(matches!(e, StoreError::Damaged { .. }), "{e:?}");
+    let e = SqliteStore::open(dir.path()).await.unwrap_err();
+    assert!(matches!(e, StoreError::Unavailable { .. }), "{e:?}");
+}
+
+#[tokio::test]
+async fn nobody_else_may_read_the_files() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("andon.db");
+    std::fs::write(&path, "").unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let _store = SqliteStore::open(&path).await.unwrap();
+    let mut files = 0;
+    for entry in std::fs::read_dir(dir.path()).unwrap() {
+        let entry = entry.unwrap();
+        assert_eq!(
+            entry.metadata().unwrap().permissions().mode() & 0o777,
+            0o600,
+            "{:?}",
+            entry.path()
+        );
+        files += 1;
+    }
+    assert_eq!(files, 3, "the database, its log and its index of the log");
+}
+
+#[tokio::test]
+async fn a_lock_that_does_not_end_is_unavailable_and_the_pragmas_hold() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("andon.db");
+    let (ours, theirs) = (
+        SqliteStore::open(&path).await.unwrap(),
+        SqliteStore::open(&path).await.unwrap(),
+    );
+    for (pragma, want) in [
+        ("PRAGMA journal_mode", "wal"),
+        ("PRAGMA synchronous", "2"),
+        ("PRAGMA foreign_keys", "1"),
+    ] {
+        let got: String = {
+            let mut tx = ours.database().begin().await.unwrap();
+            let mut row = tx.fetch(pragma.into(), vec![]).await.unwrap().remove(0);
+            if want == "wal" {
+                row.text().unwrap()
+            } else {
+                row.int().unwrap().to_string()
+            }
+        };
+        assert_eq!(got, want, "{pragma}");
+    }
+    let short = "PRAGMA busy_timeout = 1";
+    sqlx::query(short).execute(ours.database().writer()).await.unwrap();
+    let held = theirs.database().begin().await.unwrap();
+    let e = ours.apply_effects(&[], cursor(1, 1)).await.unwrap_err();
+    assert!(e.is_temporary(), "{e:?}");
+    // Who only reads is not kept waiting.
+    assert_eq!(ours.effect_cursor().await.unwrap(), None);
+    drop(held);
+    ours.apply_effects(&[], cursor(1, 1)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_cursor_can_be_adopted_or_begun_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(&dir.path().join("andon.db")).await.unwrap();
+    store.write_rows(&[], &[], cursor(1, 50)).await.unwrap();
+    store.apply_effects(&[], cursor(9, 50)).await.unwrap();
+    let stored = store.row_cursor().await.unwrap().unwrap();
+    assert!(stored.check("sqlite", JournalId(1), 50).is_ok());
+    assert!(matches!(
+        stored.check("sqlite", JournalId(1), 49),
+        Err(StoreError::ForeignJournal { .. })
+    ));
+    let e = stored.check("sqlite", JournalId(2), 50).unwrap_err();
+    assert!(e.to_string().contains("--adopt-stores"), "{e}");
+    store.adopt(Sink::Rows, Some(cursor(2, 3))).await.unwrap();
+    assert_eq!(store.row_cursor().await.unwrap(), Some(cursor(2, 3)));
+    store.write_rows(&[], &[], cursor(2, 4)).await.unwrap();
+    store.adopt(Sink::Rows, None).await.unwrap();
+    assert_eq!(store.row_cursor().await.unwrap(), None);
+    assert_eq!(
+        store.effect_cursor().await.unwrap(),
+        Some(cursor(9, 50)),
+        "the other cursor is not touched"
+    );
+}
+
+#[tokio::test]
+async fn a_checkpoint_file_can_be_cleared() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = CheckpointFile::open(&dir.path().join("checkpoints.db")).await.unwrap();
+    file.save(1, cursor(1, 1), vec![]).await.unwrap();
+    file.clear().await.unwrap();
+    assert_eq!(file.load(1).await.unwrap().cursor, None);
+    file.save(1, cursor(2, 0), vec![]).await.unwrap();
+}
+
+async fn until(what: &str, condition: impl Fn() -> bool) {
+    let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(20);
+    while !condition() {
+        assert!(tokio::time::Instant::now() < deadline, "still waiting until {what}");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+}
+
+async fn another_process(path: &Path) -> SqliteStore {
+    SqliteStore::open(path).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_key_made_or_revoked_elsewhere_is_noticed() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("andon.db");
+    let cache = KeyCache::load(Arc::new(SqliteStore::open(&path).await.unwrap()))
+        .await
+        .unwrap();
+    let fresh = cache.keep_fresh();
+    let new = generate(
+        KeyGrant {
+            scopes: vec![Scope::Ingest],
+            ..KeyGrant::default()
+        },
+        Timestamp(1),
+    );
+    assert!(cache.find(&new.text).is_none());
+    let other = another_process(&path).await;
+    other.insert_key(&new.row).await.unwrap();
+    until("the new key is known", || cache.find(&new.text).is_some()).await;
+    assert_eq!(*cache.find(&new.text).unwrap(), new.row);
+    for wrong in [
+        "",
+        "andon_",
+        "andon_x_y",
+        &new.text[..new.text.len() - 1],
+        &format!("{} ", new.text),
+        &"andon_".repeat(9_999),
+    ] {
+        assert!(cache.find(wrong).is_none(), "{}", wrong.len());
+    }
+    other.revoke_key(&new.row.id, Timestamp(2)).await.unwrap();
+    until("the revoked key is gone", || cache.find(&new.text).is_none()).await;
+    assert!(!cache.refresh().await.unwrap(), "nothing changed since");
+    drop(cache);
+    fresh.await.unwrap();
+}
