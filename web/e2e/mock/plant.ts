@@ -11,9 +11,9 @@ export function aPlant(nowMs = Date.now()): MockAndon {
     startedAt: ago(6 * 3_600 + 700),
     nobodyWouldBeMailed: 'No route has a recipient: start with --alert-to, or add one to the route “default”.',
     sinks: [
-      { __typename: 'SinkStatus', name: 'relational', lag: 0, error: null },
+      { __typename: 'SinkStatus', name: 'rows', lag: 0, error: null },
       { __typename: 'SinkStatus', name: 'log_index', lag: 5_210, error: null },
-      { __typename: 'SinkStatus', name: 'live', lag: 0, error: null },
+      { __typename: 'SinkStatus', name: 'judging', lag: 0, error: null },
     ],
   };
   const lines = [

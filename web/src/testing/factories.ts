@@ -180,7 +180,7 @@ export function aStatus(change: Partial<Status> = {}): Status {
     recordsAccepted: 1_204_377,
     journal: { __typename: 'JournalStatus', bytes: 734_003_200, quotaBytes: 4_294_967_296, lastSeq: 88_123 },
     sinks: [
-      { __typename: 'SinkStatus', name: 'relational', lag: 0, error: null },
+      { __typename: 'SinkStatus', name: 'rows', lag: 0, error: null },
       { __typename: 'SinkStatus', name: 'log_index', lag: 12, error: null },
     ],
     shards: { __typename: 'ShardsStatus', count: 16, entities: 412, restarts: 0 },
