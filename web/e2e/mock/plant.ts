@@ -1,5 +1,5 @@
 import type { Incident, Record as LogRecord } from '@/gen/schema';
-import { aRecord, aRule, aTimelineEntry, anAlert, anIncident, hexId } from '@/testing/factories';
+import { aDelivery, aRecord, aRule, aTimelineEntry, anAlert, anIncident, hexId } from '@/testing/factories';
 import { MockAndon } from '@/testing/mock-andon';
 
 /** A night shift's worth of incidents, in every state and priority, with texts as machines write them. */
@@ -11,9 +11,9 @@ export function aPlant(nowMs = Date.now()): MockAndon {
     startedAt: ago(6 * 3_600 + 700),
     nobodyWouldBeMailed: 'No route has a recipient: start with --alert-to, or add one to the route “default”.',
     sinks: [
-      { __typename: 'SinkStatus', name: 'relational', lag: 0, error: null },
+      { __typename: 'SinkStatus', name: 'rows', lag: 0, error: null },
       { __typename: 'SinkStatus', name: 'log_index', lag: 5_210, error: null },
-      { __typename: 'SinkStatus', name: 'live', lag: 0, error: null },
+      { __typename: 'SinkStatus', name: 'judging', lag: 0, error: null },
     ],
   };
   const lines = [
@@ -89,6 +89,10 @@ export function aPlant(nowMs = Date.now()): MockAndon {
         aTimelineEntry({ revision: 5, at: ago(600), kind: 'NEW_FAULT', text: 'Lock wait timeout on table <n>' }),
       ],
       alerts: [anAlert(), anAlert({ id: hexId(9_002), reason: 'REOPENED' })],
+      deliveries: [
+        aDelivery({ updatedAt: ago(1_859) }),
+        aDelivery({ id: 'd2', state: 'HELD', updatedAt: ago(600), due: new Date(nowMs + 120_000).toISOString() }),
+      ],
       fingerprints: [
         {
           __typename: 'FingerprintCount',

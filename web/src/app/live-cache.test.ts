@@ -21,7 +21,7 @@ const answer = (...incidents: Incident[]) => ({
     __typename: 'IncidentConnection' as const,
     pageInfo: { __typename: 'PageInfo' as const, hasNextPage: false },
     nodes: incidents.map(
-      ({ rule: _r, fingerprints: _f, timeline: _t, alerts: _a, records: _l, ...summary }) => summary,
+      ({ rule: _r, fingerprints: _f, timeline: _t, alerts: _a, deliveries: _d, records: _l, ...summary }) => summary,
     ),
   },
 });

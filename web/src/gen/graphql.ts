@@ -7,7 +7,13 @@ import type { TypedDocumentNode as DocumentNode } from '@graphql-typed-document-
 /** Does the condition hold? */
 export type Activity = 'ACTIVE' | 'CLOSED' | 'RETURNED_TO_NORMAL';
 
-export type AlertReason = 'NEW_FAULT' | 'OPENED' | 'RAISED' | 'REOPENED' | 'REPEAT';
+export type ChannelKind = 'EMAIL' | 'SLACK' | 'WEBHOOK';
+
+/**
+ * WAITING: nobody has looked at it yet. HELD: the throttle holds it for the next digest. MUTED: a mute window holds it, or held it
+ * until the fault was over. NOTICED: in a message that is not out yet. DEAD: given up. SUPPRESSED: never to be told.
+ */
+export type DeliveryState = 'DEAD' | 'HELD' | 'MUTED' | 'NOTICED' | 'SENT' | 'SUPPRESSED' | 'WAITING';
 
 export type Direction = 'ABOVE' | 'BELOW';
 
@@ -435,7 +441,16 @@ export type IncidentQuery = {
       limit: { reading: string; unit: string | null; direction: Direction; bound: number } | null;
     } | null;
     fingerprints: Array<{ fingerprint: string; count: number; template: string }>;
-    alerts: Array<{ id: string; reason: AlertReason; at: string; receivedAt: string; text: string }>;
+    deliveries: Array<{
+      id: string;
+      channel: ChannelKind;
+      to: string;
+      state: DeliveryState;
+      reason: string | null;
+      due: string | null;
+      mutedUntil: string | null;
+      updatedAt: string;
+    }>;
     records: Array<{
       recordId: string;
       timestamp: string;
@@ -1688,15 +1703,18 @@ export const IncidentDocument = {
                 },
                 {
                   kind: 'Field',
-                  name: { kind: 'Name', value: 'alerts' },
+                  name: { kind: 'Name', value: 'deliveries' },
                   selectionSet: {
                     kind: 'SelectionSet',
                     selections: [
                       { kind: 'Field', name: { kind: 'Name', value: 'id' } },
+                      { kind: 'Field', name: { kind: 'Name', value: 'channel' } },
+                      { kind: 'Field', name: { kind: 'Name', value: 'to' } },
+                      { kind: 'Field', name: { kind: 'Name', value: 'state' } },
                       { kind: 'Field', name: { kind: 'Name', value: 'reason' } },
-                      { kind: 'Field', name: { kind: 'Name', value: 'at' } },
-                      { kind: 'Field', name: { kind: 'Name', value: 'receivedAt' } },
-                      { kind: 'Field', name: { kind: 'Name', value: 'text' } },
+                      { kind: 'Field', name: { kind: 'Name', value: 'due' } },
+                      { kind: 'Field', name: { kind: 'Name', value: 'mutedUntil' } },
+                      { kind: 'Field', name: { kind: 'Name', value: 'updatedAt' } },
                     ],
                   },
                 },

@@ -59,6 +59,8 @@ export type ApplicationEdge = {
   node: Application;
 };
 
+export type ChannelKind = 'EMAIL' | 'SLACK' | 'WEBHOOK';
+
 export type ConditionKind = 'COUNT' | 'LIMIT' | 'SILENCE';
 
 export type CountCondition = {
@@ -66,6 +68,30 @@ export type CountCondition = {
   count: Scalars['Int']['output'];
   withinSeconds: Scalars['Float']['output'];
 };
+
+/** One alert for one person or channel, and what became of it. */
+export type Delivery = {
+  __typename: 'Delivery';
+  alertId: Scalars['ID']['output'];
+  channel: ChannelKind;
+  createdAt: Scalars['DateTime']['output'];
+  /** When it is looked at again, for HELD and MUTED. */
+  due: Maybe<Scalars['DateTime']['output']>;
+  id: Scalars['ID']['output'];
+  mutedUntil: Maybe<Scalars['DateTime']['output']>;
+  /** The mute window that holds or held it, or why it is dead or suppressed. */
+  reason: Maybe<Scalars['String']['output']>;
+  state: DeliveryState;
+  /** The person, or the name of the channel. */
+  to: Scalars['String']['output'];
+  updatedAt: Scalars['DateTime']['output'];
+};
+
+/**
+ * WAITING: nobody has looked at it yet. HELD: the throttle holds it for the next digest. MUTED: a mute window holds it, or held it
+ * until the fault was over. NOTICED: in a message that is not out yet. DEAD: given up. SUPPRESSED: never to be told.
+ */
+export type DeliveryState = 'DEAD' | 'HELD' | 'MUTED' | 'NOTICED' | 'SENT' | 'SUPPRESSED' | 'WAITING';
 
 export type Device = {
   __typename: 'Device';
@@ -128,6 +154,8 @@ export type Incident = {
   closedCause: Maybe<Scalars['String']['output']>;
   /** Records that belong to it. */
   count: Scalars['Long']['output'];
+  /** Who was told, or why not; oldest first. */
+  deliveries: Array<Delivery>;
   device: Maybe<Scalars['String']['output']>;
   /** `type` of the newest record. */
   errorType: Maybe<Scalars['String']['output']>;

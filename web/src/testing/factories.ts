@@ -1,5 +1,5 @@
 import type { LiveIncident, Record as LiveRecord } from '@/gen/events/events';
-import type { Alert, Incident, Record as LogRecord, Rule, Status, TimelineEntry } from '@/gen/schema';
+import type { Alert, Delivery, Incident, Record as LogRecord, Rule, Status, TimelineEntry } from '@/gen/schema';
 
 /** 32 hex digits that sort as their number does. */
 export function hexId(n: number): string {
@@ -69,6 +69,23 @@ export function anAlert(change: Partial<Alert> = {}): Alert {
   };
 }
 
+export function aDelivery(change: Partial<Delivery> = {}): Delivery {
+  return {
+    __typename: 'Delivery',
+    id: 'd1',
+    alertId: hexId(9_001),
+    channel: 'EMAIL',
+    to: 'anna@plant.example',
+    state: 'SENT',
+    reason: null,
+    due: null,
+    mutedUntil: null,
+    createdAt: '2026-11-23T02:31:43.010000Z',
+    updatedAt: '2026-11-23T02:31:43.400000Z',
+    ...change,
+  };
+}
+
 export function anIncident(change: Partial<Incident> = {}): Incident {
   const rule = change.rule === undefined ? aRule() : change.rule;
   return {
@@ -115,6 +132,7 @@ export function anIncident(change: Partial<Incident> = {}): Incident {
     version: '00000000000000000010',
     timeline: [aTimelineEntry()],
     alerts: [anAlert()],
+    deliveries: [aDelivery()],
     records: [],
     ...change,
   };
@@ -162,7 +180,7 @@ export function aStatus(change: Partial<Status> = {}): Status {
     recordsAccepted: 1_204_377,
     journal: { __typename: 'JournalStatus', bytes: 734_003_200, quotaBytes: 4_294_967_296, lastSeq: 88_123 },
     sinks: [
-      { __typename: 'SinkStatus', name: 'relational', lag: 0, error: null },
+      { __typename: 'SinkStatus', name: 'rows', lag: 0, error: null },
       { __typename: 'SinkStatus', name: 'log_index', lag: 12, error: null },
     ],
     shards: { __typename: 'ShardsStatus', count: 16, entities: 412, restarts: 0 },
@@ -174,8 +192,19 @@ export function aStatus(change: Partial<Status> = {}): Status {
 
 /** As the live feed sends it. */
 export function live(incident: Incident): LiveIncident {
-  const { __typename, rule, fingerprints, timeline, alerts, records, subject, acknowledged, shelved, ...rest } =
-    incident;
+  const {
+    __typename,
+    rule,
+    fingerprints,
+    timeline,
+    alerts,
+    deliveries,
+    records,
+    subject,
+    acknowledged,
+    shelved,
+    ...rest
+  } = incident;
   return {
     ...rest,
     subject: { kind: subject.kind, id: subject.id },

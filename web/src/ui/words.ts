@@ -1,4 +1,4 @@
-import type { IncidentState, Priority, SubjectKind, TimelineKind } from '@/gen/graphql';
+import type { DeliveryState, IncidentState, Priority, SubjectKind, TimelineKind } from '@/gen/graphql';
 
 /** The words of ISA-18.2 as they stand on every page. */
 export const priorityWords: Record<Priority, string> = {
@@ -36,6 +36,17 @@ export const timelineWords: Record<TimelineKind, string> = {
   SHELVED: 'Shelved',
   UNSHELVED: 'Unshelved',
   CLOSED: 'Closed',
+};
+
+/** What became of a message to a person. */
+export const deliveryWords: Record<DeliveryState, string> = {
+  WAITING: 'Not yet',
+  HELD: 'Held for the next digest',
+  MUTED: 'Muted',
+  NOTICED: 'In a message on its way',
+  SENT: 'Told',
+  DEAD: 'Could not be told',
+  SUPPRESSED: 'Not to be told',
 };
 
 /** `1 record`, `1,204 records`. */

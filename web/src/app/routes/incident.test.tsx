@@ -1,6 +1,6 @@
 import { screen, waitFor, within } from '@testing-library/react';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { aRecord, aRule, aTimelineEntry, anIncident, hexId } from '@/testing/factories';
+import { aDelivery, aRecord, aRule, aTimelineEntry, anIncident, hexId } from '@/testing/factories';
 import { fault, MockAndon, UNAVAILABLE_ID } from '@/testing/mock-andon';
 import { renderApp } from '@/testing/render-app';
 
@@ -53,6 +53,7 @@ describe('the page of an incident', () => {
     expect(within(facts).getByText('anna@plant.example')).toBeInTheDocument();
     expect(within(facts).getByRole('link', { name: /wms-deadlock/ })).toHaveAttribute('rel', 'noreferrer noopener');
     expect(within(await panel('Last lines')).getByText('the last line')).toBeInTheDocument();
+    expect(await panel('Who was told')).toHaveTextContent(/anna@plant\.example.*Told by e-mail/);
     const entries = within(await panel('Timeline')).getAllByRole('listitem');
     expect(entries.map((entry) => entry.textContent)).toEqual([
       expect.stringMatching(/^Comment.*by mariaon my way/),
@@ -73,6 +74,21 @@ describe('the page of an incident', () => {
     renderApp(`/incidents/${id}`, withIncident({ rule: aRule({ runbook: 'javascript:alert(1)' }) }));
     expect(await screen.findByText('javascript:alert(1)')).toBeInTheDocument();
     expect(screen.queryByRole('link', { name: /javascript/ })).not.toBeInTheDocument();
+  });
+
+  it('says who was not told, and why', async () => {
+    renderApp(
+      `/incidents/${id}`,
+      withIncident({
+        deliveries: [
+          aDelivery({ id: 'd1', to: 'bert@plant.example', state: 'MUTED', reason: 'line 3 is serviced' }),
+          aDelivery({ id: 'd2', to: 'slack-ops', channel: 'SLACK', state: 'DEAD', reason: 'HTTP 410' }),
+        ],
+      }),
+    );
+    const told = await panel('Who was told');
+    expect(told).toHaveTextContent(/slack-ops.*Could not be told by Slack: HTTP 410/);
+    expect(told).toHaveTextContent(/bert@plant\.example.*Muted by e-mail: line 3 is serviced/);
   });
 
   it('is acknowledged by one tap', async () => {

@@ -71,11 +71,10 @@ function Health({ status }: { status: StatusQuery['status'] }) {
 
 /** Names of sinks as people know them. */
 const sinkWords: Record<string, string> = {
-  relational: 'Database',
+  judging: 'Rules',
+  incidents: 'Incidents',
+  rows: 'Database',
   log_index: 'Log search',
-  effects: 'Incidents',
-  live: 'Live feed',
-  notifier: 'E-mails',
 };
 
 function Row({ name, well, children }: { name: string; well: boolean; children: ReactNode }) {

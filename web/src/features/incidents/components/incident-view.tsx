@@ -7,6 +7,7 @@ import { AckButton } from '@/features/incidents/components/ack-button';
 import { IncidentActions } from '@/features/incidents/components/incident-actions';
 import { LastLines } from '@/features/incidents/components/last-lines';
 import { StateLabel } from '@/features/incidents/components/state-label';
+import { Deliveries } from '@/features/incidents/components/deliveries';
 import { Timeline } from '@/features/incidents/components/timeline';
 import type { IncidentQuery, IncidentSummaryFragment } from '@/gen/graphql';
 import { useNowMs } from '@/lib/clock';
@@ -94,13 +95,10 @@ export function IncidentView({ id, byLink }: IncidentViewProps) {
           {details && details.fingerprints.length > 0 && <Faults details={details} />}
         </div>
         <div className="grid min-w-0 gap-4">
+          {details && <Deliveries deliveries={details.deliveries} silent={summary.silent} />}
           {canOperate && <IncidentActions incident={summary} byLink={byLink} />}
           <Panel title="Timeline" aside={<span className="text-sm text-secondary">newest first</span>}>
-            {details ? (
-              <Timeline entries={details.timeline} alerts={details.alerts} />
-            ) : (
-              loading && <Loading what="the timeline" />
-            )}
+            {details ? <Timeline entries={details.timeline} /> : loading && <Loading what="the timeline" />}
           </Panel>
         </div>
       </div>
