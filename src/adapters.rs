@@ -100,7 +100,6 @@ impl FailureLog for Failures {
 /// The last lines of an incident's subject, for its e-mail.
 pub struct IndexLines {
     pub index: Arc<dyn LogIndex>,
-    pub journal: Journal,
 }
 
 #[async_trait]

@@ -427,7 +427,7 @@ impl Andon {
             store: relational.clone(),
             incidents: relational.clone(),
             config: configuration.clone(),
-            lines: Arc::new(IndexLines { index: index.clone(), journal: journal.clone() }),
+            lines: Arc::new(IndexLines { index: index.clone() }),
             mailer: mailer.clone(),
             secrets: Secrets::new(s.secrets),
             queue: Arc::new(LocalQueue::default()),

@@ -12,9 +12,10 @@ use crate::shard::{Item, RecordWork, ShardMsg, Work, append_control};
 use andon_engine::batch::Batch;
 use andon_engine::control::Control;
 use andon_engine::effect::{Effect, Registered};
+use andon_engine::ids::RuleId;
 use andon_engine::intake;
 use andon_engine::record::Flags;
-use andon_engine::rule::{Condition, Configuration};
+use andon_engine::rule::{Condition, Configuration, Rule};
 use andon_engine::ruleset::{RuleIndex, RuleSet, subject_id};
 use andon_engine::silence::SilenceTable;
 use andon_engine::sources::{Sources, history_source};
@@ -69,6 +70,12 @@ pub struct RouterArgs {
     pub checkpoint_every: Span,
     pub holder: Arc<Holder>,
     pub start: RouterStart,
+}
+
+impl std::fmt::Debug for RouterArgs {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "RouterArgs({} shards)", self.shards.len())
+    }
 }
 
 /// What [`load`] found: where to read on from.
@@ -133,10 +140,16 @@ pub struct RouterState {
     position: u64,
     in_flight: Arc<Semaphore>,
     silence_checked_at: Timestamp,
-    silence_pending: HashSet<Arc<str>>,
+    silence_pending: HashSet<(RuleId, Arc<str>)>,
     checkpoint_at: Timestamp,
     checkpoint: watch::Sender<u64>,
     saving: Arc<AtomicBool>,
+}
+
+impl std::fmt::Debug for RouterState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "RouterState(at {})", self.position)
+    }
 }
 
 #[derive(Debug)]
@@ -299,6 +312,13 @@ impl RouterState {
                 if configuration.version < self.state.configuration.version {
                     return Ok(());
                 }
+                let gone = self.state.configuration.devices.iter().filter(|d| configuration.device(&d.id).is_none());
+                for device in gone {
+                    self.state.silence.remove(&device.id);
+                }
+                let is_silence = |r: &&Rule| r.enabled && matches!(r.condition, Condition::Silence { .. });
+                let silences: HashSet<&RuleId> = configuration.rules.iter().filter(is_silence).map(|r| &r.id).collect();
+                self.state.silence.retain_rules(|rule| silences.contains(rule));
                 self.state.configuration = Configuration::clone(configuration);
                 self.rules = Arc::new(RuleSet::compile(configuration.clone()));
                 for shard in &self.a.shards {
@@ -311,7 +331,7 @@ impl RouterState {
             Control::Operated(op) => op.subject.clone(),
             Control::SilenceFound { device, rule, unknown, since, .. } => {
                 self.state.silence.found(rule, device, unknown, *since);
-                self.silence_pending.remove(device);
+                self.silence_pending.remove(&(rule.clone(), device.clone()));
                 Subject::new(SubjectKind::Device, device)
             }
         };
@@ -342,7 +362,8 @@ impl RouterState {
         for rule in config.rules.iter().filter(|r| r.enabled) {
             let Condition::Silence { after } = rule.condition else { continue };
             for finding in self.state.silence.find(rule, after, &config.devices, now, self.a.accepting_since) {
-                if !self.silence_pending.insert(finding.device.clone()) {
+                let pending = (rule.id.clone(), finding.device.clone());
+                if !self.silence_pending.insert(pending.clone()) {
                     continue;
                 }
                 let control = Control::SilenceFound {
@@ -353,7 +374,7 @@ impl RouterState {
                     unknown: finding.unknown,
                 };
                 if let Err(e) = append_control(&self.a.journal, &control, now).await {
-                    self.silence_pending.remove(&finding.device);
+                    self.silence_pending.remove(&pending);
                     tracing::warn!(error = %e, "a silence could not be journaled; it is tried again");
                     return;
                 }

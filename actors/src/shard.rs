@@ -167,6 +167,24 @@ pub struct ShardState {
     panics_total: u64,
 }
 
+impl std::fmt::Debug for ShardShared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ShardShared")
+    }
+}
+
+impl std::fmt::Debug for ShardArgs {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "ShardArgs({})", self.number)
+    }
+}
+
+impl std::fmt::Debug for ShardState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "ShardState({}, {} entities)", self.number, self.entities.len())
+    }
+}
+
 #[derive(Debug)]
 struct Hosted {
     entity: Entity,
