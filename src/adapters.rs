@@ -37,7 +37,12 @@ impl Intake for JournalIntake {
     async fn append(&self, mut entry: IntakeEntry) -> Result<u64, IntakeError> {
         let header = Bytes::from(encode_header(&entry.take_header()));
         let records = u64::from(entry.records);
-        let append = Append { kind: RECORDS, received_at: entry.received_at, header, body: Bytes::from(entry.batch) };
+        let append = Append {
+            kind: RECORDS,
+            received_at: entry.received_at,
+            header,
+            body: Bytes::from(entry.batch),
+        };
         // The permit goes back when the entry is durable: from here on the journal is the buffer, and judging reads at its own pace.
         let seq = self.journal.append(append).await.map_err(|e| match e {
             AppendError::Full { .. } => IntakeError::Full,
@@ -105,7 +110,10 @@ pub struct IndexLines {
 #[async_trait]
 impl RecentLines for IndexLines {
     async fn lines(&self, incident: &Incident, n: usize) -> Vec<String> {
-        let mut filter = LogFilter { to: Some(Timestamp(incident.last_at.0.saturating_add(1))), ..LogFilter::default() };
+        let mut filter = LogFilter {
+            to: Some(Timestamp(incident.last_at.0.saturating_add(1))),
+            ..LogFilter::default()
+        };
         match incident.subject.kind {
             SubjectKind::Device => filter.device_id = Some(incident.subject.id.to_string()),
             SubjectKind::Application => filter.application = Some(incident.subject.id.to_string()),
@@ -141,10 +149,14 @@ pub struct Running {
 #[async_trait]
 impl System for Running {
     async fn operate(&self, operation: Operation) -> Result<(), OperateError> {
-        self.judging.control(&Control::Operated(operation)).await.map(drop).map_err(|e| match e {
-            AppendError::Failed => OperateError::Uncertain(e.to_string()),
-            _ => OperateError::Refused(e.to_string()),
-        })
+        self.judging
+            .control(&Control::Operated(operation))
+            .await
+            .map(drop)
+            .map_err(|e| match e {
+                AppendError::Failed => OperateError::Uncertain(e.to_string()),
+                _ => OperateError::Refused(e.to_string()),
+            })
     }
 
     fn status(&self) -> SystemStatus {
@@ -160,7 +172,14 @@ impl System for Running {
             })
             .collect();
         let judged = *self.judging.routed().borrow();
-        sinks.insert(0, SinkHealth { name: "judging".into(), lag: head.saturating_sub(judged), error: None });
+        sinks.insert(
+            0,
+            SinkHealth {
+                name: "judging".into(),
+                lag: head.saturating_sub(judged),
+                error: None,
+            },
+        );
         let full = usage.available == 0;
         let not_accepting = match (self.stopping.load(Ordering::Acquire), full) {
             (true, _) => Some("the service is stopping".to_owned()),
@@ -172,7 +191,11 @@ impl System for Running {
             started_at: self.started_at,
             not_accepting,
             records_accepted: self.accepted.load(Ordering::Relaxed),
-            journal: JournalHealth { bytes: usage.bytes, quota_bytes: usage.quota, last_seq: head },
+            journal: JournalHealth {
+                bytes: usage.bytes,
+                quota_bytes: usage.quota,
+                last_seq: head,
+            },
             sinks,
             shards: *self.shards.borrow(),
             nobody_would_be_mailed: crate::config::nobody_would_be_mailed(&self.configuration.borrow()),
@@ -190,7 +213,10 @@ pub async fn watch_shards(judging: Judging, health: watch::Sender<ShardsHealth>,
                 restarts: seen.restarts,
             });
         }
-        if tokio::time::timeout(std::time::Duration::from_secs(2), stop.wait_for(|s| *s)).await.is_ok() {
+        if tokio::time::timeout(std::time::Duration::from_secs(2), stop.wait_for(|s| *s))
+            .await
+            .is_ok()
+        {
             return;
         }
     }

@@ -8,8 +8,8 @@ use andon_engine::ids::{RecipientId, RouteId, RuleId};
 use andon_engine::level::Level;
 use andon_engine::mute;
 use andon_engine::rule::{
-    Channel, Condition, Configuration, Device, Direction, Limit, MuteSchedule, MuteScope, MuteWindow, Priority, Recipient, Route,
-    Rule, Selector, Site, default_rules,
+    Channel, Condition, Configuration, Device, Direction, Limit, MuteSchedule, MuteScope, MuteWindow, Priority,
+    Recipient, Route, Rule, Selector, Site, default_rules,
 };
 use andon_engine::subject::SubjectKind;
 use andon_engine::time::{Span, Timestamp};
@@ -199,9 +199,14 @@ impl File {
 
 /// Reads the text of a file. Sections and entries are read one by one, so that a fault in one does not hide those of the others.
 pub fn parse(text: &str) -> Result<File, Faults> {
-    let table: toml::Table = text.parse().map_err(|e: toml::de::Error| Faults(vec![format!("not TOML: {e}")]))?;
+    let table: toml::Table = text
+        .parse()
+        .map_err(|e: toml::de::Error| Faults(vec![format!("not TOML: {e}")]))?;
     let mut faults = Vec::new();
-    let mut file = File { default_rules: true, ..File::default() };
+    let mut file = File {
+        default_rules: true,
+        ..File::default()
+    };
     let mut version = None;
     for (key, value) in table {
         match key.as_str() {
@@ -225,10 +230,16 @@ pub fn parse(text: &str) -> Result<File, Faults> {
     }
     match version {
         Some(VERSION) => {}
-        Some(v) => faults.push(format!("version: this program reads version {VERSION}, the file says {v}")),
+        Some(v) => faults.push(format!(
+            "version: this program reads version {VERSION}, the file says {v}"
+        )),
         None => faults.push(format!("version: missing; write `version = {VERSION}` at the top")),
     }
-    if faults.is_empty() { Ok(file) } else { Err(Faults(faults)) }
+    if faults.is_empty() {
+        Ok(file)
+    } else {
+        Err(Faults(faults))
+    }
 }
 
 fn take<T: DeserializeOwned>(key: &str, value: toml::Value, into: &mut T, faults: &mut Vec<String>) {
@@ -244,7 +255,10 @@ fn take_all<T: DeserializeOwned>(key: &str, value: toml::Value, into: &mut Vec<T
         return;
     };
     for (i, entry) in entries.into_iter().enumerate() {
-        let name = entry.get("id").and_then(|v| v.as_str()).map_or_else(|| format!("{}", i + 1), |id| format!("\"{id}\""));
+        let name = entry
+            .get("id")
+            .and_then(|v| v.as_str())
+            .map_or_else(|| format!("{}", i + 1), |id| format!("\"{id}\""));
         match entry.try_into() {
             Ok(v) => into.push(v),
             Err(e) => faults.push(format!("{key} {name}: {}", one_line(&e))),
@@ -259,7 +273,11 @@ fn one_line(e: &toml::de::Error) -> String {
 /// Builds what judging runs on. `alert_to` and the file's `mail.alert_to` make the default route unless the file defines it.
 pub fn configuration(file: &File, alert_to: &[String]) -> Result<Configuration, Faults> {
     let mut b = Builder { faults: Vec::new() };
-    let mut c = Configuration { sites: file.sites.clone(), devices: file.devices.clone(), ..Configuration::default() };
+    let mut c = Configuration {
+        sites: file.sites.clone(),
+        devices: file.devices.clone(),
+        ..Configuration::default()
+    };
     for r in &file.recipients {
         b.address(&format!("recipients \"{}\"", r.id), &r.email);
         c.recipients.push(Recipient {
@@ -280,20 +298,34 @@ pub fn configuration(file: &File, alert_to: &[String]) -> Result<Configuration, 
     let default_route = RouteId::new(DEFAULT_ROUTE);
     if c.route(&default_route).is_none() {
         let mut recipients = Vec::new();
-        for email in if alert_to.is_empty() { &file.mail.alert_to } else { alert_to } {
+        for email in if alert_to.is_empty() {
+            &file.mail.alert_to
+        } else {
+            alert_to
+        } {
             b.address("alert_to", email);
             let id = match c.recipients.iter().find(|r| *r.email == **email) {
                 Some(r) => r.id.clone(),
                 None => {
                     let id = RecipientId::new(email);
                     let (name, email) = (Arc::from(email.as_str()), Arc::from(email.as_str()));
-                    c.recipients.push(Recipient { id: id.clone(), name, email, language: Arc::from("en") });
+                    c.recipients.push(Recipient {
+                        id: id.clone(),
+                        name,
+                        email,
+                        language: Arc::from("en"),
+                    });
                     id
                 }
             };
             recipients.push(id);
         }
-        c.routes.push(Route { id: default_route.clone(), name: Arc::from("Default"), recipients, channels: Vec::new() });
+        c.routes.push(Route {
+            id: default_route.clone(),
+            name: Arc::from("Default"),
+            recipients,
+            channels: Vec::new(),
+        });
     }
     if file.default_rules {
         c.rules = default_rules(&default_route);
@@ -311,7 +343,11 @@ pub fn configuration(file: &File, alert_to: &[String]) -> Result<Configuration, 
         }
     }
     b.check(&c);
-    if b.faults.is_empty() { Ok(c) } else { Err(Faults(b.faults)) }
+    if b.faults.is_empty() {
+        Ok(c)
+    } else {
+        Err(Faults(b.faults))
+    }
 }
 
 struct Builder {
@@ -342,16 +378,25 @@ impl Builder {
 
     fn rule(&mut self, e: &RuleEntry, default_route: &RouteId) -> Option<Rule> {
         let place = format!("rules \"{}\"", e.id);
-        let given = [e.count.is_some(), e.limit.is_some(), e.silence.is_some()].into_iter().filter(|g| *g).count();
+        let given = [e.count.is_some(), e.limit.is_some(), e.silence.is_some()]
+            .into_iter()
+            .filter(|g| *g)
+            .count();
         if given != 1 {
             self.fault(&place, "give exactly one of count, limit and silence");
             return None;
         }
         let condition = if let Some(c) = &e.count {
             if c.n == 0 || c.n as usize > andon_engine::limits::WINDOW_ENTRIES_MAX {
-                self.fault(&place, format!("count.n must be 1 to {}", andon_engine::limits::WINDOW_ENTRIES_MAX));
+                self.fault(
+                    &place,
+                    format!("count.n must be 1 to {}", andon_engine::limits::WINDOW_ENTRIES_MAX),
+                );
             }
-            Condition::Count { count: c.n, within: self.span(&place, Some(&c.within), Span::secs(60)) }
+            Condition::Count {
+                count: c.n,
+                within: self.span(&place, Some(&c.within), Span::secs(60)),
+            }
         } else if let Some(l) = &e.limit {
             self.limit(&place, l)?
         } else {
@@ -359,12 +404,17 @@ impl Builder {
             if e.subject != SubjectKind::Device {
                 self.fault(&place, "silence is of devices: write subject = \"device\"");
             }
-            Condition::Silence { after: after.map(|t| self.span(&place, Some(t), Span::mins(10))) }
+            Condition::Silence {
+                after: after.map(|t| self.span(&place, Some(t), Span::mins(10))),
+            }
         };
         let min_level = e.min_level.as_deref().and_then(|name| {
             let level = Level::parse(name);
             if level.is_none() {
-                self.fault(&place, format!("min_level \"{name}\" is none of TRACE, DEBUG, INFO, WARN, ERROR, FATAL"));
+                self.fault(
+                    &place,
+                    format!("min_level \"{name}\" is none of TRACE, DEBUG, INFO, WARN, ERROR, FATAL"),
+                );
             }
             level
         });
@@ -381,7 +431,11 @@ impl Builder {
                 type_prefix: e.type_prefix.clone(),
                 min_level,
                 without: e.without.clone(),
-                fields: e.fields.iter().map(|(k, v)| (Arc::from(k.as_str()), Arc::from(v.as_str()))).collect(),
+                fields: e
+                    .fields
+                    .iter()
+                    .map(|(k, v)| (Arc::from(k.as_str()), Arc::from(v.as_str())))
+                    .collect(),
             },
             subject: e.subject,
             condition,
@@ -435,10 +489,18 @@ impl Builder {
                     self.fault(&place, "times are written \"22:00\", days \"mon\" to \"sun\"");
                     return None;
                 };
-                MuteSchedule::Recurring { days, start_minute, end_minute, time_zone: zone.clone() }
+                MuteSchedule::Recurring {
+                    days,
+                    start_minute,
+                    end_minute,
+                    time_zone: zone.clone(),
+                }
             }
             _ => {
-                self.fault(&place, "give from and until for once, or start, end and time_zone (and days) for a recurring window");
+                self.fault(
+                    &place,
+                    "give from and until for once, or start, end and time_zone (and days) for a recurring window",
+                );
                 return None;
             }
         };
@@ -468,12 +530,18 @@ impl Builder {
         self.unique("devices", c.devices.iter().map(|d| &*d.id));
         for rule in &c.rules {
             if c.route(&rule.route).is_none() {
-                self.fault(&format!("rules \"{}\"", rule.id), format!("there is no route \"{}\"", rule.route));
+                self.fault(
+                    &format!("rules \"{}\"", rule.id),
+                    format!("there is no route \"{}\"", rule.route),
+                );
             }
         }
         for route in &c.routes {
             for r in route.recipients.iter().filter(|r| c.recipient(r).is_none()) {
-                self.fault(&format!("routes \"{}\"", route.id), format!("there is no recipient \"{r}\""));
+                self.fault(
+                    &format!("routes \"{}\"", route.id),
+                    format!("there is no recipient \"{r}\""),
+                );
             }
         }
         for window in &c.mute_windows {
@@ -483,7 +551,10 @@ impl Builder {
         }
         for site in &c.sites {
             if jiff::tz::TimeZone::get(&site.time_zone).is_err() {
-                self.fault(&format!("sites \"{}\"", site.id), format!("\"{}\" is no IANA time zone", site.time_zone));
+                self.fault(
+                    &format!("sites \"{}\"", site.id),
+                    format!("\"{}\" is no IANA time zone", site.time_zone),
+                );
             }
         }
         if c.rules.len() > andon_engine::limits::RULES_MAX {
@@ -498,7 +569,10 @@ impl Builder {
                 self.fault(&format!("{what} \"{id}\""), "stands twice");
             }
             if id.is_empty() || id.len() > andon_engine::limits::KEY_BYTES_MAX {
-                self.fault(&format!("{what} \"{id}\""), format!("an id has 1 to {} bytes", andon_engine::limits::KEY_BYTES_MAX));
+                self.fault(
+                    &format!("{what} \"{id}\""),
+                    format!("an id has 1 to {} bytes", andon_engine::limits::KEY_BYTES_MAX),
+                );
             }
         }
     }
@@ -506,8 +580,11 @@ impl Builder {
 
 /// Good enough to tell an address from a slip of the keyboard; the mail server has the last word.
 pub fn is_email(text: &str) -> bool {
-    text.split_once('@').is_some_and(|(user, host)| !user.is_empty() && !host.is_empty())
-        && !text.chars().any(|c| c.is_whitespace() || c.is_control() || matches!(c, '<' | '>' | ','))
+    text.split_once('@')
+        .is_some_and(|(user, host)| !user.is_empty() && !host.is_empty())
+        && !text
+            .chars()
+            .any(|c| c.is_whitespace() || c.is_control() || matches!(c, '<' | '>' | ','))
 }
 
 /// Adds the people of `andon user` to what the file says: as recipients, and to the default route unless the file writes that itself.
@@ -558,12 +635,17 @@ fn minute(text: &str) -> Option<u16> {
 
 fn day(text: &str) -> Option<u8> {
     let days = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
-    days.iter().position(|d| text.eq_ignore_ascii_case(d)).map(|i| i as u8 + 1)
+    days.iter()
+        .position(|d| text.eq_ignore_ascii_case(d))
+        .map(|i| i as u8 + 1)
 }
 
 /// Why nobody would get an e-mail, if so.
 pub fn nobody_would_be_mailed(c: &Configuration) -> Option<String> {
-    let told = |rule: &Rule| c.route(&rule.route).is_some_and(|r| !r.recipients.is_empty() || !r.channels.is_empty());
+    let told = |rule: &Rule| {
+        c.route(&rule.route)
+            .is_some_and(|r| !r.recipients.is_empty() || !r.channels.is_empty())
+    };
     if c.rules.iter().filter(|r| r.enabled).any(told) {
         return None;
     }
@@ -625,8 +707,16 @@ mod tests {
             "#,
         )
         .unwrap();
-        assert_eq!(c.rules[1].condition, Condition::Count { count: 3, within: Span::mins(90) });
-        let MuteSchedule::Recurring { days, start_minute, .. } = &c.mute_windows[0].schedule else { panic!("recurring") };
+        assert_eq!(
+            c.rules[1].condition,
+            Condition::Count {
+                count: 3,
+                within: Span::mins(90)
+            }
+        );
+        let MuteSchedule::Recurring { days, start_minute, .. } = &c.mute_windows[0].schedule else {
+            panic!("recurring")
+        };
         assert_eq!((days.as_slice(), *start_minute), (&[1, 5][..], 1320));
     }
 
@@ -686,14 +776,28 @@ mod tests {
         .unwrap_err()
         .0
         .join("\n");
-        for part in ["exactly one of above and below", "count.n", "no route \"nowhere\"", "soon", "not an e-mail", "Mars/Olympus"] {
+        for part in [
+            "exactly one of above and below",
+            "count.n",
+            "no route \"nowhere\"",
+            "soon",
+            "not an e-mail",
+            "Mars/Olympus",
+        ] {
             assert!(faults.contains(part), "{part} in {faults}");
         }
     }
 
     #[test]
     fn lengths_of_time() {
-        for (text, want) in [("90s", Some(90)), ("5m", Some(300)), ("1h 30m", Some(5400)), ("7d", Some(604_800)), ("soon", None), ("-5s", None)] {
+        for (text, want) in [
+            ("90s", Some(90)),
+            ("5m", Some(300)),
+            ("1h 30m", Some(5400)),
+            ("7d", Some(604_800)),
+            ("soon", None),
+            ("-5s", None),
+        ] {
             assert_eq!(span(text).ok(), want.map(Span::secs), "{text}");
         }
     }

@@ -1,6 +1,8 @@
 //! `andon up`: everything in one process. Opens the stores, checks that they belong together, wires the parts, and ends them in order.
 
-use crate::adapters::{AfterEffects, Failures, IndexLines, JournalIntake, Running, SenderKeys, feed_live, watch_shards};
+use crate::adapters::{
+    AfterEffects, Failures, IndexLines, JournalIntake, Running, SenderKeys, feed_live, watch_shards,
+};
 use crate::clock::SystemClock;
 use crate::{config, exit};
 use andon_actors::effect_log::EffectLog;
@@ -162,12 +164,20 @@ fn settings(args: UpArgs) -> anyhow::Result<Settings> {
             }
         }
     }
-    let data_dir = args.data_dir.or_else(|| file.server.data_dir.clone()).unwrap_or_else(|| DATA_DIR.into());
+    let data_dir = args
+        .data_dir
+        .or_else(|| file.server.data_dir.clone())
+        .unwrap_or_else(|| DATA_DIR.into());
     let defaults = JournalOptions::default();
-    let keep = file.journal.archive_keep.as_deref().map_or(Ok(Span::hours(7 * 24)), config::span).unwrap_or_else(|e| {
-        faults.push(format!("journal.archive_keep: {e}"));
-        Span::hours(7 * 24)
-    });
+    let keep = file
+        .journal
+        .archive_keep
+        .as_deref()
+        .map_or(Ok(Span::hours(7 * 24)), config::span)
+        .unwrap_or_else(|e| {
+            faults.push(format!("journal.archive_keep: {e}"));
+            Span::hours(7 * 24)
+        });
     let journal = JournalOptions {
         quota_bytes: file.journal.quota_bytes.unwrap_or(JOURNAL_QUOTA),
         segment_bytes: file.journal.segment_bytes.unwrap_or(defaults.segment_bytes),
@@ -181,14 +191,22 @@ fn settings(args: UpArgs) -> anyhow::Result<Settings> {
         ..defaults
     };
     if !faults.is_empty() {
-        return Err(exit::config(format!("the configuration has {} fault(s):\n{}", faults.len(), faults.join("\n"))));
+        return Err(exit::config(format!(
+            "the configuration has {} fault(s):\n{}",
+            faults.len(),
+            faults.join("\n")
+        )));
     }
     Ok(Settings {
         web: web_app(args.web_dir.or_else(|| file.server.web_dir.clone())),
         data_dir,
         ingest,
         dashboard,
-        alert_to: if args.alert_to.is_empty() { file.mail.alert_to.clone() } else { args.alert_to },
+        alert_to: if args.alert_to.is_empty() {
+            file.mail.alert_to.clone()
+        } else {
+            args.alert_to
+        },
         smtp_url,
         mail_from,
         public_url,
@@ -203,8 +221,14 @@ fn settings(args: UpArgs) -> anyhow::Result<Settings> {
 
 /// The directory given, else `web` beside the program, else what a checkout has built.
 fn web_app(given: Option<PathBuf>) -> WebApp {
-    let beside = std::env::current_exe().ok().and_then(|exe| Some(exe.parent()?.join("web")));
-    let found = given.into_iter().chain(beside).chain([PathBuf::from("web/dist")]).find(|d| d.join("index.html").is_file());
+    let beside = std::env::current_exe()
+        .ok()
+        .and_then(|exe| Some(exe.parent()?.join("web")));
+    let found = given
+        .into_iter()
+        .chain(beside)
+        .chain([PathBuf::from("web/dist")])
+        .find(|d| d.join("index.html").is_file());
     found.map_or(WebApp::Absent, WebApp::Directory)
 }
 
@@ -213,7 +237,9 @@ pub async fn run(args: UpArgs) -> anyhow::Result<ExitCode> {
     init_logs(s.json);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let prometheus = PrometheusBuilder::new()
-        .set_buckets(&[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0])
+        .set_buckets(&[
+            0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+        ])
         .context("metrics")?
         .install_recorder()
         .context("metrics")?;
@@ -225,9 +251,15 @@ pub async fn run(args: UpArgs) -> anyhow::Result<ExitCode> {
 fn init_logs(json: bool) {
     use tracing_subscriber::EnvFilter;
     let filter = EnvFilter::try_from_env("ANDON_LOG").unwrap_or_else(|_| EnvFilter::new("info,tantivy=warn,sqlx=warn"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
     // A second subscriber in one process is a test's; it keeps the first.
-    let _ = if json { builder.json().try_init() } else { builder.try_init() };
+    let _ = if json {
+        builder.json().try_init()
+    } else {
+        builder.try_init()
+    };
 }
 
 /// Everything on disk, opened and known to belong together.
@@ -262,13 +294,33 @@ impl Stores {
         };
         let effects = open("effects", effects_options).await?;
         let relational = Arc::new(SqliteStore::open(&database_path(dir)).await.map_err(exit::config)?);
-        let checkpoints = Arc::new(CheckpointFile::open(&dir.join("checkpoints.db")).await.map_err(exit::config)?);
-        let index = Arc::new(TantivyIndex::open(&dir.join("index"), IndexOptions::default()).await.map_err(exit::config)?);
+        let checkpoints = Arc::new(
+            CheckpointFile::open(&dir.join("checkpoints.db"))
+                .await
+                .map_err(exit::config)?,
+        );
+        let index = Arc::new(
+            TantivyIndex::open(&dir.join("index"), IndexOptions::default())
+                .await
+                .map_err(exit::config)?,
+        );
         if s.adopt_stores {
             // The stores keep what they hold; what this journal has is judged and stored from its first entry on.
-            relational.adopt(RelationalSink::Effects, None).await.map_err(exit::config)?;
-            relational.adopt(RelationalSink::Rows, None).await.map_err(exit::config)?;
-            index.adopt(Cursor { journal: journal.id(), seq: 0 }).await.map_err(exit::config)?;
+            relational
+                .adopt(RelationalSink::Effects, None)
+                .await
+                .map_err(exit::config)?;
+            relational
+                .adopt(RelationalSink::Rows, None)
+                .await
+                .map_err(exit::config)?;
+            index
+                .adopt(Cursor {
+                    journal: journal.id(),
+                    seq: 0,
+                })
+                .await
+                .map_err(exit::config)?;
             checkpoints.clear().await.map_err(exit::config)?;
         }
         for shard in (0..SHARDS as u16).chain([andon_actors::router::ROUTER_SHARD]) {
@@ -276,7 +328,14 @@ impl Stores {
             check_cursor("the checkpoint file", saved.cursor, &journal).map_err(adoptable)?;
         }
         let token_secret = token_secret(dir)?;
-        Ok(Stores { journal, effects, relational, checkpoints, index, token_secret })
+        Ok(Stores {
+            journal,
+            effects,
+            relational,
+            checkpoints,
+            index,
+            token_secret,
+        })
     }
 }
 
@@ -286,7 +345,12 @@ fn adoptable(e: StoreError) -> anyhow::Error {
 
 fn say_what_was_found(name: &str, report: &OpenReport) {
     if report.damaged_entries() > 0 {
-        tracing::error!(journal = name, entries = report.damaged_entries(), ?report, "the journal has damage: acknowledged entries are lost");
+        tracing::error!(
+            journal = name,
+            entries = report.damaged_entries(),
+            ?report,
+            "the journal has damage: acknowledged entries are lost"
+        );
     } else {
         tracing::info!(journal = name, ?report, "journal opened");
     }
@@ -298,11 +362,21 @@ fn token_secret(dir: &Path) -> anyhow::Result<[u8; 32]> {
     use std::os::unix::fs::OpenOptionsExt;
     let path = dir.join("link.secret");
     match std::fs::read(&path) {
-        Ok(bytes) => bytes.try_into().map_err(|_| exit::config(format!("{}: must be 32 bytes; delete it to make a new one (links in sent e-mails end)", path.display()))),
+        Ok(bytes) => bytes.try_into().map_err(|_| {
+            exit::config(format!(
+                "{}: must be 32 bytes; delete it to make a new one (links in sent e-mails end)",
+                path.display()
+            ))
+        }),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
             let secret: [u8; 32] = rand::random();
             let temporary = dir.join("link.secret.new");
-            let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+            let mut file = std::fs::OpenOptions::new()
+                .write(true)
+                .create(true)
+                .truncate(true)
+                .mode(0o600)
+                .open(&temporary)?;
             file.write_all(&secret)?;
             file.sync_all()?;
             std::fs::rename(&temporary, &path)?;
@@ -335,9 +409,25 @@ async fn told(mut stop: watch::Receiver<bool>) {
 }
 
 impl Andon {
-    async fn start(s: Settings, stores: Stores, clock: Arc<dyn Clock>, prometheus: PrometheusHandle) -> anyhow::Result<Andon> {
-        let Stores { journal, effects, relational, checkpoints, index, token_secret } = stores;
-        let (stop_gateway, stop_sinks, stop_rest) = (watch::Sender::new(false), watch::Sender::new(false), watch::Sender::new(false));
+    async fn start(
+        s: Settings,
+        stores: Stores,
+        clock: Arc<dyn Clock>,
+        prometheus: PrometheusHandle,
+    ) -> anyhow::Result<Andon> {
+        let Stores {
+            journal,
+            effects,
+            relational,
+            checkpoints,
+            index,
+            token_secret,
+        } = stores;
+        let (stop_gateway, stop_sinks, stop_rest) = (
+            watch::Sender::new(false),
+            watch::Sender::new(false),
+            watch::Sender::new(false),
+        );
         let stopping = Arc::new(AtomicBool::new(false));
         let accepted = Arc::new(AtomicU64::new(0));
         let self_log = SelfLog::start(journal.clone(), clock.clone());
@@ -357,18 +447,40 @@ impl Andon {
         })
         .await
         .map_err(|e| exit::config(format!("judging cannot start: {e}")))?;
-        let people = People { judging: judging.clone(), store: relational.clone(), file: s.configuration, file_has_default_route: s.file_has_default_route };
+        let people = People {
+            judging: judging.clone(),
+            store: relational.clone(),
+            file: s.configuration,
+            file_has_default_route: s.file_has_default_route,
+        };
         let generation = people.configure().await?;
         tasks.spawn(people.follow(generation, stop_rest.subscribe()));
         let configuration = judging.configuration();
 
         let notifier = Arc::new(OnceLock::new());
-        let after = Arc::new(AfterEffects { live: live.clone(), notifier: notifier.clone() });
+        let after = Arc::new(AfterEffects {
+            live: live.clone(),
+            notifier: notifier.clone(),
+        });
         let mut sinks = Vec::new();
         let effect_writer = EffectWriter::new(relational.clone(), after, self_log.clone());
         start_sink(effect_writer, &effects, &mut sinks, &mut tasks, &stop_sinks).await?;
-        start_sink(RowWriter::new(relational.clone()), &journal, &mut sinks, &mut tasks, &stop_sinks).await?;
-        start_sink(LogIndexWriter::new(index.clone(), journal.id()), &journal, &mut sinks, &mut tasks, &stop_sinks).await?;
+        start_sink(
+            RowWriter::new(relational.clone()),
+            &journal,
+            &mut sinks,
+            &mut tasks,
+            &stop_sinks,
+        )
+        .await?;
+        start_sink(
+            LogIndexWriter::new(index.clone(), journal.id()),
+            &journal,
+            &mut sinks,
+            &mut tasks,
+            &stop_sinks,
+        )
+        .await?;
         tasks.spawn(feed_live(journal.clone(), live.clone(), stop_rest.subscribe()));
 
         let keys = KeyCache::load(relational.clone()).await.map_err(exit::config)?;
@@ -408,11 +520,19 @@ impl Andon {
         .map_err(exit::config)?;
         let dashboard_url = format!("http://{}", dashboard.local_addr());
 
-        let intake = Arc::new(JournalIntake { journal: journal.clone(), accepted });
-        let gateway = Gateway::bind(GatewayConfig::new(s.ingest), intake, Arc::new(SenderKeys(keys)), clock.clone())
-            .await
-            .map_err(|e| exit::config(format!("ingest cannot listen on {}: {e}", s.ingest)))?
-            .with_metrics(metrics);
+        let intake = Arc::new(JournalIntake {
+            journal: journal.clone(),
+            accepted,
+        });
+        let gateway = Gateway::bind(
+            GatewayConfig::new(s.ingest),
+            intake,
+            Arc::new(SenderKeys(keys)),
+            clock.clone(),
+        )
+        .await
+        .map_err(|e| exit::config(format!("ingest cannot listen on {}: {e}", s.ingest)))?
+        .with_metrics(metrics);
         let ingest_url = format!("http://{}", gateway.local_addr());
         restore_retries(&gateway, &journal, &*clock).await?;
 
@@ -442,7 +562,11 @@ impl Andon {
         let _ = notifier.set(worker.clone());
         let stop = stop_rest.subscribe();
         tasks.spawn(async move { worker.run(told(stop)).await });
-        tasks.spawn(watch_incidents_store(sinks[0].clone(), Fallback::new(mailer, s.alert_to, clock), stop_rest.subscribe()));
+        tasks.spawn(watch_incidents_store(
+            sinks[0].clone(),
+            Fallback::new(mailer, s.alert_to, clock),
+            stop_rest.subscribe(),
+        ));
         let stop = stop_rest.subscribe();
         tasks.spawn(async move {
             dashboard.run(told(stop)).await;
@@ -464,13 +588,30 @@ impl Andon {
         } else {
             println!("Andon is ready.\n\n  Dashboard   {dashboard_url}\n  Send to     {ingest_url}/v1/records\n");
             if s.smtp_url.is_none() {
-                println!("  E-mails     {} (no --smtp-url given)", s.data_dir.join("outbox").display());
+                println!(
+                    "  E-mails     {} (no --smtp-url given)",
+                    s.data_dir.join("outbox").display()
+                );
             }
             if let Some(why) = nobody {
                 println!("  Nobody would be mailed: {why}");
             }
         }
-        Ok(Andon { journal, effects, index, relational, judging, sinks, tasks, gateway: serving, stop_gateway, stop_sinks, stop_rest, stopping, json: s.json })
+        Ok(Andon {
+            journal,
+            effects,
+            index,
+            relational,
+            judging,
+            sinks,
+            tasks,
+            gateway: serving,
+            stop_gateway,
+            stop_sinks,
+            stop_rest,
+            stopping,
+            json: s.json,
+        })
     }
 
     /// Runs until a signal or until a journal fails for good, then ends everything in order.
@@ -498,12 +639,18 @@ impl Andon {
         // The effects of what was judged reach the store while the notifier still works.
         let until = tokio::time::Instant::now() + DRAIN;
         for sink in &mut self.sinks {
-            let head = if sink.name == "incidents" { self.effects.durable_seq() } else { continue };
+            let head = if sink.name == "incidents" {
+                self.effects.durable_seq()
+            } else {
+                continue;
+            };
             let _ = tokio::time::timeout_at(until, sink.done.wait_for(|d| *d >= head)).await;
         }
         self.stop_sinks.send_replace(true);
         self.stop_rest.send_replace(true);
-        let ended = tokio::time::timeout(DRAIN, async { while self.tasks.join_next().await.is_some() {} }).await.is_ok();
+        let ended = tokio::time::timeout(DRAIN, async { while self.tasks.join_next().await.is_some() {} })
+            .await
+            .is_ok();
         self.judging.stop().await;
         if let Err(e) = self.index.close().await {
             tracing::warn!(error = %e, "the log index did not close cleanly; the journal has what it lacks");
@@ -545,13 +692,19 @@ impl People {
         // A change after the number was read is seen the next time.
         let generation = self.store.people_generation().await.map_err(exit::config)?;
         let mut new = self.file.clone();
-        config::add_people(&mut new, &self.store.people().await.map_err(exit::config)?, self.file_has_default_route);
+        config::add_people(
+            &mut new,
+            &self.store.people().await.map_err(exit::config)?,
+            self.file_has_default_route,
+        );
         let mut in_force = self.judging.configuration();
         // A configuration of a past run may still lie in the journal, not yet judged.
         let head = self.judging.head();
         let mut routed = self.judging.routed();
         let wait = async { routed.wait_for(|r| *r >= head).await.map(drop) };
-        tokio::time::timeout(REPLAY, wait).await.context("replaying the journal takes too long")??;
+        tokio::time::timeout(REPLAY, wait)
+            .await
+            .context("replaying the journal takes too long")??;
         let old = in_force.borrow_and_update().clone();
         new.version = old.version;
         if new == *old {
@@ -559,9 +712,14 @@ impl People {
         }
         new.version = old.version + 1;
         let version = new.version;
-        self.judging.control(&Control::Configured(Arc::new(new))).await.context("the configuration cannot be journaled")?;
+        self.judging
+            .control(&Control::Configured(Arc::new(new)))
+            .await
+            .context("the configuration cannot be journaled")?;
         let wait = in_force.wait_for(|c| c.version >= version);
-        tokio::time::timeout(CONFIGURE, wait).await.context("the configuration does not take effect")??;
+        tokio::time::timeout(CONFIGURE, wait)
+            .await
+            .context("the configuration does not take effect")??;
         Ok(generation)
     }
 
@@ -571,7 +729,9 @@ impl People {
                 Ok(now) if now == generation => {}
                 Ok(_) => match self.configure().await {
                     Ok(now) => generation = now,
-                    Err(e) => tracing::warn!(error = %e, "a change of people could not be taken over; it is tried again"),
+                    Err(e) => {
+                        tracing::warn!(error = %e, "a change of people could not be taken over; it is tried again")
+                    }
                 },
                 Err(e) => tracing::debug!(error = %e, "people cannot be read now"),
             }
@@ -589,7 +749,9 @@ async fn restore_retries(gateway: &Gateway, journal: &Journal, clock: &dyn Clock
         }
         match decode_header(&entry.header) {
             Ok((h, _)) => gateway.restore_retries([(entry.received_at, h.retry_hashes, h.idempotency)]),
-            Err(e) => tracing::error!(seq = entry.seq, error = %e, "an entry's header cannot be read: its retries are not known"),
+            Err(e) => {
+                tracing::error!(seq = entry.seq, error = %e, "an entry's header cannot be read: its retries are not known")
+            }
         }
     }
     Ok(())
@@ -600,7 +762,10 @@ async fn watch_incidents_store(sink: SinkProgress, fallback: Fallback, stop: wat
     loop {
         let reachable = sink.trouble.borrow().is_none();
         fallback.observe(reachable, sink.lag()).await;
-        if tokio::time::timeout(Duration::from_secs(2), told(stop.clone())).await.is_ok() {
+        if tokio::time::timeout(Duration::from_secs(2), told(stop.clone()))
+            .await
+            .is_ok()
+        {
             return;
         }
     }

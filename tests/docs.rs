@@ -2,8 +2,22 @@
 
 use std::path::{Path, PathBuf};
 
-const ROOTS: &[&str] =
-    &["engine", "storage", "gateway", "actors", "dashboard-api", "web", "benches", "load-tests", "deploy", "docs", "src", "tests", ".github", ".ci"];
+const ROOTS: &[&str] = &[
+    "engine",
+    "storage",
+    "gateway",
+    "actors",
+    "dashboard-api",
+    "web",
+    "benches",
+    "load-tests",
+    "deploy",
+    "docs",
+    "src",
+    "tests",
+    ".github",
+    ".ci",
+];
 
 fn documents(dir: &Path, out: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(dir).expect("a folder") {
@@ -25,10 +39,23 @@ fn named(text: &str) -> Vec<String> {
     let quoted = text.split('`').skip(1).step_by(2);
     let linked = text.split("](").skip(1).filter_map(|t| t.split(')').next());
     for candidate in quoted.chain(linked) {
-        let candidate = candidate.split(['#', ' ', ':']).next().unwrap_or_default().trim_end_matches('/');
+        let candidate = candidate
+            .split(['#', ' ', ':'])
+            .next()
+            .unwrap_or_default()
+            .trim_end_matches('/');
         let first = candidate.split('/').next().unwrap_or_default();
         let ours = ROOTS.contains(&first) && candidate.contains('/');
-        let root_file = ["README.md", "ARCHITECTURE.md", "Makefile", "Cargo.toml", "Cargo.lock", "clippy.toml", "LICENSE"].contains(&candidate);
+        let root_file = [
+            "README.md",
+            "ARCHITECTURE.md",
+            "Makefile",
+            "Cargo.toml",
+            "Cargo.lock",
+            "clippy.toml",
+            "LICENSE",
+        ]
+        .contains(&candidate);
         let pattern = candidate.contains(['*', '<', '{', '$', '…']);
         if (ours || root_file) && !pattern {
             found.push(candidate.to_owned());
@@ -42,7 +69,10 @@ fn every_path_that_a_document_names_exists() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut docs = Vec::new();
     documents(root, &mut docs);
-    assert!(docs.iter().any(|d| d.ends_with("ARCHITECTURE.md")), "ARCHITECTURE.md is among them");
+    assert!(
+        docs.iter().any(|d| d.ends_with("ARCHITECTURE.md")),
+        "ARCHITECTURE.md is among them"
+    );
     let mut missing = Vec::new();
     for doc in docs {
         let text = std::fs::read_to_string(&doc).expect("a readable document");
@@ -51,7 +81,10 @@ fn every_path_that_a_document_names_exists() {
             // What a build makes is named by documents but not committed.
             let built = path.starts_with("web/dist") || path.starts_with("web/node_modules");
             if !root.join(&path).exists() && !beside.exists() && !built {
-                missing.push(format!("{} names {path}", doc.strip_prefix(root).expect("inside").display()));
+                missing.push(format!(
+                    "{} names {path}",
+                    doc.strip_prefix(root).expect("inside").display()
+                ));
             }
         }
     }

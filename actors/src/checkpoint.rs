@@ -15,7 +15,10 @@ pub(crate) fn encode<T: Serialize>(state: &T) -> Bytes {
 }
 
 pub(crate) fn decode<T: DeserializeOwned>(key: &str, bytes: &[u8]) -> Result<T, StoreError> {
-    let damaged = |reason: String| StoreError::Damaged { store: "checkpoints", reason: format!("{key}: {reason}") };
+    let damaged = |reason: String| StoreError::Damaged {
+        store: "checkpoints",
+        reason: format!("{key}: {reason}"),
+    };
     match bytes.split_first() {
         Some((&VERSION, rest)) => rmp_serde::from_slice(rest).map_err(|e| damaged(e.to_string())),
         Some((v, _)) => Err(damaged(format!("state version {v} is not known to this program"))),

@@ -44,11 +44,19 @@ impl EffectLog {
         }
         let body = entries::encode_effects(effects);
         loop {
-            let entry = Append { kind: EFFECTS, received_at: self.clock.now(), header: Bytes::new(), body: body.clone() };
+            let entry = Append {
+                kind: EFFECTS,
+                received_at: self.clock.now(),
+                header: Bytes::new(),
+                body: body.clone(),
+            };
             match self.journal.append(entry).await {
                 Ok(_) => return Ok(()),
                 Err(AppendError::Full { .. }) => {
-                    tracing::warn!(retry_ms = RETRY.as_millis() as u64, "the effect journal is full: judging waits");
+                    tracing::warn!(
+                        retry_ms = RETRY.as_millis() as u64,
+                        "the effect journal is full: judging waits"
+                    );
                     tokio::time::sleep(RETRY).await;
                 }
                 Err(e) => return Err(EffectLogClosed(e.to_string())),

@@ -27,7 +27,11 @@ pub fn encode_control(control: &Control) -> Bytes {
 }
 
 pub fn decode_control(seq: u64, body: &[u8]) -> Result<Control, UnreadableEntry> {
-    rmp_serde::from_slice(body).map_err(|e| UnreadableEntry { seq, what: "control entry", reason: e.to_string() })
+    rmp_serde::from_slice(body).map_err(|e| UnreadableEntry {
+        seq,
+        what: "control entry",
+        reason: e.to_string(),
+    })
 }
 
 pub fn encode_effects(effects: &[Effect]) -> Bytes {
@@ -35,5 +39,9 @@ pub fn encode_effects(effects: &[Effect]) -> Bytes {
 }
 
 pub fn decode_effects(seq: u64, body: &[u8]) -> Result<Vec<Effect>, UnreadableEntry> {
-    rmp_serde::from_slice(body).map_err(|e| UnreadableEntry { seq, what: "list of effects", reason: e.to_string() })
+    rmp_serde::from_slice(body).map_err(|e| UnreadableEntry {
+        seq,
+        what: "list of effects",
+        reason: e.to_string(),
+    })
 }

@@ -79,9 +79,19 @@ impl Judging {
         let configuration = watch::Sender::new(Arc::new(Configuration::default()));
         let routed = watch::Sender::new(0);
         let (configured, progress) = (configuration.subscribe(), routed.subscribe());
-        let supervised = Supervised { args, configuration, routed };
+        let supervised = Supervised {
+            args,
+            configuration,
+            routed,
+        };
         let (supervisor, _) = Actor::spawn(None, Supervisor, supervised).await?;
-        Ok(Judging { supervisor, journal, clock, configuration: configured, routed: progress })
+        Ok(Judging {
+            supervisor,
+            journal,
+            clock,
+            configuration: configured,
+            routed: progress,
+        })
     }
 
     /// The configuration in force; changes when a new version has been judged in.
@@ -113,7 +123,10 @@ impl Judging {
         let until = tokio::time::Instant::now() + within;
         let head = self.journal.durable_seq();
         let mut routed = self.routed.clone();
-        if tokio::time::timeout_at(until, routed.wait_for(|r| *r >= head)).await.is_err() {
+        if tokio::time::timeout_at(until, routed.wait_for(|r| *r >= head))
+            .await
+            .is_err()
+        {
             return false;
         }
         let ask = async {
@@ -177,13 +190,26 @@ impl Actor for Supervisor {
     type State = SupervisorState;
     type Arguments = Supervised;
 
-    async fn pre_start(&self, myself: ActorRef<SupervisorMsg>, supervised: Supervised) -> Result<SupervisorState, ActorProcessingErr> {
+    async fn pre_start(
+        &self,
+        myself: ActorRef<SupervisorMsg>,
+        supervised: Supervised,
+    ) -> Result<SupervisorState, ActorProcessingErr> {
         let ticking = myself.send_interval(TICK, || SupervisorMsg::Tick);
         let pipeline = Some(start(&supervised, myself.get_cell()).await?);
-        Ok(SupervisorState { supervised, pipeline, restarts: 0, ticking })
+        Ok(SupervisorState {
+            supervised,
+            pipeline,
+            restarts: 0,
+            ticking,
+        })
     }
 
-    async fn post_stop(&self, _: ActorRef<SupervisorMsg>, state: &mut SupervisorState) -> Result<(), ActorProcessingErr> {
+    async fn post_stop(
+        &self,
+        _: ActorRef<SupervisorMsg>,
+        state: &mut SupervisorState,
+    ) -> Result<(), ActorProcessingErr> {
         state.ticking.abort();
         if let Some(p) = state.pipeline.take() {
             p.stop().await;
@@ -191,7 +217,12 @@ impl Actor for Supervisor {
         Ok(())
     }
 
-    async fn handle(&self, myself: ActorRef<SupervisorMsg>, msg: SupervisorMsg, s: &mut SupervisorState) -> Result<(), ActorProcessingErr> {
+    async fn handle(
+        &self,
+        myself: ActorRef<SupervisorMsg>,
+        msg: SupervisorMsg,
+        s: &mut SupervisorState,
+    ) -> Result<(), ActorProcessingErr> {
         match msg {
             SupervisorMsg::Start if s.pipeline.is_none() => match start(&s.supervised, myself.get_cell()).await {
                 Ok(pipeline) => s.pipeline = Some(pipeline),
@@ -242,7 +273,11 @@ impl Actor for Supervisor {
             s.restarts += 1;
             metrics::counter!(PIPELINE_RESTARTS).increment(1);
             tracing::error!(actor = ?who.get_id(), %why, "an actor of judging failed: the pipeline restarts from its checkpoints");
-            s.supervised.args.self_log.write(Level::Error, "andon.judging.restart", &format!("judging restarts: {why}"));
+            s.supervised.args.self_log.write(
+                Level::Error,
+                "andon.judging.restart",
+                &format!("judging restarts: {why}"),
+            );
             pipeline.stop().await;
             myself.send_after(RESTART_AFTER, || SupervisorMsg::Start);
         }
@@ -275,7 +310,11 @@ impl Pipeline {
         for shard in &self.shards {
             shards.push(ractor::call_t!(shard, ShardMsg::Observe, ask).unwrap_or_default());
         }
-        JudgingObservation { router, shards, restarts }
+        JudgingObservation {
+            router,
+            shards,
+            restarts,
+        }
     }
 }
 
@@ -296,7 +335,10 @@ async fn start(supervised: &Supervised, supervisor: ActorCell) -> Result<Pipelin
     };
     let mut shards = Vec::with_capacity(usize::from(a.shards));
     for number in 0..a.shards {
-        let args = ShardArgs { number, shared: shared.clone() };
+        let args = ShardArgs {
+            number,
+            shared: shared.clone(),
+        };
         let (shard, _) = Actor::spawn_linked(None, Shard, args, supervisor.clone()).await?;
         shards.push(shard);
     }

@@ -101,7 +101,10 @@ pub async fn load(checkpoints: &dyn CheckpointStore) -> Result<RouterStart, Acto
         Some((key, bytes)) => checkpoint::decode(key, bytes)?,
         None => RouterCheckpoint::default(),
     };
-    Ok(RouterStart { saved: state, cursor: saved.cursor.map_or(0, |c| c.seq) })
+    Ok(RouterStart {
+        saved: state,
+        cursor: saved.cursor.map_or(0, |c| c.seq),
+    })
 }
 
 pub enum RouterMsg {
@@ -160,8 +163,18 @@ impl Actor for Router {
     type State = RouterState;
     type Arguments = RouterArgs;
 
-    async fn pre_start(&self, myself: ActorRef<RouterMsg>, mut a: RouterArgs) -> Result<RouterState, ActorProcessingErr> {
-        let start = std::mem::replace(&mut a.start, RouterStart { saved: RouterCheckpoint::default(), cursor: 0 });
+    async fn pre_start(
+        &self,
+        myself: ActorRef<RouterMsg>,
+        mut a: RouterArgs,
+    ) -> Result<RouterState, ActorProcessingErr> {
+        let start = std::mem::replace(
+            &mut a.start,
+            RouterStart {
+                saved: RouterCheckpoint::default(),
+                cursor: 0,
+            },
+        );
         let rules = Arc::new(RuleSet::compile(Arc::new(start.saved.configuration.clone())));
         a.configuration.send_replace(rules.configuration().clone());
         // What lies before the checkpoint has been routed, by a run before this one.
@@ -184,7 +197,12 @@ impl Actor for Router {
         })
     }
 
-    async fn handle(&self, myself: ActorRef<RouterMsg>, msg: RouterMsg, s: &mut RouterState) -> Result<(), ActorProcessingErr> {
+    async fn handle(
+        &self,
+        myself: ActorRef<RouterMsg>,
+        msg: RouterMsg,
+        s: &mut RouterState,
+    ) -> Result<(), ActorProcessingErr> {
         match msg {
             RouterMsg::Pump => {
                 s.pump().await?;
@@ -250,7 +268,12 @@ impl RouterState {
             }
         };
         let rules = self.rules.clone();
-        let mut work = RecordWork { judgements: Vec::with_capacity(batch.len()), sources: Vec::with_capacity(batch.len()), permit: None, batch };
+        let mut work = RecordWork {
+            judgements: Vec::with_capacity(batch.len()),
+            sources: Vec::with_capacity(batch.len()),
+            permit: None,
+            batch,
+        };
         let mut items: Vec<Vec<Item>> = vec![Vec::new(); self.a.shards.len()];
         let mut matched: Vec<RuleIndex> = Vec::new();
         let mut registered = Vec::new();
@@ -261,19 +284,27 @@ impl RouterState {
                 // An import of last month must not move the clock of the machine that is running.
                 source = history_source(source);
             }
-            work.judgements.push(self.state.sources.observe(source, record.timestamp, record.received_at));
+            work.judgements
+                .push(self.state.sources.observe(source, record.timestamp, record.received_at));
             work.sources.push(source);
             if let Some(device) = record.device_id {
                 for ended in self.state.silence.observe(device, record.received_at) {
                     spoke.push((ended, record.received_at));
                 }
             }
-            for (kind, id) in [(SubjectKind::Device, record.device_id), (SubjectKind::Application, record.application)] {
+            for (kind, id) in [
+                (SubjectKind::Device, record.device_id),
+                (SubjectKind::Application, record.application),
+            ] {
                 let Some(id) = id else { continue };
                 let hash = kind.hash(id);
                 if !self.state.registered.contains(&hash) && self.state.registered.len() < REGISTERED_MAX {
                     self.state.registered.insert(hash);
-                    registered.push(Effect::Registered(Registered { kind, id: Arc::from(id), first_seen: record.received_at }));
+                    registered.push(Effect::Registered(Registered {
+                        kind,
+                        id: Arc::from(id),
+                        first_seen: record.received_at,
+                    }));
                 }
             }
             matched.clear();
@@ -284,23 +315,35 @@ impl RouterState {
             }
             for kind in SubjectKind::ALL.into_iter().filter(|k| kinds[*k as usize]) {
                 if let Some(id) = subject_id(&record, kind, rules.area(&record)) {
-                    items[self.shard_of(kind.hash(id))].push(Item { index: index as u32, kind });
+                    items[self.shard_of(kind.hash(id))].push(Item {
+                        index: index as u32,
+                        kind,
+                    });
                 }
             }
         }
         self.a.effects.append(&registered).await?;
         if items.iter().any(|i| !i.is_empty()) {
-            let kib = u32::try_from(entry.body.len() / 1024 + 1).unwrap_or(IN_FLIGHT_KIB).min(IN_FLIGHT_KIB);
+            let kib = u32::try_from(entry.body.len() / 1024 + 1)
+                .unwrap_or(IN_FLIGHT_KIB)
+                .min(IN_FLIGHT_KIB);
             work.permit = Some(self.in_flight.clone().acquire_many_owned(kib).await?);
             let work = Arc::new(work);
             for (shard, items) in items.into_iter().enumerate().filter(|(_, items)| !items.is_empty()) {
-                let work = Work::Records { work: work.clone(), items };
+                let work = Work::Records {
+                    work: work.clone(),
+                    items,
+                };
                 self.a.shards[shard].cast(ShardMsg::Judge { seq: entry.seq, work })?;
             }
         }
         for (ended, at) in spoke {
             let shard = self.shard_of(SubjectKind::Device.hash(&ended.device));
-            let work = Work::SilenceEnded { rule: ended.rule, device: ended.device, at };
+            let work = Work::SilenceEnded {
+                rule: ended.rule,
+                device: ended.device,
+                at,
+            };
             self.a.shards[shard].cast(ShardMsg::Judge { seq: entry.seq, work })?;
         }
         Ok(())
@@ -312,7 +355,12 @@ impl RouterState {
                 if configuration.version < self.state.configuration.version {
                     return Ok(());
                 }
-                let gone = self.state.configuration.devices.iter().filter(|d| configuration.device(&d.id).is_none());
+                let gone = self
+                    .state
+                    .configuration
+                    .devices
+                    .iter()
+                    .filter(|d| configuration.device(&d.id).is_none());
                 for device in gone {
                     self.state.silence.remove(&device.id);
                 }
@@ -329,14 +377,23 @@ impl RouterState {
             }
             Control::TimerFired { subject, .. } => subject.clone(),
             Control::Operated(op) => op.subject.clone(),
-            Control::SilenceFound { device, rule, unknown, since, .. } => {
+            Control::SilenceFound {
+                device,
+                rule,
+                unknown,
+                since,
+                ..
+            } => {
                 self.state.silence.found(rule, device, unknown, *since);
                 self.silence_pending.remove(&(rule.clone(), device.clone()));
                 Subject::new(SubjectKind::Device, device)
             }
         };
         let shard = self.shard_of(subject.hash());
-        self.a.shards[shard].cast(ShardMsg::Judge { seq, work: Work::Control(Arc::new(control)) })?;
+        self.a.shards[shard].cast(ShardMsg::Judge {
+            seq,
+            work: Work::Control(Arc::new(control)),
+        })?;
         Ok(())
     }
 
@@ -360,8 +417,14 @@ impl RouterState {
     async fn look_for_silence(&mut self, now: Timestamp) {
         let config = self.rules.configuration().clone();
         for rule in config.rules.iter().filter(|r| r.enabled) {
-            let Condition::Silence { after } = rule.condition else { continue };
-            for finding in self.state.silence.find(rule, after, &config.devices, now, self.a.accepting_since) {
+            let Condition::Silence { after } = rule.condition else {
+                continue;
+            };
+            for finding in self
+                .state
+                .silence
+                .find(rule, after, &config.devices, now, self.a.accepting_since)
+            {
                 let pending = (rule.id.clone(), finding.device.clone());
                 if !self.silence_pending.insert(pending.clone()) {
                     continue;
@@ -397,7 +460,10 @@ impl RouterState {
             return answer(reply, false);
         }
         self.state.sources.expire(self.a.clock.now());
-        let cursor = Cursor { journal: self.a.journal.id(), seq: self.position };
+        let cursor = Cursor {
+            journal: self.a.journal.id(),
+            seq: self.position,
+        };
         let state = checkpoint::encode(&self.state);
         let (shards, checkpoints) = (self.a.shards.clone(), self.a.checkpoints.clone());
         let (saving, done, holder) = (self.saving.clone(), self.checkpoint.clone(), self.a.holder.clone());
@@ -406,7 +472,12 @@ impl RouterState {
             .iter()
             .map(|shard| {
                 let (tx, rx) = tokio::sync::oneshot::channel();
-                shard.cast(ShardMsg::TakeCheckpoint { cursor, reply: tx.into() }).map(|()| rx)
+                shard
+                    .cast(ShardMsg::TakeCheckpoint {
+                        cursor,
+                        reply: tx.into(),
+                    })
+                    .map(|()| rx)
             })
             .collect();
         tokio::spawn(async move {
@@ -418,7 +489,11 @@ impl RouterState {
                 };
             }
             if all {
-                let change = EntityChange { key: ROUTER_KEY.into(), state: Some(state), hot: true };
+                let change = EntityChange {
+                    key: ROUTER_KEY.into(),
+                    state: Some(state),
+                    hot: true,
+                };
                 match checkpoints.save(ROUTER_SHARD, cursor, vec![change]).await {
                     Ok(()) => {
                         holder.release(cursor.seq);

@@ -54,7 +54,12 @@ impl SelfLog {
     }
 
     pub fn write(&self, level: Level, kind: &str, message: &str) {
-        let line = Line { at: self.clock.now(), level, kind: kind.to_owned(), message: message.to_owned() };
+        let line = Line {
+            at: self.clock.now(),
+            level,
+            kind: kind.to_owned(),
+            message: message.to_owned(),
+        };
         if self.queue.try_send(line).is_err() {
             metrics::counter!(SELF_LOG_DROPPED).increment(1);
         }
@@ -73,6 +78,14 @@ fn entry(line: &Line) -> Append {
         fingerprint: fingerprint(Some(APPLICATION), Some(&line.kind), &line.message),
         ..Record::default()
     });
-    let header = IntakeHeader { key_id: Arc::from(APPLICATION), ..IntakeHeader::default() };
-    Append { kind: RECORDS, received_at: line.at, header: Bytes::from(encode_header(&header)), body: Bytes::from(batch.finish()) }
+    let header = IntakeHeader {
+        key_id: Arc::from(APPLICATION),
+        ..IntakeHeader::default()
+    };
+    Append {
+        kind: RECORDS,
+        received_at: line.at,
+        header: Bytes::from(encode_header(&header)),
+        body: Bytes::from(batch.finish()),
+    }
 }

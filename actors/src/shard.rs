@@ -60,17 +60,30 @@ pub struct Item {
 
 #[derive(Clone, Debug)]
 pub enum Work {
-    Records { work: Arc<RecordWork>, items: Vec<Item> },
+    Records {
+        work: Arc<RecordWork>,
+        items: Vec<Item>,
+    },
     Control(Arc<Control>),
-    SilenceEnded { rule: andon_engine::ids::RuleId, device: Arc<str>, at: Timestamp },
+    SilenceEnded {
+        rule: andon_engine::ids::RuleId,
+        device: Arc<str>,
+        at: Timestamp,
+    },
 }
 
 pub enum ShardMsg {
     /// From here on these rules hold. Sent at start and whenever a configuration enters the journal.
     UseRules(Arc<RuleSet>),
-    Judge { seq: u64, work: Work },
+    Judge {
+        seq: u64,
+        work: Work,
+    },
     /// Everything up to `cursor` has been sent before this message: save it, and say so.
-    TakeCheckpoint { cursor: Cursor, reply: RpcReplyPort<bool> },
+    TakeCheckpoint {
+        cursor: Cursor,
+        reply: RpcReplyPort<bool>,
+    },
     TimerTick,
     Observe(RpcReplyPort<ShardObservation>),
 }
@@ -205,7 +218,12 @@ impl Actor for Shard {
         ShardState::restore(args).await
     }
 
-    async fn handle(&self, _: ActorRef<ShardMsg>, msg: ShardMsg, state: &mut ShardState) -> Result<(), ActorProcessingErr> {
+    async fn handle(
+        &self,
+        _: ActorRef<ShardMsg>,
+        msg: ShardMsg,
+        state: &mut ShardState,
+    ) -> Result<(), ActorProcessingErr> {
         match msg {
             ShardMsg::UseRules(rules) => state.use_rules(rules),
             ShardMsg::Judge { seq, work } => state.judge(seq, work).await?,
@@ -291,11 +309,25 @@ impl ShardState {
                     }
                     self.touched(hash);
                 }
-                Control::SilenceFound { rule, device, since, at, unknown } => {
+                Control::SilenceFound {
+                    rule,
+                    device,
+                    since,
+                    at,
+                    unknown,
+                } => {
                     let hash = self.entity(&Subject::new(SubjectKind::Device, device)).await?;
                     let rules = self.rules.clone();
                     if let Some(e) = self.hosted(hash) {
-                        e.silence_found(&rules, rule, *since, *at, unknown, RecordId { journal, position }, &mut out);
+                        e.silence_found(
+                            &rules,
+                            rule,
+                            *since,
+                            *at,
+                            unknown,
+                            RecordId { journal, position },
+                            &mut out,
+                        );
                     }
                     self.touched(hash);
                 }
@@ -314,7 +346,12 @@ impl ShardState {
         Ok(())
     }
 
-    async fn judge_records(&mut self, work: &RecordWork, items: &[Item], out: &mut Vec<Effect>) -> Result<(), ActorProcessingErr> {
+    async fn judge_records(
+        &mut self,
+        work: &RecordWork,
+        items: &[Item],
+        out: &mut Vec<Effect>,
+    ) -> Result<(), ActorProcessingErr> {
         let rules = self.rules.clone();
         let mut matched: Vec<RuleIndex> = Vec::new();
         let mut matched_for = u32::MAX;
@@ -327,7 +364,9 @@ impl ShardState {
                 rules.matching(&record, &mut matched);
                 matched_for = item.index;
             }
-            let Some(id) = subject_id(&record, item.kind, rules.area(&record)) else { continue };
+            let Some(id) = subject_id(&record, item.kind, rules.area(&record)) else {
+                continue;
+            };
             let hash = item.kind.hash(id);
             if self.panics.get(&hash).is_some_and(|p| p.len() >= PANICS_MAX) {
                 continue;
@@ -335,9 +374,11 @@ impl ShardState {
             if !self.entities.contains_key(&hash) {
                 self.entity(&Subject::new(item.kind, id)).await?;
             }
-            let Some(Hosted { entity, .. }) = self.entities.get_mut(&hash) else { continue };
-            if !backups.contains_key(&hash) {
-                backups.insert(hash, entity.clone());
+            let Some(Hosted { entity, .. }) = self.entities.get_mut(&hash) else {
+                continue;
+            };
+            if let std::collections::hash_map::Entry::Vacant(e) = backups.entry(hash) {
+                e.insert(entity.clone());
                 touched.push(hash);
             }
             let judgement = &work.judgements[item.index as usize];
@@ -364,7 +405,15 @@ impl ShardState {
 
     /// An entity panicked. It is rebuilt from before this entry and its records of this entry are judged again (their effects are
     /// already out, and the same), then the culprit once more; a second panic on it skips it. Neighbours never notice.
-    fn recover(&mut self, work: &RecordWork, before: &[Item], culprit: Item, backup: &Entity, hash: u64, out: &mut Vec<Effect>) {
+    fn recover(
+        &mut self,
+        work: &RecordWork,
+        before: &[Item],
+        culprit: Item,
+        backup: &Entity,
+        hash: u64,
+        out: &mut Vec<Effect>,
+    ) {
         self.panics_total += 1;
         metrics::entity_panicked();
         let judge = self.shared.judge.clone();
@@ -374,7 +423,10 @@ impl ShardState {
             let mut matched = Vec::new();
             rules.matching(&record, &mut matched);
             let (judgement, source) = (&work.judgements[item.index as usize], work.sources[item.index as usize]);
-            catch_unwind(AssertUnwindSafe(|| judge.observe(entity, &rules, &matched, &record, judgement, source, out))).is_ok()
+            catch_unwind(AssertUnwindSafe(|| {
+                judge.observe(entity, &rules, &matched, &record, judgement, source, out)
+            }))
+            .is_ok()
         };
         let concerns = |item: &&Item| {
             let record = work.batch.get(item.index as usize);
@@ -407,7 +459,11 @@ impl ShardState {
                 (Level::Error, "a record was skipped: judging it failed twice")
             };
             tracing::error!(subject = %entity.subject, record = %record.record_id, set_aside, "judging a record panicked");
-            self.shared.self_log.write(level, "andon.judging.panic", &format!("{}: {what} ({})", entity.subject, record.record_id));
+            self.shared.self_log.write(
+                level,
+                "andon.judging.panic",
+                &format!("{}: {what} ({})", entity.subject, record.record_id),
+            );
         }
         self.host(hash, entity);
     }
@@ -417,7 +473,14 @@ impl ShardState {
         match self.entities.get_mut(&hash) {
             Some(hosted) => hosted.entity = entity,
             None => {
-                self.entities.insert(hash, Hosted { entity, touched_at, deadline: None });
+                self.entities.insert(
+                    hash,
+                    Hosted {
+                        entity,
+                        touched_at,
+                        deadline: None,
+                    },
+                );
             }
         }
     }
@@ -451,7 +514,9 @@ impl ShardState {
     }
 
     fn schedule(&mut self, hash: u64) {
-        let Some(hosted) = self.entities.get_mut(&hash) else { return };
+        let Some(hosted) = self.entities.get_mut(&hash) else {
+            return;
+        };
         let next = hosted.entity.deadline(&self.rules).map(|(wall, _)| wall);
         if next == hosted.deadline {
             return;
@@ -474,11 +539,25 @@ impl ShardState {
             return;
         }
         let now = self.shared.clock.now();
-        let due: Vec<u64> = self.timers.iter().take_while(|(at, _)| *at <= now).map(|(_, h)| *h).take(TIMERS_PER_TICK).collect();
+        let due: Vec<u64> = self
+            .timers
+            .iter()
+            .take_while(|(at, _)| *at <= now)
+            .map(|(_, h)| *h)
+            .take(TIMERS_PER_TICK)
+            .collect();
         for hash in due {
-            let Some(Hosted { entity, .. }) = self.entities.get(&hash).filter(|_| !self.fired.contains(&hash)) else { continue };
-            let Some((_, event_now)) = entity.deadline(&self.rules) else { continue };
-            let control = Control::TimerFired { subject: entity.subject.clone(), event_now, at: now };
+            let Some(Hosted { entity, .. }) = self.entities.get(&hash).filter(|_| !self.fired.contains(&hash)) else {
+                continue;
+            };
+            let Some((_, event_now)) = entity.deadline(&self.rules) else {
+                continue;
+            };
+            let control = Control::TimerFired {
+                subject: entity.subject.clone(),
+                event_now,
+                at: now,
+            };
             match append_control(&self.shared.journal, &control, now).await {
                 Ok(_) => {
                     self.fired.insert(hash);
@@ -515,7 +594,11 @@ impl ShardState {
             let passive = entity.is_passive(&self.rules);
             if self.changed.contains(&hash) {
                 let state = Some(checkpoint::encode_entity(entity));
-                changes.push(EntityChange { key: key.clone(), state, hot: !passive });
+                changes.push(EntityChange {
+                    key: key.clone(),
+                    state,
+                    hot: !passive,
+                });
             }
             if passive && hosted.touched_at <= idle_since {
                 dropped.push((hash, key));
@@ -554,6 +637,11 @@ impl ShardState {
 
 /// Appends a control entry; it uses the journal's reserve, so that a journal full of records can still be operated.
 pub async fn append_control(journal: &Journal, control: &Control, now: Timestamp) -> Result<u64, AppendError> {
-    let entry = Append { kind: entries::CONTROL, received_at: now, header: Bytes::new(), body: entries::encode_control(control) };
+    let entry = Append {
+        kind: entries::CONTROL,
+        received_at: now,
+        header: Bytes::new(),
+        body: entries::encode_control(control),
+    };
     journal.append_reserved(entry).await
 }

@@ -41,19 +41,39 @@ const APPLICATIONS: [&str; 3] = ["wms", "sorter", "erp"];
 const MESSAGES: [&str; 4] = ["lock timeout 17 ms", "belt slip on CNV-03", "disk 93 % full", "no read"];
 
 async fn open(dir: &Path, name: &str, clock: &Arc<ManualClock>) -> Journal {
-    let options = JournalOptions { segment_bytes: 1024 * 1024, ..JournalOptions::default() };
-    Journal::open(Arc::new(FileIo), &dir.join(name), options, clock.clone()).await.expect("a journal opens").0
+    let options = JournalOptions {
+        segment_bytes: 1024 * 1024,
+        ..JournalOptions::default()
+    };
+    Journal::open(Arc::new(FileIo), &dir.join(name), options, clock.clone())
+        .await
+        .expect("a journal opens")
+        .0
 }
 
 fn configuration(version: u64, without: Option<&str>) -> Configuration {
     let mut rules = default_rules(&RouteId::new("default"));
     rules.retain(|r| Some(r.id.as_str()) != without);
-    let device = |id: &str| Device { id: Arc::from(id), area: Some("hall 1".into()), ..Device::default() };
-    Configuration { version, rules, devices: DEVICES.iter().map(|d| device(d)).collect(), ..Configuration::default() }
+    let device = |id: &str| Device {
+        id: Arc::from(id),
+        area: Some("hall 1".into()),
+        ..Device::default()
+    };
+    Configuration {
+        version,
+        rules,
+        devices: DEVICES.iter().map(|d| device(d)).collect(),
+        ..Configuration::default()
+    }
 }
 
 fn control(control: &Control, at: Timestamp) -> Append {
-    Append { kind: entries::CONTROL, received_at: at, header: Bytes::new(), body: entries::encode_control(control) }
+    Append {
+        kind: entries::CONTROL,
+        received_at: at,
+        header: Bytes::new(),
+        body: entries::encode_control(control),
+    }
 }
 
 fn pick<'a>(rng: &mut StdRng, from: &[&'a str]) -> &'a str {
@@ -63,7 +83,10 @@ fn pick<'a>(rng: &mut StdRng, from: &[&'a str]) -> &'a str {
 /// A journal of records (early, late, historical, from clocks that step), timers and configuration changes.
 async fn write_history(journal: &Journal, rng: &mut StdRng, entries: usize) {
     let mut now = START;
-    journal.append(control(&Control::Configured(Arc::new(configuration(1, None))), now)).await.expect("appended");
+    journal
+        .append(control(&Control::Configured(Arc::new(configuration(1, None))), now))
+        .await
+        .expect("appended");
     for n in 0..entries {
         now = now.plus(Span::millis(rng.random_range(0..8_000)));
         if rng.random_ratio(1, 12) {
@@ -72,11 +95,25 @@ async fn write_history(journal: &Journal, rng: &mut StdRng, entries: usize) {
                 _ => Subject::new(SubjectKind::Application, pick(rng, &APPLICATIONS)),
             };
             let event_now = now.plus(Span::secs(rng.random_range(-600..1_200)));
-            journal.append(control(&Control::TimerFired { subject, event_now, at: now }, now)).await.expect("appended");
+            journal
+                .append(control(
+                    &Control::TimerFired {
+                        subject,
+                        event_now,
+                        at: now,
+                    },
+                    now,
+                ))
+                .await
+                .expect("appended");
             continue;
         }
         if n > 0 && rng.random_ratio(1, 40) {
-            let without = if rng.random() { Some("errors-per-application") } else { None };
+            let without = if rng.random() {
+                Some("errors-per-application")
+            } else {
+                None
+            };
             let configured = Control::Configured(Arc::new(configuration(n as u64 + 1, without)));
             journal.append(control(&configured, now)).await.expect("appended");
             continue;
@@ -106,8 +143,16 @@ async fn write_history(journal: &Journal, rng: &mut StdRng, entries: usize) {
                 ..Record::default()
             });
         }
-        let header = Bytes::from(encode_header(&IntakeHeader { key_id: Arc::from("k"), ..IntakeHeader::default() }));
-        let entry = Append { kind: entries::RECORDS, received_at: now, header, body: Bytes::from(batch.finish()) };
+        let header = Bytes::from(encode_header(&IntakeHeader {
+            key_id: Arc::from("k"),
+            ..IntakeHeader::default()
+        }));
+        let entry = Append {
+            kind: entries::RECORDS,
+            received_at: now,
+            header,
+            body: Bytes::from(batch.finish()),
+        };
         journal.append(entry).await.expect("appended");
     }
 }
@@ -131,7 +176,10 @@ impl CheckpointStore for Unreliable {
             tokio::task::yield_now().await;
         }
         if call.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 61 < self.failing {
-            return Err(StoreError::Unavailable { store: "checkpoints", reason: "injected".into() });
+            return Err(StoreError::Unavailable {
+                store: "checkpoints",
+                reason: "injected".into(),
+            });
         }
         self.inner.save(shard, cursor, changes).await
     }
@@ -167,7 +215,12 @@ impl Run {
 
     async fn finish(&self, judging: Judging) {
         let drained = judging.drain(Duration::from_secs(60)).await;
-        assert!(drained, "everything is judged and saved: {:?}, journal at {}", judging.observe().await, judging.head());
+        assert!(
+            drained,
+            "everything is judged and saved: {:?}, journal at {}",
+            judging.observe().await,
+            judging.head()
+        );
         judging.stop().await;
     }
 
@@ -197,13 +250,19 @@ impl Told {
     fn apply(&mut self, effect: Effect) {
         match effect {
             Effect::Incident(i) => {
-                let row = self.incidents.entry(i.id.to_string()).or_insert_with(|| Incident::clone(&i));
+                let row = self
+                    .incidents
+                    .entry(i.id.to_string())
+                    .or_insert_with(|| Incident::clone(&i));
                 if (i.position, i.revision) >= (row.position, row.revision) {
                     *row = *i;
                 }
             }
             Effect::Timeline(t) => {
-                let line = self.timeline.entry((t.incident.to_string(), t.revision)).or_insert_with(|| format!("{t:?}"));
+                let line = self
+                    .timeline
+                    .entry((t.incident.to_string(), t.revision))
+                    .or_insert_with(|| format!("{t:?}"));
                 assert_eq!(*line, format!("{t:?}"), "a line of a timeline never changes");
             }
             Effect::Alert(a) => {
@@ -211,18 +270,26 @@ impl Told {
                 assert_eq!(*alert, format!("{a:?}"), "an alert never changes");
             }
             Effect::Registered(r) => {
-                self.registered.entry(format!("{} {}", r.kind.as_str(), r.id)).or_insert(r.first_seen);
+                self.registered
+                    .entry(format!("{} {}", r.kind.as_str(), r.id))
+                    .or_insert(r.first_seen);
             }
         }
     }
 }
 
 async fn run(dir: &Path, name: &str, journal: &Journal, clock: &Arc<ManualClock>, failing: u64, shards: u16) -> Run {
-    let inner = CheckpointFile::open(&dir.join(format!("{name}.db"))).await.expect("a checkpoint file opens");
+    let inner = CheckpointFile::open(&dir.join(format!("{name}.db")))
+        .await
+        .expect("a checkpoint file opens");
     Run {
         journal: journal.clone(),
         effects: open(dir, name, clock).await,
-        checkpoints: Arc::new(Unreliable { inner, failing, calls: AtomicU64::new(0) }),
+        checkpoints: Arc::new(Unreliable {
+            inner,
+            failing,
+            calls: AtomicU64::new(0),
+        }),
         clock: clock.clone(),
         judge: Arc::new(EngineJudge),
         shards,
@@ -250,14 +317,20 @@ async fn a_cut_run_ends_like_one_without_a_cut() {
         let whole = run(dir.path(), "whole", &journal, &clock, 0, 4).await;
         whole.finish(whole.start().await).await;
         let want = whole.told().await;
-        assert!(!want.alerts.is_empty() && want.incidents.len() > 3, "the history is worth judging");
+        assert!(
+            !want.alerts.is_empty() && want.incidents.len() > 3,
+            "the history is worth judging"
+        );
 
         let cut = run(dir.path(), "cut", &journal, &clock, rng.random_range(0..5), 4).await;
         for _ in 0..rng.random_range(1..6) {
             let judging = cut.start().await;
             let until = rng.random_range(0..journal.durable_seq());
             let mut routed = judging.routed();
-            tokio::time::timeout(Duration::from_secs(60), routed.wait_for(|r| *r >= until)).await.expect("in time").expect("routing goes on");
+            tokio::time::timeout(Duration::from_secs(60), routed.wait_for(|r| *r >= until))
+                .await
+                .expect("in time")
+                .expect("routing goes on");
             if rng.random() {
                 // Saved or not, as the store pleases.
                 judging.drain(Duration::from_millis(rng.random_range(1..200))).await;
@@ -265,7 +338,14 @@ async fn a_cut_run_ends_like_one_without_a_cut() {
             judging.stop().await;
         }
         // The store is well again for the end: what matters is what was made of it before.
-        let last = Run { checkpoints: Arc::new(Unreliable { inner: CheckpointFile::open(&dir.path().join("cut.db")).await.expect("opens"), failing: 0, calls: AtomicU64::new(0) }), ..cut };
+        let last = Run {
+            checkpoints: Arc::new(Unreliable {
+                inner: CheckpointFile::open(&dir.path().join("cut.db")).await.expect("opens"),
+                failing: 0,
+                calls: AtomicU64::new(0),
+            }),
+            ..cut
+        };
         last.finish(last.start().await).await;
         assert_eq!(last.told().await, want, "seed {seed}");
     }
@@ -306,7 +386,12 @@ async fn append_errors(journal: &Journal, application: &str, messages: &[&str], 
         });
     }
     let header = Bytes::from(encode_header(&IntakeHeader::default()));
-    let entry = Append { kind: entries::RECORDS, received_at: from, header, body: Bytes::from(batch.finish()) };
+    let entry = Append {
+        kind: entries::RECORDS,
+        received_at: from,
+        header,
+        body: Bytes::from(batch.finish()),
+    };
     journal.append(entry).await.expect("appended");
 }
 
@@ -315,17 +400,26 @@ async fn a_record_that_panics_is_skipped_and_the_entity_and_its_neighbours_live_
     let dir = tempfile::tempdir().expect("a folder");
     let clock = Arc::new(ManualClock::new(START));
     let journal = open(dir.path(), "journal", &clock).await;
-    journal.append(control(&Control::Configured(Arc::new(configuration(1, None))), START)).await.expect("appended");
+    journal
+        .append(control(&Control::Configured(Arc::new(configuration(1, None))), START))
+        .await
+        .expect("appended");
     // Four errors, a poisoned one, and a fifth: the fifth opens the incident, so nothing of the four was lost.
     append_errors(&journal, "wms", &["a", "a", "a", "a", "poison", "a"], START).await;
     append_errors(&journal, "erp", &["b", "b", "b", "b", "b"], START).await;
 
     // One shard, so that they are neighbours.
-    let run = Run { judge: Arc::new(Fragile), ..run(dir.path(), "effects", &journal, &clock, 0, 1).await };
+    let run = Run {
+        judge: Arc::new(Fragile),
+        ..run(dir.path(), "effects", &journal, &clock, 0, 1).await
+    };
     let judging = run.start().await;
     assert!(judging.drain(Duration::from_secs(30)).await);
     let seen = judging.observe().await.expect("an answer");
-    assert_eq!((seen.shards[0].panics, seen.shards[0].set_aside, seen.restarts), (1, 0, 0));
+    assert_eq!(
+        (seen.shards[0].panics, seen.shards[0].set_aside, seen.restarts),
+        (1, 0, 0)
+    );
 
     // It panics on two more records: then it is set aside, and said so in a record of our own.
     append_errors(&journal, "wms", &["poison", "poison", "a"], START.plus(Span::secs(20))).await;
@@ -335,6 +429,13 @@ async fn a_record_that_panics_is_skipped_and_the_entity_and_its_neighbours_live_
     run.finish(judging).await;
 
     let told = run.told().await;
-    let opened: Vec<_> = told.incidents.values().map(|i| (i.subject.id.to_string(), i.count)).collect();
-    assert!(opened.contains(&("wms".into(), 5)) && opened.contains(&("erp".into(), 5)), "{opened:?}");
+    let opened: Vec<_> = told
+        .incidents
+        .values()
+        .map(|i| (i.subject.id.to_string(), i.count))
+        .collect();
+    assert!(
+        opened.contains(&("wms".into(), 5)) && opened.contains(&("erp".into(), 5)),
+        "{opened:?}"
+    );
 }

@@ -15,7 +15,11 @@ pub enum Control {
     /// A person did something to an incident.
     Operated(Operation),
     /// Event time of this subject has reached `event_now` although no record came; it was `at` on the wall.
-    TimerFired { subject: Subject, event_now: Timestamp, at: Timestamp },
+    TimerFired {
+        subject: Subject,
+        event_now: Timestamp,
+        at: Timestamp,
+    },
     /// A device, or a gateway with all behind it, has been silent since `since`. `unknown` names those behind it.
     SilenceFound {
         rule: RuleId,

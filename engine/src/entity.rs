@@ -6,7 +6,7 @@
 use crate::control::{Action, Operation};
 use crate::effect::{AlertReason, Effect};
 use crate::ids::{Position, RecordId, RuleId};
-use crate::incident::{Activity, Acknowledgement, Incident, Shelving, TimelineKind};
+use crate::incident::{Acknowledgement, Activity, Incident, Shelving, TimelineKind};
 use crate::level::Level;
 use crate::limit::{LimitChange, LimitState};
 use crate::limits::LATENESS;
@@ -81,7 +81,12 @@ pub struct Outcome {
 
 impl Entity {
     pub fn new(subject: Subject) -> Self {
-        Self { subject, watermark: Timestamp::MIN, watermark_received: Timestamp::MIN, rules: Vec::new() }
+        Self {
+            subject,
+            watermark: Timestamp::MIN,
+            watermark_received: Timestamp::MIN,
+            rules: Vec::new(),
+        }
     }
 
     /// Judges one record under the rules of `matched` whose subject is of this entity's kind.
@@ -95,7 +100,8 @@ impl Entity {
         out: &mut Vec<Effect>,
     ) -> Outcome {
         let mut outcome = Outcome::default();
-        let live = judgement.lateness == Lateness::InOrder && (!judgement.behind || self.subject.kind == SubjectKind::Device);
+        let live =
+            judgement.lateness == Lateness::InOrder && (!judgement.behind || self.subject.kind == SubjectKind::Device);
         // A device is its own source: where its clock goes, its event time goes. A shared subject gives the source a window of its own.
         if judgement.clock_step && self.subject.kind == SubjectKind::Device {
             self.step_back(judgement.at, record.received_at);
@@ -118,18 +124,35 @@ impl Entity {
             let state = state_of(rules, rule);
             match &rule.condition {
                 Condition::Count { count, within } => {
-                    let template = fingerprint
-                        .get_or_insert_with(|| LazyTemplate::new(record.fingerprint, record.message.unwrap_or_default()));
+                    let template = fingerprint.get_or_insert_with(|| {
+                        LazyTemplate::new(record.fingerprint, record.message.unwrap_or_default())
+                    });
                     if !state.is_active() {
                         state.remember(template, judgement.at, *within);
                     }
                     let breach = state.count(*count, *within, judgement, source, live, watermark, &mut outcome);
                     if let Some((first_at, opening)) = breach {
                         outcome.breached += 1;
-                        let cause = Cause { set, rule, record, judgement, first_at, records: u64::from(opening), peak: None };
+                        let cause = Cause {
+                            set,
+                            rule,
+                            record,
+                            judgement,
+                            first_at,
+                            records: u64::from(opening),
+                            peak: None,
+                        };
                         state.breach(subject, &cause, template, out);
                     } else if state.is_active() {
-                        let cause = Cause { set, rule, record, judgement, first_at: judgement.at, records: 1, peak: None };
+                        let cause = Cause {
+                            set,
+                            rule,
+                            record,
+                            judgement,
+                            first_at: judgement.at,
+                            records: 1,
+                            peak: None,
+                        };
                         state.join(&cause, Some(template), out);
                     }
                 }
@@ -160,7 +183,14 @@ impl Entity {
     }
 
     /// Event time has come to `at` (a record, or a timer): what was to end by then ends.
-    fn reach(&mut self, set: &RuleSet, at: Timestamp, received_at: Timestamp, position: Position, out: &mut Vec<Effect>) {
+    fn reach(
+        &mut self,
+        set: &RuleSet,
+        at: Timestamp,
+        received_at: Timestamp,
+        position: Position,
+        out: &mut Vec<Effect>,
+    ) {
         if at > self.watermark {
             self.watermark = at;
             self.watermark_received = received_at;
@@ -194,7 +224,14 @@ impl Entity {
     }
 
     /// A timer of this subject fired: no record came, and event time is taken to have reached `event_now`.
-    pub fn timer(&mut self, set: &RuleSet, event_now: Timestamp, wall: Timestamp, position: Position, out: &mut Vec<Effect>) {
+    pub fn timer(
+        &mut self,
+        set: &RuleSet,
+        event_now: Timestamp,
+        wall: Timestamp,
+        position: Position,
+        out: &mut Vec<Effect>,
+    ) {
         self.reach(set, event_now.max(self.watermark), wall, position, out);
         for state in &mut self.rules {
             state.unshelve_if_due(set, wall, position, out);
@@ -231,7 +268,10 @@ impl Entity {
         let Some(rule) = set.find(rule) else { return };
         let text = match unknown.len() {
             0 => format!("{} has been silent since {since}", self.subject),
-            n => format!("{} has been silent since {since}; {n} devices behind it are unknown", self.subject),
+            n => format!(
+                "{} has been silent since {since}; {n} devices behind it are unknown",
+                self.subject
+            ),
         };
         let Self { subject, rules, .. } = self;
         let record = Record {
@@ -242,7 +282,15 @@ impl Entity {
             ..Record::default()
         };
         let judgement = Judgement::now(at);
-        let cause = Cause { set, rule, record: &record, judgement: &judgement, first_at: since, records: 0, peak: None };
+        let cause = Cause {
+            set,
+            rule,
+            record: &record,
+            judgement: &judgement,
+            first_at: since,
+            records: 0,
+            peak: None,
+        };
         state_of(rules, rule).breach_with_text(subject, &cause, &text, out);
     }
 
@@ -338,7 +386,11 @@ fn state_of<'s>(rules: &'s mut Vec<RuleState>, rule: &Rule) -> &'s mut RuleState
 impl Judge {
     fn new(condition: &Condition) -> Judge {
         match condition {
-            Condition::Count { .. } => Judge::Count { live: CountWindow::default(), late: None, behind: Vec::new() },
+            Condition::Count { .. } => Judge::Count {
+                live: CountWindow::default(),
+                late: None,
+                behind: Vec::new(),
+            },
             Condition::Limit(_) => Judge::Limit(LimitState::default()),
             Condition::Silence { .. } => Judge::Silence,
         }
@@ -354,7 +406,11 @@ pub(crate) struct LazyTemplate<'a> {
 
 impl<'a> LazyTemplate<'a> {
     pub(crate) fn new(fingerprint: u64, message: &'a str) -> Self {
-        Self { fingerprint, message, made: std::cell::OnceCell::new() }
+        Self {
+            fingerprint,
+            message,
+            made: std::cell::OnceCell::new(),
+        }
     }
     pub(crate) fn text(&self) -> Arc<str> {
         self.made
@@ -407,7 +463,12 @@ impl RuleState {
             self.recent.remove(0);
         }
         let fingerprint = template.fingerprint;
-        self.recent.push(RecentFingerprint { fingerprint, last_at: at, count: 1, template: template.text() });
+        self.recent.push(RecentFingerprint {
+            fingerprint,
+            last_at: at,
+            count: 1,
+            template: template.text(),
+        });
     }
 
     /// Puts the record's time into the window it belongs to. A breach gives the first time that belongs to it and how many records.
@@ -422,7 +483,9 @@ impl RuleState {
         watermark: Timestamp,
         outcome: &mut Outcome,
     ) -> Option<(Timestamp, u32)> {
-        let Judge::Count { live, late, behind } = &mut self.judge else { return None };
+        let Judge::Count { live, late, behind } = &mut self.judge else {
+            return None;
+        };
         let at = judgement.at;
         let window = if judgement.lateness == Lateness::Late {
             late.get_or_insert_default()
@@ -483,7 +546,15 @@ impl RuleState {
                 old.acknowledged = None;
                 old.reopened += 1;
                 old.take(cause, text);
-                timeline(old, TimelineKind::Reopened, at, None, text, Some(cause.record.record_id), out);
+                timeline(
+                    old,
+                    TimelineKind::Reopened,
+                    at,
+                    None,
+                    text,
+                    Some(cause.record.record_id),
+                    out,
+                );
                 tell(old, AlertReason::Reopened, cause, text, out);
                 self.give_out(cause.record.received_at, out);
                 return;
@@ -491,11 +562,27 @@ impl RuleState {
             old.activity = Activity::Closed;
             old.closed_cause = Some(Arc::from("recurred"));
             old.touch(position);
-            timeline(old, TimelineKind::Closed, at, None, "it came back after the reopen time: a new incident", None, out);
+            timeline(
+                old,
+                TimelineKind::Closed,
+                at,
+                None,
+                "it came back after the reopen time: a new incident",
+                None,
+                out,
+            );
             out.push(Effect::Incident(old.clone()));
         }
         let mut incident = open_incident(subject, cause, text);
-        timeline(&mut incident, TimelineKind::Opened, at, None, text, Some(cause.record.record_id), out);
+        timeline(
+            &mut incident,
+            TimelineKind::Opened,
+            at,
+            None,
+            text,
+            Some(cause.record.record_id),
+            out,
+        );
         tell(&incident, AlertReason::Opened, cause, text, out);
         self.incident = Some(Box::new(incident));
         self.give_out(cause.record.received_at, out);
@@ -518,7 +605,15 @@ impl RuleState {
             } else {
                 (TimelineKind::NewFault, AlertReason::NewFault)
             };
-            timeline(incident, kind, cause.judgement.at, None, text, Some(cause.record.record_id), out);
+            timeline(
+                incident,
+                kind,
+                cause.judgement.at,
+                None,
+                text,
+                Some(cause.record.record_id),
+                out,
+            );
             tell(incident, reason, cause, text, out);
             self.give_out(cause.record.received_at, out);
         } else if cause.record.received_at.since(self.told_at) >= REPEAT_EVERY {
@@ -545,11 +640,21 @@ impl RuleState {
         judgement: &Judgement,
         out: &mut Vec<Effect>,
     ) -> u32 {
-        let Some(value) = record.reading(&limit.reading) else { return 0 };
+        let Some(value) = record.reading(&limit.reading) else {
+            return 0;
+        };
         let Judge::Limit(judge) = &mut self.judge else { return 0 };
         let changes = judge.observe(limit, rule.off_delay, judgement.at, value);
         let peak = judge.peak();
-        let cause = |first_at, peak| Cause { set, rule, record, judgement, first_at, records: 1, peak };
+        let cause = |first_at, peak| Cause {
+            set,
+            rule,
+            record,
+            judgement,
+            first_at,
+            records: 1,
+            peak,
+        };
         if changes.is_empty() && self.is_active() {
             self.join(&cause(judgement.at, peak), None, out);
         }
@@ -577,17 +682,30 @@ impl RuleState {
         position: Position,
         out: &mut Vec<Effect>,
     ) {
-        let Condition::Limit(limit) = &rule.condition else { return };
+        let Condition::Limit(limit) = &rule.condition else {
+            return;
+        };
         let at = since.plus(limit.on_delay);
         let record = Record {
-            record_id: RecordId { position, ..RecordId::default() },
+            record_id: RecordId {
+                position,
+                ..RecordId::default()
+            },
             timestamp: at,
             received_at: at,
             device_id: (subject.kind == SubjectKind::Device).then_some(&*subject.id),
             ..Record::default()
         };
         let judgement = Judgement::now(at);
-        let cause = Cause { set, rule, record: &record, judgement: &judgement, first_at: since, records: 1, peak: Some(peak) };
+        let cause = Cause {
+            set,
+            rule,
+            record: &record,
+            judgement: &judgement,
+            first_at: since,
+            records: 1,
+            peak: Some(peak),
+        };
         self.breach_with_text(subject, &cause, &limit_text(limit, peak), out);
     }
 
@@ -596,7 +714,8 @@ impl RuleState {
         if !self.is_active() {
             return None;
         }
-        let (Condition::Count { count, within }, Judge::Count { live, late, behind }) = (&rule.condition, &self.judge) else {
+        let (Condition::Count { count, within }, Judge::Count { live, late, behind }) = (&rule.condition, &self.judge)
+        else {
             return None;
         };
         let windows = behind.iter().map(|(_, w)| w).chain(late.as_deref()).chain([live]);
@@ -631,7 +750,15 @@ impl RuleState {
         {
             incident.activity = Activity::Closed;
             incident.touch(position);
-            timeline(&mut incident, TimelineKind::Closed, watermark, None, "normal and acknowledged", None, out);
+            timeline(
+                &mut incident,
+                TimelineKind::Closed,
+                watermark,
+                None,
+                "normal and acknowledged",
+                None,
+                out,
+            );
             out.push(Effect::Incident(incident));
         }
         if self.incident.as_ref().is_some_and(|i| i.activity == Activity::Closed) {
@@ -660,13 +787,36 @@ impl RuleState {
         }
         incident.shelved = None;
         incident.touch(position);
-        timeline(incident, TimelineKind::Unshelved, wall, None, "the shelving time is over", None, out);
+        timeline(
+            incident,
+            TimelineKind::Unshelved,
+            wall,
+            None,
+            "the shelving time is over",
+            None,
+            out,
+        );
         if incident.activity == Activity::Active
             && let Some(rule) = set.find(&self.rule)
         {
-            let record = Record { record_id: RecordId { position, ..RecordId::default() }, received_at: wall, ..Record::default() };
+            let record = Record {
+                record_id: RecordId {
+                    position,
+                    ..RecordId::default()
+                },
+                received_at: wall,
+                ..Record::default()
+            };
             let judgement = Judgement::now(wall);
-            let cause = Cause { set, rule, record: &record, judgement: &judgement, first_at: wall, records: 0, peak: None };
+            let cause = Cause {
+                set,
+                rule,
+                record: &record,
+                judgement: &judgement,
+                first_at: wall,
+                records: 0,
+                peak: None,
+            };
             let text = incident.title.clone();
             tell(incident, AlertReason::Reopened, &cause, &text, out);
         }
@@ -681,12 +831,19 @@ impl RuleState {
                 if incident.acknowledged.is_some() {
                     return;
                 }
-                incident.acknowledged = Some(Acknowledgement { at: op.at, by: op.who.clone() });
+                incident.acknowledged = Some(Acknowledgement {
+                    at: op.at,
+                    by: op.who.clone(),
+                });
                 (TimelineKind::Acknowledged, Arc::from(""))
             }
             Action::Comment { text } => (TimelineKind::Commented, text.clone()),
             Action::Shelve { until, reason } => {
-                incident.shelved = Some(Shelving { until: *until, by: op.who.clone(), reason: reason.clone() });
+                incident.shelved = Some(Shelving {
+                    until: *until,
+                    by: op.who.clone(),
+                    reason: reason.clone(),
+                });
                 (TimelineKind::Shelved, reason.clone())
             }
             Action::Unshelve => {
@@ -721,5 +878,8 @@ fn limit_text(limit: &Limit, value: f64) -> String {
         crate::rule::Direction::Below => "below",
     };
     let unit = limit.unit.as_deref().map(|u| format!(" {u}")).unwrap_or_default();
-    format!("{} {value}{unit} is {side} its limit of {}{unit}", limit.reading, limit.bound)
+    format!(
+        "{} {value}{unit} is {side} its limit of {}{unit}",
+        limit.reading, limit.bound
+    )
 }

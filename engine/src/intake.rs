@@ -69,7 +69,11 @@ pub enum InvalidHeader {
 
 /// Packs a header. [`decode_header`] reads it back.
 pub fn encode_header(h: &IntakeHeader) -> Vec<u8> {
-    let texts: usize = h.rejected.iter().map(|r| r.field.len() + r.reason.len() + r.excerpt.len()).sum();
+    let texts: usize = h
+        .rejected
+        .iter()
+        .map(|r| r.field.len() + r.reason.len() + r.excerpt.len())
+        .sum();
     let answer = h.idempotency.as_ref().map_or(0, |i| i.answer.len() + 22);
     let size = 22 + h.key_id.len() + h.retry_hashes.len() * 16 + answer + h.rejected.len() * REJECTED_BYTES_MIN + texts;
     let mut out = Vec::with_capacity(size);
@@ -122,7 +126,11 @@ pub fn decode_header(bytes: &[u8]) -> Result<(IntakeHeader, usize), InvalidHeade
     let idempotency = if flags & IDEMPOTENCY != 0 {
         let hash = u128::from_le_bytes(r.array()?);
         let status = u16::from_le_bytes(r.array()?);
-        Some(Idempotency { hash, status, answer: Arc::from(r.slice()?) })
+        Some(Idempotency {
+            hash,
+            status,
+            answer: Arc::from(r.slice()?),
+        })
     } else {
         None
     };
@@ -131,10 +139,25 @@ pub fn decode_header(bytes: &[u8]) -> Result<(IntakeHeader, usize), InvalidHeade
     for _ in 0..count {
         let index = r.u32()?;
         let (field, reason, excerpt) = (r.text()?.into(), r.text()?.into(), r.text()?.into());
-        rejected.push(Rejected { index, field, reason, excerpt });
+        rejected.push(Rejected {
+            index,
+            field,
+            reason,
+            excerpt,
+        });
     }
     let history = flags & HISTORY != 0;
-    Ok((IntakeHeader { received_at, key_id, history, retry_hashes, idempotency, rejected }, r.at))
+    Ok((
+        IntakeHeader {
+            received_at,
+            key_id,
+            history,
+            retry_hashes,
+            idempotency,
+            rejected,
+        },
+        r.at,
+    ))
 }
 
 struct Reader<'a> {
@@ -158,7 +181,11 @@ impl<'a> Reader<'a> {
     /// A count of items of at least `each` bytes. One that the rest cannot hold is damage, told before memory is asked for.
     fn count(&mut self, each: usize) -> Result<usize, InvalidHeader> {
         let n = self.u32()? as usize;
-        if n > (self.bytes.len() - self.at) / each { Err(InvalidHeader::Layout) } else { Ok(n) }
+        if n > (self.bytes.len() - self.at) / each {
+            Err(InvalidHeader::Layout)
+        } else {
+            Ok(n)
+        }
     }
     fn slice(&mut self) -> Result<&'a [u8], InvalidHeader> {
         let n = self.u32()? as usize;
@@ -180,7 +207,11 @@ mod tests {
             key_id: "line-3".into(),
             history: true,
             retry_hashes: vec![0, u128::MAX, 7],
-            idempotency: Some(Idempotency { hash: 9, status: 202, answer: Arc::from(&b"{\"accepted\":1}"[..]) }),
+            idempotency: Some(Idempotency {
+                hash: 9,
+                status: 202,
+                answer: Arc::from(&b"{\"accepted\":1}"[..]),
+            }),
             rejected: vec![Rejected {
                 index: 4,
                 field: "readings.load".into(),

@@ -24,7 +24,10 @@ pub struct RuleSet {
 
 impl RuleSet {
     pub fn compile(config: Arc<Configuration>) -> RuleSet {
-        let mut set = RuleSet { config: config.clone(), ..RuleSet::default() };
+        let mut set = RuleSet {
+            config: config.clone(),
+            ..RuleSet::default()
+        };
         for (i, rule) in config.rules.iter().enumerate().take(crate::limits::RULES_MAX) {
             let i = i as RuleIndex;
             // Silence is not found in records but in their absence (module `silence`).
@@ -47,7 +50,12 @@ impl RuleSet {
                 set.by_level[s.min_level.map_or(0, |l| l as usize)].push(i);
             }
         }
-        set.devices = config.devices.iter().enumerate().map(|(i, d)| (d.id.clone(), i)).collect();
+        set.devices = config
+            .devices
+            .iter()
+            .enumerate()
+            .map(|(i, d)| (d.id.clone(), i))
+            .collect();
         set
     }
 
@@ -129,10 +137,15 @@ impl RuleSet {
             && named(&s.applications, r.application)
             && named(&s.users, r.user_id)
             && s.without.iter().all(|k| subject_id(r, *k, self.area(r)).is_none())
-            && s.type_prefix.as_deref().is_none_or(|p| r.kind.is_some_and(|k| has_prefix(k, p)))
+            && s.type_prefix
+                .as_deref()
+                .is_none_or(|p| r.kind.is_some_and(|k| has_prefix(k, p)))
             && (s.areas.is_empty() || named(&s.areas, self.area(r).map(|a| &**a)))
             && (s.device_classes.is_empty()
-                || named(&s.device_classes, r.device_id.and_then(|d| self.device(d)?.class.as_deref())))
+                || named(
+                    &s.device_classes,
+                    r.device_id.and_then(|d| self.device(d)?.class.as_deref()),
+                ))
             && s.fields.iter().all(|(name, want)| field_equals(r.fields, name, want))
     }
 }
@@ -149,7 +162,8 @@ pub fn subject_id<'a>(r: &Record<'a>, kind: SubjectKind, area: Option<&'a Arc<st
 
 /// Whole dotted parts: `SF` is a prefix of `SF` and `SF.estop`, not of `SFX`.
 pub fn has_prefix(kind: &str, prefix: &str) -> bool {
-    kind.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    kind.strip_prefix(prefix)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
 /// Does the top-level member `name` of this JSON object equal `want`: a string by its text (escapes are not resolved), anything
@@ -178,7 +192,9 @@ fn field_equals(object: &str, name: &str, want: &str) -> bool {
                 while at < b.len() && b[at] != b'"' {
                     at += if b[at] == b'\\' { 2 } else { 1 };
                 }
-                let Some(text) = object.get(start..at) else { return false };
+                let Some(text) = object.get(start..at) else {
+                    return false;
+                };
                 at += 1;
                 if depth == 1 {
                     match key {
@@ -229,28 +245,87 @@ mod tests {
         let route = RouteId::new("default");
         let mut rules = default_rules(&route);
         rules.extend(extra);
-        let devices = vec![Device { id: "CNV-03".into(), area: Some("packing".into()), class: Some("CNV".into()), ..Device::default() }];
-        RuleSet::compile(Arc::new(Configuration { rules, devices, ..Configuration::default() }))
+        let devices = vec![Device {
+            id: "CNV-03".into(),
+            area: Some("packing".into()),
+            class: Some("CNV".into()),
+            ..Device::default()
+        }];
+        RuleSet::compile(Arc::new(Configuration {
+            rules,
+            devices,
+            ..Configuration::default()
+        }))
     }
 
     #[test]
     fn default_rules_take_what_the_design_says() {
         let set = defaults(vec![]);
-        let base = Record { message: Some("m"), ..Record::default() };
+        let base = Record {
+            message: Some("m"),
+            ..Record::default()
+        };
         let check = |r: Record<'_>, want: &[&str]| assert_eq!(ids(&set, &r), want, "{r:?}");
-        check(Record { level: Some(Level::Info), application: Some("a"), ..base.clone() }, &[]);
-        check(Record { level: Some(Level::Error), application: Some("a"), ..base.clone() }, &["errors-per-application"]);
         check(
-            Record { level: Some(Level::Error), application: Some("a"), device_id: Some("d"), user_id: Some("u"), ..base.clone() },
+            Record {
+                level: Some(Level::Info),
+                application: Some("a"),
+                ..base.clone()
+            },
+            &[],
+        );
+        check(
+            Record {
+                level: Some(Level::Error),
+                application: Some("a"),
+                ..base.clone()
+            },
+            &["errors-per-application"],
+        );
+        check(
+            Record {
+                level: Some(Level::Error),
+                application: Some("a"),
+                device_id: Some("d"),
+                user_id: Some("u"),
+                ..base.clone()
+            },
             &["errors-per-application", "errors-per-user"],
         );
-        check(Record { level: Some(Level::Error), device_id: Some("d"), ..base.clone() }, &["errors-per-device"]);
-        check(Record { level: Some(Level::Fatal), device_id: Some("d"), ..base.clone() }, &["errors-per-device", "fatal-per-device"]);
         check(
-            Record { level: Some(Level::Info), kind: Some("SF.estop"), device_id: Some("d"), ..base.clone() },
+            Record {
+                level: Some(Level::Error),
+                device_id: Some("d"),
+                ..base.clone()
+            },
+            &["errors-per-device"],
+        );
+        check(
+            Record {
+                level: Some(Level::Fatal),
+                device_id: Some("d"),
+                ..base.clone()
+            },
+            &["errors-per-device", "fatal-per-device"],
+        );
+        check(
+            Record {
+                level: Some(Level::Info),
+                kind: Some("SF.estop"),
+                device_id: Some("d"),
+                ..base.clone()
+            },
             &["safety-per-device"],
         );
-        check(Record { level: Some(Level::Info), kind: Some("SFX"), device_id: Some("d"), ..base }, &[]);
+        check(
+            Record {
+                level: Some(Level::Info),
+                kind: Some("SFX"),
+                device_id: Some("d"),
+                ..base
+            },
+            &[],
+        );
     }
 
     #[test]
@@ -278,19 +353,72 @@ mod tests {
             passes_throttle: false,
             safety: false,
         };
-        let one = Condition::Count { count: 1, within: Span::secs(1) };
+        let one = Condition::Count {
+            count: 1,
+            within: Span::secs(1),
+        };
         let set = defaults(vec![
-            rule("hot", Selector { device_classes: vec!["CNV".into()], ..Selector::default() }, limit),
-            rule("named", Selector { devices: vec!["CNV-03".into()], ..Selector::default() }, one.clone()),
-            rule("area", Selector { areas: vec!["packing".into()], ..Selector::default() }, one.clone()),
-            rule("field", Selector { fields: vec![("zone".into(), "7".into())], ..Selector::default() }, one),
+            rule(
+                "hot",
+                Selector {
+                    device_classes: vec!["CNV".into()],
+                    ..Selector::default()
+                },
+                limit,
+            ),
+            rule(
+                "named",
+                Selector {
+                    devices: vec!["CNV-03".into()],
+                    ..Selector::default()
+                },
+                one.clone(),
+            ),
+            rule(
+                "area",
+                Selector {
+                    areas: vec!["packing".into()],
+                    ..Selector::default()
+                },
+                one.clone(),
+            ),
+            rule(
+                "field",
+                Selector {
+                    fields: vec![("zone".into(), "7".into())],
+                    ..Selector::default()
+                },
+                one,
+            ),
         ]);
-        let reading = Record { device_id: Some("CNV-03"), readings: vec![("temperature", 1.0)], ..Record::default() };
+        let reading = Record {
+            device_id: Some("CNV-03"),
+            readings: vec![("temperature", 1.0)],
+            ..Record::default()
+        };
         assert_eq!(ids(&set, &reading), ["hot"]);
-        assert_eq!(ids(&set, &Record { device_id: Some("X"), ..reading.clone() }), Vec::<String>::new());
-        let log = Record { message: Some("m"), device_id: Some("CNV-03"), level: Some(Level::Info), ..Record::default() };
+        assert_eq!(
+            ids(
+                &set,
+                &Record {
+                    device_id: Some("X"),
+                    ..reading.clone()
+                }
+            ),
+            Vec::<String>::new()
+        );
+        let log = Record {
+            message: Some("m"),
+            device_id: Some("CNV-03"),
+            level: Some(Level::Info),
+            ..Record::default()
+        };
         assert_eq!(ids(&set, &log), ["area", "named"]);
-        let other = Record { device_id: Some("X"), fields: r#"{"a":{"zone":7},"zone": 7}"#, ..log };
+        let other = Record {
+            device_id: Some("X"),
+            fields: r#"{"a":{"zone":7},"zone": 7}"#,
+            ..log
+        };
         assert_eq!(ids(&set, &other), ["field"]);
     }
 

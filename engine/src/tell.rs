@@ -119,7 +119,11 @@ impl Incident {
             self.fingerprints_truncated = true;
             return false;
         }
-        self.fingerprints.push(FingerprintCount { fingerprint, count: by, template: template() });
+        self.fingerprints.push(FingerprintCount {
+            fingerprint,
+            count: by,
+            template: template(),
+        });
         true
     }
 }

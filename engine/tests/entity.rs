@@ -161,11 +161,20 @@ impl Bench {
 }
 
 fn alerts(effects: &[Effect]) -> Vec<&Alert> {
-    effects.iter().filter_map(|e| if let Effect::Alert(a) = e { Some(&**a) } else { None }).collect()
+    effects
+        .iter()
+        .filter_map(|e| if let Effect::Alert(a) = e { Some(&**a) } else { None })
+        .collect()
 }
 
 fn kinds(effects: &[Effect]) -> Vec<TimelineKind> {
-    let kind = |e: &Effect| if let Effect::Timeline(t) = e { Some(t.kind) } else { None };
+    let kind = |e: &Effect| {
+        if let Effect::Timeline(t) = e {
+            Some(t.kind)
+        } else {
+            None
+        }
+    };
     effects.iter().filter_map(kind).collect()
 }
 
@@ -394,11 +403,25 @@ fn a_device_whose_clock_steps_back_55_minutes_is_judged_on() {
     for i in 60..80 {
         send(&mut b, f64::from(i) - back, f64::from(i), true, 20.0);
     }
-    assert_eq!(alerts(&b.said).iter().filter(|a| a.reason == AlertReason::Opened).count(), 1, "five errors in a minute");
+    assert_eq!(
+        alerts(&b.said)
+            .iter()
+            .filter(|a| a.reason == AlertReason::Opened)
+            .count(),
+        1,
+        "five errors in a minute"
+    );
     for i in 80..140 {
         send(&mut b, f64::from(i) - back, f64::from(i), false, 500.0);
     }
-    assert_eq!(alerts(&b.said).iter().filter(|a| a.reason == AlertReason::Opened).count(), 2, "and the limit");
+    assert_eq!(
+        alerts(&b.said)
+            .iter()
+            .filter(|a| a.reason == AlertReason::Opened)
+            .count(),
+        2,
+        "and the limit"
+    );
 }
 
 #[test]
@@ -406,7 +429,10 @@ fn a_rule_that_is_removed_ends_its_incident() {
     let mut b = Bench::application();
     b.five_errors(0.0);
     b.set = Arc::new(RuleSet::compile(Arc::new(Configuration::default())));
-    let (wall, event) = b.entity.deadline(&b.set).expect("by timer: no record is matched any more");
+    let (wall, event) = b
+        .entity
+        .deadline(&b.set)
+        .expect("by timer: no record is matched any more");
     assert_eq!(kinds(&b.timer_at(event, wall)), [TimelineKind::ReturnedToNormal]);
 }
 

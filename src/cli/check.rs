@@ -24,7 +24,10 @@ pub fn run(args: CheckArgs) -> anyhow::Result<ExitCode> {
     };
     let warning = result.as_ref().ok().and_then(config::nobody_would_be_mailed);
     if args.json {
-        println!("{}", serde_json::json!({ "file": path.to_string(), "ok": faults.is_empty(), "faults": faults, "warning": warning }));
+        println!(
+            "{}",
+            serde_json::json!({ "file": path.to_string(), "ok": faults.is_empty(), "faults": faults, "warning": warning })
+        );
     } else if faults.is_empty() {
         println!("{path}: fine ({rules} rules, {devices} devices)");
         if let Some(w) = warning {
@@ -35,5 +38,9 @@ pub fn run(args: CheckArgs) -> anyhow::Result<ExitCode> {
             println!("{path}: {fault}");
         }
     }
-    Ok(if faults.is_empty() { ExitCode::SUCCESS } else { exit::CONFIG.into() })
+    Ok(if faults.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        exit::CONFIG.into()
+    })
 }

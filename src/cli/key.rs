@@ -64,8 +64,11 @@ pub struct At {
 
 impl At {
     pub async fn store(&self) -> anyhow::Result<SqliteStore> {
-        std::fs::create_dir_all(&self.data_dir).with_context(|| format!("{} cannot be made", self.data_dir.display()))?;
-        SqliteStore::open(&database_path(&self.data_dir)).await.map_err(exit::config)
+        std::fs::create_dir_all(&self.data_dir)
+            .with_context(|| format!("{} cannot be made", self.data_dir.display()))?;
+        SqliteStore::open(&database_path(&self.data_dir))
+            .await
+            .map_err(exit::config)
     }
 }
 
@@ -75,11 +78,24 @@ fn scope(s: &str) -> Result<Scope, String> {
 
 pub async fn run(args: KeyArgs) -> anyhow::Result<ExitCode> {
     match args.command {
-        KeyCommand::Create { at, name, mut scopes, applications, devices, rate } => {
+        KeyCommand::Create {
+            at,
+            name,
+            mut scopes,
+            applications,
+            devices,
+            rate,
+        } => {
             if scopes.is_empty() {
                 scopes.push(Scope::Ingest);
             }
-            let grant = KeyGrant { name, scopes, applications, devices, records_per_second: rate };
+            let grant = KeyGrant {
+                name,
+                scopes,
+                applications,
+                devices,
+                records_per_second: rate,
+            };
             let key = generate(grant, SystemClock.now());
             at.store().await?.insert_key(&key.row).await?;
             if at.json {

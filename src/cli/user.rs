@@ -46,11 +46,26 @@ enum UserCommand {
 
 pub async fn run(args: UserArgs) -> anyhow::Result<ExitCode> {
     match args.command {
-        UserCommand::Add { at, id, email, name, language } => {
-            anyhow::ensure!(!id.is_empty() && id.len() <= KEY_BYTES_MAX, "an id has 1 to {KEY_BYTES_MAX} bytes");
+        UserCommand::Add {
+            at,
+            id,
+            email,
+            name,
+            language,
+        } => {
+            anyhow::ensure!(
+                !id.is_empty() && id.len() <= KEY_BYTES_MAX,
+                "an id has 1 to {KEY_BYTES_MAX} bytes"
+            );
             anyhow::ensure!(config::is_email(&email), "\"{email}\" is not an e-mail address");
             let name = name.unwrap_or_else(|| id.clone());
-            let person = PersonRow { id, name, email, language, created_at: SystemClock.now() };
+            let person = PersonRow {
+                id,
+                name,
+                email,
+                language,
+                created_at: SystemClock.now(),
+            };
             at.store().await?.put_person(&person).await?;
             if at.json {
                 println!("{}", json(&person));
@@ -69,7 +84,10 @@ pub async fn run(args: UserArgs) -> anyhow::Result<ExitCode> {
             }
         }
         UserCommand::Remove { at, id } => {
-            anyhow::ensure!(at.store().await?.remove_person(&id).await?, "there is no {id}: `andon user list` shows them");
+            anyhow::ensure!(
+                at.store().await?.remove_person(&id).await?,
+                "there is no {id}: `andon user list` shows them"
+            );
             if at.json {
                 println!("{}", serde_json::json!({ "id": id, "removed": true }));
             } else {

@@ -35,7 +35,12 @@ impl std::fmt::Debug for EffectWriter {
 
 impl EffectWriter {
     pub fn new(store: Arc<dyn EffectStore>, listener: Arc<dyn Applied>, self_log: SelfLog) -> Self {
-        Self { store, listener, self_log, buffer: Vec::new() }
+        Self {
+            store,
+            listener,
+            self_log,
+            buffer: Vec::new(),
+        }
     }
 
     /// The store refuses something in the buffer: finds it by bisection, so that one bad effect stops no other.
@@ -46,7 +51,11 @@ impl EffectWriter {
             Err(e) if effects.len() <= 1 => {
                 ::metrics::counter!(metrics::EFFECTS_REFUSED).increment(1);
                 tracing::error!(error = %e, effects = ?effects.first(), "the store refuses an effect: it is skipped");
-                self.self_log.write(Level::Error, "andon.store.refused", &format!("an effect was refused: {e}"));
+                self.self_log.write(
+                    Level::Error,
+                    "andon.store.refused",
+                    &format!("an effect was refused: {e}"),
+                );
                 self.store.apply_effects(&[], cursor).await.map(drop)
             }
             Err(_) => {

@@ -30,7 +30,11 @@ impl std::fmt::Debug for LogIndexWriter {
 
 impl LogIndexWriter {
     pub fn new(index: Arc<dyn LogIndex>, journal: JournalId) -> Self {
-        Self { index, journal, buffer: Vec::new() }
+        Self {
+            index,
+            journal,
+            buffer: Vec::new(),
+        }
     }
 }
 

@@ -71,7 +71,13 @@ impl<S: Sink> Writer<S> {
     pub async fn open(sink: S, journal: Journal) -> Result<Self> {
         let seq = check_cursor(sink.name(), sink.cursor().await?, &journal)?;
         let holder = journal.holder(sink.name(), seq);
-        Ok(Self { sink, journal, holder, done: watch::Sender::new(seq), trouble: watch::Sender::new(None) })
+        Ok(Self {
+            sink,
+            journal,
+            holder,
+            done: watch::Sender::new(seq),
+            trouble: watch::Sender::new(None),
+        })
     }
 
     pub fn progress(&self) -> SinkProgress {
@@ -96,7 +102,9 @@ impl<S: Sink> Writer<S> {
                     last = entry.seq;
                     buffered += self.sink.take(&entry);
                     let since = *since.get_or_insert_with(Instant::now);
-                    if buffered < self.sink.batch_max() && (self.sink.linger().is_zero() || since.elapsed() < self.sink.linger()) {
+                    if buffered < self.sink.batch_max()
+                        && (self.sink.linger().is_zero() || since.elapsed() < self.sink.linger())
+                    {
                         continue;
                     }
                 }
@@ -137,7 +145,10 @@ impl<S: Sink> Writer<S> {
 
     /// Writes until it is written. False when told to stop while the store is down: the journal has it.
     async fn write(&mut self, last: u64, stop: &mut watch::Receiver<bool>) -> bool {
-        let cursor = Cursor { journal: self.journal.id(), seq: last };
+        let cursor = Cursor {
+            journal: self.journal.id(),
+            seq: last,
+        };
         let mut wait = BACKOFF_MIN;
         loop {
             match self.sink.flush(cursor).await {
@@ -152,7 +163,10 @@ impl<S: Sink> Writer<S> {
                 Err(e) => {
                     tracing::warn!(sink = self.sink.name(), error = %e, retry_ms = wait.as_millis() as u64, "the store did not take a batch");
                     self.trouble.send_replace(Some(Arc::from(e.to_string())));
-                    metrics::sink_lag(self.sink.name(), self.journal.durable_seq().saturating_sub(*self.done.borrow()));
+                    metrics::sink_lag(
+                        self.sink.name(),
+                        self.journal.durable_seq().saturating_sub(*self.done.borrow()),
+                    );
                     if tokio::time::timeout(wait, stop.wait_for(|s| *s)).await.is_ok() {
                         return false;
                     }
@@ -167,11 +181,19 @@ impl<S: Sink> Writer<S> {
 pub fn check_cursor(store: &'static str, cursor: Option<Cursor>, journal: &Journal) -> Result<u64> {
     let Some(cursor) = cursor else { return Ok(0) };
     if cursor.journal != journal.id() {
-        let reason = format!("its cursor names journal {:08x}, this one is {:08x}", cursor.journal.0, journal.id().0);
+        let reason = format!(
+            "its cursor names journal {:08x}, this one is {:08x}",
+            cursor.journal.0,
+            journal.id().0
+        );
         return Err(StoreError::ForeignJournal { store, reason });
     }
     if cursor.seq > journal.durable_seq() {
-        let reason = format!("its cursor is at {}, the journal ends at {}", cursor.seq, journal.durable_seq());
+        let reason = format!(
+            "its cursor is at {}, the journal ends at {}",
+            cursor.seq,
+            journal.durable_seq()
+        );
         return Err(StoreError::ForeignJournal { store, reason });
     }
     Ok(cursor.seq)

@@ -36,11 +36,18 @@ impl std::fmt::Debug for RowWriter {
 
 impl RowWriter {
     pub fn new(store: Arc<dyn RowStore>) -> Self {
-        Self { store, rollups: HashMap::new(), quarantined: Vec::new(), written: 0 }
+        Self {
+            store,
+            rollups: HashMap::new(),
+            quarantined: Vec::new(),
+            written: 0,
+        }
     }
 
     fn roll_up(&mut self, record: &Record<'_>) {
-        let Some(device) = record.device_id.or(record.application) else { return };
+        let Some(device) = record.device_id.or(record.application) else {
+            return;
+        };
         let minute = record.timestamp.as_micros().div_euclid(MINUTE_US) * MINUTE_US;
         for (reading, value) in &record.readings {
             let key = (device.to_owned(), (*reading).to_owned(), minute);

@@ -25,7 +25,11 @@ macro_rules! migration {
 }
 
 /// Of the relational store.
-pub const RELATIONAL: &[Migration] = &[migration!(1, "0001_base"), migration!(2, "0002_notifications"), migration!(3, "0003_people")];
+pub const RELATIONAL: &[Migration] = &[
+    migration!(1, "0001_base"),
+    migration!(2, "0002_notifications"),
+    migration!(3, "0003_people"),
+];
 
 /// Of the file of checkpoints.
 pub const CHECKPOINTS: &[Migration] = &[migration!(1, "checkpoints_0001_base")];
