@@ -99,7 +99,8 @@ pub enum Label {
     },
     /// Is an instant inside the recurring mute window of the scenario?
     Mute(MuteLabel),
-    /// E-mails that mention `subject`: `at_once` within half a minute, then one digest that gives `records` as a number.
+    /// E-mails that mention `subject`: `at_once` within half a minute, then one digest that says how many records there are by then. (How
+    /// many of them are new to the reader depends on how many had come when the first was written.)
     Mail {
         subject: String,
         at_once: u64,

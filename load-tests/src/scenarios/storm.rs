@@ -50,7 +50,7 @@ pub(super) fn make(cx: &Context) -> Scenario {
             Label::Mail {
                 subject,
                 at_once: 1,
-                digest_records: MORE as u64,
+                digest_records: (FIRST + MORE) as u64,
             },
         ],
     }
