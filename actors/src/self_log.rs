@@ -6,7 +6,7 @@ use crate::entries::RECORDS;
 use crate::metrics::SELF_LOG_DROPPED;
 use andon_engine::batch::BatchBuilder;
 use andon_engine::fingerprint::fingerprint;
-use andon_engine::intake::{IntakeHeader, encode_header};
+use andon_engine::intake::{IntakeHeader, OWN_APPLICATION, encode_header};
 use andon_engine::level::Level;
 use andon_engine::record::Record;
 use andon_engine::time::{Clock, Timestamp};
@@ -15,7 +15,6 @@ use bytes::Bytes;
 use std::sync::Arc;
 use tokio::sync::mpsc;
 
-pub const APPLICATION: &str = "andon";
 const QUEUE: usize = 256;
 
 #[derive(Debug)]
@@ -74,12 +73,12 @@ fn entry(line: &Line) -> Append {
         level: Some(line.level),
         message: Some(&line.message),
         kind: Some(&line.kind),
-        application: Some(APPLICATION),
-        fingerprint: fingerprint(Some(APPLICATION), Some(&line.kind), &line.message),
+        application: Some(OWN_APPLICATION),
+        fingerprint: fingerprint(Some(OWN_APPLICATION), Some(&line.kind), &line.message),
         ..Record::default()
     });
     let header = IntakeHeader {
-        key_id: Arc::from(APPLICATION),
+        key_id: Arc::from(OWN_APPLICATION),
         ..IntakeHeader::default()
     };
     Append {

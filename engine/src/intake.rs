@@ -13,6 +13,9 @@
 use crate::time::Timestamp;
 use std::sync::Arc;
 
+/// Application of the records that Andon writes about itself. No sender may use the name: such records can hold back e-mails.
+pub const OWN_APPLICATION: &str = "andon";
+
 const VERSION: u8 = 1;
 const HISTORY: u8 = 1;
 const IDEMPOTENCY: u8 = 2;

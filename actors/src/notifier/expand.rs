@@ -1,9 +1,9 @@
 //! From an alert to its deliveries: the rule's route, its people and its channels.
 
-use crate::self_log::APPLICATION;
 use andon_engine::effect::Alert;
 use andon_engine::ids::{IncidentId, RouteId, RuleId};
 use andon_engine::incident::{Activity, Incident};
+use andon_engine::intake::OWN_APPLICATION;
 use andon_engine::rule::{Channel, Configuration, Priority, Route};
 use andon_engine::subject::{Subject, SubjectKind};
 use andon_engine::time::Timestamp;
@@ -74,8 +74,8 @@ fn route_of<'c>(incident: &Incident, config: &'c Configuration) -> Option<&'c Ro
 
 /// News that e-mail fails is not sent by e-mail, nor any channel's failure by that channel.
 fn suppressed(incident: &Incident, kind: ChannelKind) -> Option<&'static str> {
-    let own = incident.application.as_deref() == Some(APPLICATION)
-        || (incident.subject.kind == SubjectKind::Application && &*incident.subject.id == APPLICATION);
+    let own = incident.application.as_deref() == Some(OWN_APPLICATION)
+        || (incident.subject.kind == SubjectKind::Application && &*incident.subject.id == OWN_APPLICATION);
     let about = incident
         .error_type
         .as_deref()

@@ -19,6 +19,7 @@
 
 use andon_engine::batch::BatchBuilder;
 use andon_engine::fingerprint::fingerprint;
+use andon_engine::intake::OWN_APPLICATION;
 use andon_engine::level::Level;
 use andon_engine::limits::{FIELDS_BYTES_MAX, FUTURE_MAX, KEY_BYTES_MAX, READINGS_MAX, TYPE_BYTES_MAX};
 use andon_engine::record::{Flags, Record};
@@ -218,6 +219,14 @@ pub(super) fn pack(
         return Err(Fault {
             field: "application".into(),
             reason: "neither application nor device_id is given: a record needs at least one of them".into(),
+        }
+        .into());
+    }
+    if application.as_deref() == Some(OWN_APPLICATION) {
+        return Err(Fault {
+            field: "application".into(),
+            reason: "application \"andon\" is reserved for what this service says of itself: name the sender otherwise"
+                .into(),
         }
         .into());
     }

@@ -683,3 +683,12 @@ fn the_fingerprint_is_of_the_message_and_none_of_readings_alone() {
     );
     assert_eq!(batch.get(1).fingerprint, 0);
 }
+
+#[test]
+fn our_own_application_is_nobody_elses() {
+    check(
+        r#"{"application":"andon","message":"m"}"#,
+        "~application: application \"andon\" is reserved",
+    );
+    check(r#"{"application":"andon-2","message":"m"}"#, "~app=andon-2");
+}
