@@ -12,3 +12,4 @@ pub mod router;
 pub mod self_log;
 pub mod shard;
 pub mod sinks;
+pub mod work;

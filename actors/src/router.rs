@@ -8,7 +8,8 @@ use crate::checkpoint;
 use crate::effect_log::EffectLog;
 use crate::entries::{self, CONTROL, RECORDS};
 use crate::metrics;
-use crate::shard::{Item, RecordWork, ShardMsg, Work, append_control};
+use crate::shard::{ShardMsg, append_control};
+use crate::work::{Item, RecordWork, Work};
 use andon_engine::batch::Batch;
 use andon_engine::control::Control;
 use andon_engine::effect::{Effect, Registered};
@@ -260,8 +261,8 @@ impl RouterState {
                 return Ok(());
             }
         };
-        let key_source = match intake::decode_header(&entry.header) {
-            Ok((header, _)) => xxh3_64(header.key_id.as_bytes()),
+        let key_source = match intake::sender(&entry.header) {
+            Ok(key_id) => xxh3_64(key_id.as_bytes()),
             Err(e) => {
                 unreadable(&format!("header of journal entry {}: {e}", entry.seq));
                 0

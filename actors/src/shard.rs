@@ -9,15 +9,13 @@ use crate::effect_log::EffectLog;
 use crate::entries;
 use crate::metrics;
 use crate::self_log::SelfLog;
-use andon_engine::batch::Batch;
+use crate::work::{Item, Judge, RecordWork, Work};
 use andon_engine::control::Control;
 use andon_engine::effect::Effect;
-use andon_engine::entity::{Entity, Outcome};
+use andon_engine::entity::Entity;
 use andon_engine::ids::{Position, RecordId};
 use andon_engine::level::Level;
-use andon_engine::record::Record;
 use andon_engine::ruleset::{RuleIndex, RuleSet, subject_id};
-use andon_engine::sources::Judgement;
 use andon_engine::subject::{Subject, SubjectKind};
 use andon_engine::time::{Clock, Span, Timestamp};
 use andon_storage::journal::{Append, AppendError, Journal};
@@ -36,41 +34,6 @@ const PANICS_MAX: usize = 3;
 const PASSIVE_AFTER: Span = Span::mins(10);
 /// Timers appended in one tick; the rest follow in the next.
 const TIMERS_PER_TICK: usize = 1_000;
-
-/// A journal entry of records on its way to the shards: shared memory, parsed once. Its byte permit goes back with the last shard.
-pub struct RecordWork {
-    pub batch: Batch<Bytes>,
-    pub judgements: Vec<Judgement>,
-    pub sources: Vec<u64>,
-    pub permit: Option<tokio::sync::OwnedSemaphorePermit>,
-}
-
-impl std::fmt::Debug for RecordWork {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "RecordWork({:?})", self.batch)
-    }
-}
-
-/// A record that concerns an entity of this shard.
-#[derive(Clone, Copy, Debug)]
-pub struct Item {
-    pub index: u32,
-    pub kind: SubjectKind,
-}
-
-#[derive(Clone, Debug)]
-pub enum Work {
-    Records {
-        work: Arc<RecordWork>,
-        items: Vec<Item>,
-    },
-    Control(Arc<Control>),
-    SilenceEnded {
-        rule: andon_engine::ids::RuleId,
-        device: Arc<str>,
-        at: Timestamp,
-    },
-}
 
 pub enum ShardMsg {
     /// From here on these rules hold. Sent at start and whenever a configuration enters the journal.
@@ -109,39 +72,6 @@ pub struct ShardObservation {
     pub set_aside: usize,
     pub judged: u64,
     pub panics: u64,
-}
-
-/// How one record is judged; the product has one implementation, and the seam is what lets a failure be injected.
-pub trait Judge: Send + Sync + 'static {
-    #[allow(clippy::too_many_arguments)]
-    fn observe(
-        &self,
-        entity: &mut Entity,
-        set: &RuleSet,
-        matched: &[RuleIndex],
-        record: &Record<'_>,
-        judgement: &Judgement,
-        source: u64,
-        out: &mut Vec<Effect>,
-    ) -> Outcome;
-}
-
-#[derive(Debug, Default, Clone, Copy)]
-pub struct EngineJudge;
-
-impl Judge for EngineJudge {
-    fn observe(
-        &self,
-        entity: &mut Entity,
-        set: &RuleSet,
-        matched: &[RuleIndex],
-        record: &Record<'_>,
-        judgement: &Judgement,
-        source: u64,
-        out: &mut Vec<Effect>,
-    ) -> Outcome {
-        entity.observe(set, matched, record, judgement, source, out)
-    }
 }
 
 /// What every shard of a pipeline shares.

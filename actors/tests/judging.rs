@@ -6,7 +6,7 @@ use andon_actors::effect_log::EffectLog;
 use andon_actors::entries::{self, EFFECTS};
 use andon_actors::judging::{Judging, JudgingArgs};
 use andon_actors::self_log::SelfLog;
-use andon_actors::shard::{EngineJudge, Judge};
+use andon_actors::work::{EngineJudge, Judge};
 use andon_engine::batch::BatchBuilder;
 use andon_engine::control::Control;
 use andon_engine::effect::Effect;

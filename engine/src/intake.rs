@@ -108,6 +108,17 @@ fn put(out: &mut Vec<u8>, bytes: &[u8]) {
     out.extend_from_slice(bytes);
 }
 
+/// Who sent it, without reading the rest: all that judging needs of a header.
+pub fn sender(bytes: &[u8]) -> Result<&str, InvalidHeader> {
+    let mut r = Reader { bytes, at: 0 };
+    match r.array::<1>()? {
+        [VERSION] => {}
+        [other] => return Err(InvalidHeader::Version(other)),
+    }
+    let _flags_and_time = r.array::<9>()?;
+    r.text()
+}
+
 /// The header at the start of `bytes`, and how many bytes it took; what follows is the caller's.
 pub fn decode_header(bytes: &[u8]) -> Result<(IntakeHeader, usize), InvalidHeader> {
     let mut r = Reader { bytes, at: 0 };
@@ -230,6 +241,7 @@ mod tests {
             let mut bytes = encode_header(&header);
             let end = bytes.len();
             bytes.extend_from_slice(b"the batch");
+            assert_eq!(sender(&bytes), Ok(&*header.key_id));
             assert_eq!(decode_header(&bytes), Ok((header, end)));
         }
     }
