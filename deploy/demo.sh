@@ -10,7 +10,7 @@ mkdir -p "$data"
 log="$data/build-web.log"
 make --no-print-directory web >"$log" 2>&1 &
 web=$!
-cargo build --release --locked --bin andon --bin andon-load
+cargo build --release --locked -p andon -p andon-load
 if ! wait "$web"; then
   cat "$log" >&2
   exit 1
