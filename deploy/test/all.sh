@@ -19,7 +19,6 @@ web=$!
 
 rust_failed=0
 make --no-print-directory lint rust-test || rust_failed=1
-cargo build --workspace --bins --locked || rust_failed=1
 
 web_failed=0
 wait "$web" || web_failed=1
