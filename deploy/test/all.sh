@@ -13,6 +13,7 @@ trap 'rm -f "$log"' EXIT
   npm run build
   npm run lint
   npm run format:check
+  npm run codegen:check
   npm test
 ) >"$log" 2>&1 &
 web=$!
