@@ -65,8 +65,8 @@ pub struct File {
     routes: Vec<RouteEntry>,
     recipients: Vec<RecipientEntry>,
     mute_windows: Vec<MuteEntry>,
-    sites: Vec<Site>,
-    devices: Vec<Device>,
+    sites: Vec<SiteEntry>,
+    devices: Vec<DeviceEntry>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -140,7 +140,56 @@ struct RouteEntry {
     #[serde(default)]
     recipients: Vec<String>,
     #[serde(default)]
-    channels: Vec<Channel>,
+    channels: Vec<ChannelEntry>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SiteEntry {
+    id: Arc<str>,
+    name: Option<Arc<str>>,
+    time_zone: Arc<str>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DeviceEntry {
+    id: Arc<str>,
+    class: Option<Arc<str>>,
+    site: Option<Arc<str>>,
+    area: Option<Arc<str>>,
+    line: Option<Arc<str>>,
+    gateway: Option<Arc<str>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+enum ChannelEntry {
+    Webhook {
+        name: Arc<str>,
+        url: Arc<str>,
+        secret: Option<Arc<str>>,
+    },
+    Slack {
+        name: Arc<str>,
+        url_secret: Arc<str>,
+    },
+}
+
+impl ChannelEntry {
+    fn channel(&self) -> Channel {
+        match self {
+            ChannelEntry::Webhook { name, url, secret } => Channel::Webhook {
+                name: name.clone(),
+                url: url.clone(),
+                secret: secret.clone(),
+            },
+            ChannelEntry::Slack { name, url_secret } => Channel::Slack {
+                name: name.clone(),
+                url_secret: url_secret.clone(),
+            },
+        }
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -274,8 +323,8 @@ fn one_line(e: &toml::de::Error) -> String {
 pub fn configuration(file: &File, alert_to: &[String]) -> Result<Configuration, Faults> {
     let mut b = Builder { faults: Vec::new() };
     let mut c = Configuration {
-        sites: file.sites.clone(),
-        devices: file.devices.clone(),
+        sites: file.sites.iter().map(site).collect(),
+        devices: file.devices.iter().map(device).collect(),
         ..Configuration::default()
     };
     for r in &file.recipients {
@@ -292,7 +341,7 @@ pub fn configuration(file: &File, alert_to: &[String]) -> Result<Configuration, 
             id: RouteId::new(&r.id),
             name: Arc::from(r.name.as_deref().unwrap_or(&r.id)),
             recipients: r.recipients.iter().map(RecipientId::new).collect(),
-            channels: r.channels.clone(),
+            channels: r.channels.iter().map(ChannelEntry::channel).collect(),
         });
     }
     let default_route = RouteId::new(DEFAULT_ROUTE);
@@ -347,6 +396,25 @@ pub fn configuration(file: &File, alert_to: &[String]) -> Result<Configuration, 
         Ok(c)
     } else {
         Err(Faults(b.faults))
+    }
+}
+
+fn site(e: &SiteEntry) -> Site {
+    Site {
+        id: e.id.clone(),
+        name: e.name.clone().unwrap_or_else(|| e.id.clone()),
+        time_zone: e.time_zone.clone(),
+    }
+}
+
+fn device(e: &DeviceEntry) -> Device {
+    Device {
+        id: e.id.clone(),
+        class: e.class.clone(),
+        site: e.site.clone(),
+        area: e.area.clone(),
+        line: e.line.clone(),
+        gateway: e.gateway.clone(),
     }
 }
 
