@@ -146,10 +146,9 @@ impl Iterator for Samples {
             (Level::Error, "equipment.drive.fault", message)
         } else {
             let message = format!(
-                "cycle {} finished in {} ms, tote at gate {}",
+                "cycle {} ended in {} ms",
                 rng.random_range(10_000..99_999),
-                rng.random_range(1_000..9_999),
-                rng.random_range(1..40)
+                rng.random_range(1_000..9_999)
             );
             (Level::Info, "state.cycle", message)
         };
