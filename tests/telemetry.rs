@@ -53,7 +53,11 @@ fn every_metric_is_documented_and_every_documented_metric_exists() {
     let document = read("docs/TELEMETRY.md");
     let listed = rows(&document);
     let documented: BTreeSet<String> = listed.iter().cloned().collect();
-    assert_eq!(documented.len(), listed.len(), "a metric stands twice in docs/TELEMETRY.md");
+    assert_eq!(
+        documented.len(),
+        listed.len(),
+        "a metric stands twice in docs/TELEMETRY.md"
+    );
     let undocumented: Vec<_> = code.difference(&documented).collect();
     assert!(undocumented.is_empty(), "not in docs/TELEMETRY.md: {undocumented:?}");
     // Anywhere in the text, not only in the tables.
@@ -61,7 +65,10 @@ fn every_metric_is_documented_and_every_documented_metric_exists() {
         .split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
         .filter(|word| word.starts_with("andon_"));
     let gone: BTreeSet<_> = mentioned.filter(|name| !code.contains(*name)).collect();
-    assert!(gone.is_empty(), "docs/TELEMETRY.md names metrics that do not exist: {gone:?}");
+    assert!(
+        gone.is_empty(),
+        "docs/TELEMETRY.md names metrics that do not exist: {gone:?}"
+    );
 }
 
 #[test]
@@ -73,7 +80,10 @@ fn metrics_are_named_in_these_files_only() {
                 look(&path, faults);
             } else if path.extension().is_some_and(|e| e == "rs") {
                 for (i, line) in read(&path).lines().enumerate() {
-                    if ["counter!(\"", "gauge!(\"", "histogram!(\""].iter().any(|m| line.contains(m)) {
+                    if ["counter!(\"", "gauge!(\"", "histogram!(\""]
+                        .iter()
+                        .any(|m| line.contains(m))
+                    {
                         faults.push(format!("{}:{}", path.display(), i + 1));
                     }
                 }
@@ -81,7 +91,14 @@ fn metrics_are_named_in_these_files_only() {
         }
     }
     let mut faults = Vec::new();
-    for folder in ["src", "engine/src", "storage/src", "gateway/src", "actors/src", "dashboard-api/src"] {
+    for folder in [
+        "src",
+        "engine/src",
+        "storage/src",
+        "gateway/src",
+        "actors/src",
+        "dashboard-api/src",
+    ] {
         look(&Path::new(env!("CARGO_MANIFEST_DIR")).join(folder), &mut faults);
     }
     assert!(
@@ -94,6 +111,7 @@ fn metrics_are_named_in_these_files_only() {
 fn constants_and_rows_are_found() {
     let source = "pub const A: &str = \"andon_a_total\";\nconst B: &str = \"other\";\n// andon_c\n";
     assert_eq!(constants(source), ["andon_a_total"]);
-    let document = "| metric | kind |\n|---|---|\n| `andon_a_total` | counter |\n\n| condition |\n|---|\n| `andon_b` |\n";
+    let document =
+        "| metric | kind |\n|---|---|\n| `andon_a_total` | counter |\n\n| condition |\n|---|\n| `andon_b` |\n";
     assert_eq!(rows(document), ["andon_a_total"]);
 }
