@@ -9,7 +9,7 @@ use crate::ids::{Position, RecordId, RuleId};
 use crate::incident::Incident;
 use crate::level::Level;
 use crate::limit::LimitChange;
-use crate::record::Record;
+use crate::record::{Flags, Record};
 use crate::rule::Condition;
 use crate::ruleset::{RuleIndex, RuleSet};
 use crate::sources::{Judgement, Lateness};
@@ -17,7 +17,7 @@ use crate::subject::{Subject, SubjectKind};
 use crate::tell::Cause;
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
-use state::{Judge, LIMIT_NORMAL, LazyTemplate, RuleState, state_of};
+use state::{Delayed, Judge, LIMIT_NORMAL, LazyTemplate, RuleState, state_of};
 use std::sync::Arc;
 
 mod state;
@@ -29,7 +29,26 @@ pub struct Entity {
     watermark: Timestamp,
     /// When the record that set the watermark was received: timers fire at this plus what remains in event time.
     watermark_received: Timestamp,
+    #[serde(default)]
+    watermark_of: Provenance,
     rules: Vec<RuleState>,
+}
+
+/// How the newest record judged live came in. What a delay opens later, with no record of its own, is told as that record would be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Provenance {
+    /// Sent as history.
+    history: bool,
+    historical: bool,
+}
+
+/// What moves event time on: a record (then how it came in), or a timer.
+#[derive(Clone, Copy)]
+struct Passage {
+    at: Timestamp,
+    received_at: Timestamp,
+    position: Position,
+    of: Option<Provenance>,
 }
 
 /// What happened to a record in this entity.
@@ -47,6 +66,7 @@ impl Entity {
             subject,
             watermark: Timestamp::MIN,
             watermark_received: Timestamp::MIN,
+            watermark_of: Provenance::default(),
             rules: Vec::new(),
         }
     }
@@ -69,7 +89,16 @@ impl Entity {
             self.step_back(judgement.at, record.received_at);
         }
         if live {
-            self.reach(set, judgement.at, record.received_at, record.record_id.position, out);
+            let passage = Passage {
+                at: judgement.at,
+                received_at: record.received_at,
+                position: record.record_id.position,
+                of: Some(Provenance {
+                    history: record.flags.contains(Flags::HISTORY),
+                    historical: judgement.historical,
+                }),
+            };
+            self.reach(set, passage, out);
         }
         let mut fingerprint = None;
         for &index in matched {
@@ -145,17 +174,21 @@ impl Entity {
     }
 
     /// Event time has come to `at` (a record, or a timer): what was to end by then ends.
-    fn reach(
-        &mut self,
-        set: &RuleSet,
-        at: Timestamp,
-        received_at: Timestamp,
-        position: Position,
-        out: &mut Vec<Effect>,
-    ) {
+    fn reach(&mut self, set: &RuleSet, passage: Passage, out: &mut Vec<Effect>) {
+        let Passage {
+            at,
+            received_at,
+            position,
+            of,
+        } = passage;
+        // What ends now was made by what came before.
+        let before = self.watermark_of;
         if at > self.watermark {
             self.watermark = at;
             self.watermark_received = received_at;
+        }
+        if let Some(of) = of.filter(|_| at >= self.watermark) {
+            self.watermark_of = of;
         }
         let watermark = self.watermark;
         let subject = &self.subject;
@@ -169,7 +202,15 @@ impl Entity {
                 for change in judge.advance(limit, rule.off_delay, watermark) {
                     match change {
                         LimitChange::Activated { since, peak } => {
-                            state.limit_activated_by_timer(subject, set, rule, since, peak, position, out);
+                            let delayed = Delayed {
+                                since,
+                                peak,
+                                position,
+                                received_at,
+                                history: before.history,
+                                historical: before.historical,
+                            };
+                            state.limit_activated_by_time(subject, set, rule, &delayed, out);
                         }
                         LimitChange::Normal { at } => state.return_to_normal(at, position, LIMIT_NORMAL, out),
                     }
@@ -194,7 +235,13 @@ impl Entity {
         position: Position,
         out: &mut Vec<Effect>,
     ) {
-        self.reach(set, event_now.max(self.watermark), wall, position, out);
+        let passage = Passage {
+            at: event_now.max(self.watermark),
+            received_at: wall,
+            position,
+            of: None,
+        };
+        self.reach(set, passage, out);
         for state in &mut self.rules {
             state.unshelve_if_due(set, wall, position, out);
         }

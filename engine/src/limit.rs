@@ -146,6 +146,11 @@ impl LimitState {
         }
     }
 
+    /// Active, and the reading has not come back: no off-delay runs.
+    pub fn holds(&self) -> bool {
+        matches!(self.phase, Phase::Active { normal_since: None, .. })
+    }
+
     /// Nothing runs and nothing is active. What is kept still matters for readings that come late, up to [`crate::limits::LATENESS`].
     pub fn is_quiet(&self) -> bool {
         matches!(self.phase, Phase::Normal)

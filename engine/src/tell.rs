@@ -5,7 +5,7 @@ use crate::ids::{AlertId, IncidentId, Position, RecordId};
 use crate::incident::{Activity, FingerprintCount, Incident, TimelineEntry, TimelineKind};
 use crate::limits::FINGERPRINTS_MAX;
 use crate::record::{Flags, Record};
-use crate::rule::Rule;
+use crate::rule::{Condition, Direction, Rule};
 use crate::ruleset::RuleSet;
 use crate::sources::Judgement;
 use crate::subject::Subject;
@@ -26,6 +26,13 @@ pub(crate) struct Cause<'a, 'r> {
     /// How many records this stands for.
     pub(crate) records: u64,
     pub(crate) peak: Option<f64>,
+}
+
+impl Cause<'_, '_> {
+    /// Sent as history: judged, and nobody is told.
+    pub(crate) fn is_history(&self) -> bool {
+        self.record.flags.contains(Flags::HISTORY)
+    }
 }
 
 /// At most [`TITLE_BYTES_MAX`] bytes, cut at a character.
@@ -73,7 +80,7 @@ pub(crate) fn open_incident(subject: &Subject, cause: &Cause<'_, '_>, text: &str
         area: cause.set.area(record).cloned(),
         source: owned(record.source),
         historical: cause.judgement.historical,
-        silent: record.flags.contains(Flags::HISTORY),
+        silent: cause.is_history(),
         fingerprints: Vec::new(),
         fingerprints_truncated: false,
         position: record.record_id.position,
@@ -104,8 +111,13 @@ impl Incident {
             }
         }
         self.max_level = self.max_level.max(record.level);
-        if cause.peak.is_some() {
-            self.peak = cause.peak;
+        // Over the whole incident: what came back is often not as bad as what it was at first.
+        if let (Some(peak), Condition::Limit(limit)) = (cause.peak, &cause.rule.condition) {
+            self.peak = Some(match (self.peak, limit.direction) {
+                (None, _) => peak,
+                (Some(worst), Direction::Above) => worst.max(peak),
+                (Some(worst), Direction::Below) => worst.min(peak),
+            });
         }
     }
 

@@ -380,6 +380,99 @@ fn a_limit_whose_on_delay_ends_without_a_further_reading_opens_by_timer() {
     assert_eq!(&*b.incident().title, "temperature 95 °C is above its limit of 90 °C");
 }
 
+/// A reading that lies two days back.
+fn old(b: &mut Bench, seconds: f64, value: f64, flags: Flags) -> Vec<Effect> {
+    b.observe(Record {
+        timestamp: at(seconds),
+        received_at: at(seconds).plus(Span::hours(48)),
+        device_id: Some("press-1"),
+        readings: vec![("temperature", value)],
+        flags,
+        ..Record::default()
+    })
+}
+
+#[test]
+fn what_an_on_delay_opens_in_history_tells_nobody() {
+    for by_timer in [false, true] {
+        let mut b = Bench::new(SubjectKind::Device, "press-1", vec![hot()]);
+        old(&mut b, 0.0, 95.0, Flags::HISTORY);
+        old(&mut b, 5.0, 95.0, Flags::HISTORY);
+        let out = if by_timer {
+            b.timer_at(at(10.0), at(10.0).plus(Span::hours(48)))
+        } else {
+            old(&mut b, 15.0, 96.0, Flags::HISTORY)
+        };
+        assert_eq!(kinds(&out), [TimelineKind::Opened]);
+        assert!(b.incident().silent && b.incident().historical, "timer: {by_timer}");
+        assert!(b.reasons().is_empty(), "timer: {by_timer}");
+    }
+}
+
+#[test]
+fn what_an_on_delay_opens_in_late_readings_is_told_as_late() {
+    let mut b = Bench::new(SubjectKind::Device, "press-1", vec![hot()]);
+    old(&mut b, 0.0, 95.0, Flags::default());
+    let out = old(&mut b, 15.0, 96.0, Flags::default());
+    let told = alerts(&out);
+    assert!(told[0].historical && !b.incident().silent);
+    assert_eq!(
+        told[0].received_at,
+        at(15.0).plus(Span::hours(48)),
+        "when we could know"
+    );
+}
+
+#[test]
+fn a_fault_that_history_opened_is_told_when_it_goes_on_or_comes_back_live() {
+    let two_days = 48.0 * 3600.0;
+    let history = |b: &mut Bench, before: f64, value: f64| {
+        b.observe(Record {
+            timestamp: at(two_days - before),
+            received_at: at(two_days),
+            device_id: Some("press-1"),
+            readings: vec![("temperature", value)],
+            flags: Flags::HISTORY,
+            ..Record::default()
+        });
+    };
+    let mut b = Bench::new(SubjectKind::Device, "press-1", vec![hot()]);
+    history(&mut b, 60.0, 95.0);
+    history(&mut b, 40.0, 95.0);
+    assert!(b.incident().silent);
+    assert_eq!(alerts(&b.reading(two_days, 95.0)).len(), 1, "it goes on");
+    assert_eq!(alerts(&b.reading(two_days + 5.0, 95.0)).len(), 0, "told once");
+    assert!(!b.incident().silent && !b.incident().historical);
+
+    let mut b = Bench::new(SubjectKind::Device, "press-1", vec![hot()]);
+    history(&mut b, 60.0, 95.0);
+    history(&mut b, 50.0, 95.0);
+    history(&mut b, 40.0, 80.0);
+    assert!(b.reading(two_days, 80.0).iter().all(|e| !matches!(e, Effect::Alert(_))));
+    assert_eq!(b.incident().activity, Activity::ReturnedToNormal);
+    b.reading(two_days + 5.0, 95.0);
+    let out = b.reading(two_days + 15.0, 95.0);
+    assert_eq!(kinds(&out), [TimelineKind::Reopened]);
+    assert_eq!(alerts(&out).len(), 1, "it comes back");
+}
+
+#[test]
+fn the_peak_is_the_worst_value_over_all_that_reopened() {
+    let mut b = Bench::new(SubjectKind::Device, "press-1", vec![hot()]);
+    for (seconds, value) in [
+        (0.0, 99.0),
+        (10.0, 99.0),
+        (20.0, 80.0),
+        (60.0, 80.0),
+        (70.0, 91.0),
+        (80.0, 91.0),
+    ] {
+        b.reading(seconds, value);
+    }
+    let i = b.incident();
+    assert_eq!((i.reopened, i.activity, i.peak), (1, Activity::Active, Some(99.0)));
+}
+
 /// SIM9: what comes after the step is judged as what came before it.
 #[test]
 fn a_device_whose_clock_steps_back_55_minutes_is_judged_on() {

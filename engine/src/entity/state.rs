@@ -7,7 +7,7 @@ use crate::ids::{Position, RecordId, RuleId};
 use crate::incident::{Acknowledgement, Activity, Incident, Shelving, TimelineKind};
 use crate::limit::{LimitChange, LimitState};
 use crate::limits::LATENESS;
-use crate::record::Record;
+use crate::record::{Flags, Record};
 use crate::rule::{Condition, Limit, Rule};
 use crate::ruleset::RuleSet;
 use crate::sources::{Judgement, Lateness};
@@ -35,6 +35,19 @@ pub(super) struct RuleState {
     /// The incident changed since it was last given out.
     pub(super) dirty: bool,
     told_at: Timestamp,
+}
+
+/// A limit's on-delay that ended by time alone.
+pub(super) struct Delayed {
+    /// The first reading beyond.
+    pub(super) since: Timestamp,
+    pub(super) peak: f64,
+    /// Of what let the time pass.
+    pub(super) position: Position,
+    pub(super) received_at: Timestamp,
+    /// Of the newest reading before it ended.
+    pub(super) history: bool,
+    pub(super) historical: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -254,6 +267,9 @@ impl RuleState {
                 old.returned_at = None;
                 old.acknowledged = None;
                 old.reopened += 1;
+                // Whether anybody is told is a matter of what brings it back, not of what opened it.
+                old.silent = cause.is_history();
+                old.historical = cause.judgement.historical;
                 old.take(cause, text);
                 timeline(
                     old,
@@ -299,8 +315,18 @@ impl RuleState {
 
     /// A record of an open incident: a repeat, unless its fingerprint or its level is new.
     pub(super) fn join(&mut self, cause: &Cause<'_, '_>, template: Option<&LazyTemplate<'_>>, out: &mut Vec<Effect>) {
+        let holds = match &self.judge {
+            Judge::Limit(limit) => limit.holds(),
+            Judge::Count { .. } | Judge::Silence => true,
+        };
         let Some(incident) = &mut self.incident else { return };
         let text = cause.record.message.unwrap_or_default();
+        // Opened by history, it was told to nobody; it goes on in what is not history.
+        let live_now = incident.silent && holds && !cause.is_history();
+        if live_now {
+            incident.silent = false;
+            incident.historical = cause.judgement.historical;
+        }
         let raised = cause.record.level > incident.max_level && incident.max_level.is_some();
         incident.count += 1;
         incident.take(cause, text);
@@ -324,6 +350,10 @@ impl RuleState {
                 out,
             );
             tell(incident, reason, cause, text, out);
+            self.give_out(cause.record.received_at, out);
+        } else if live_now {
+            let title = incident.title.clone();
+            tell(incident, AlertReason::Opened, cause, &title, out);
             self.give_out(cause.record.received_at, out);
         } else if cause.record.received_at.since(self.told_at) >= REPEAT_EVERY {
             self.give_out(cause.record.received_at, out);
@@ -380,32 +410,39 @@ impl RuleState {
         breached
     }
 
-    #[allow(clippy::too_many_arguments)]
-    pub(super) fn limit_activated_by_timer(
+    /// The on-delay ended between two readings, or no further one came.
+    pub(super) fn limit_activated_by_time(
         &mut self,
         subject: &Subject,
         set: &RuleSet,
         rule: &Rule,
-        since: Timestamp,
-        peak: f64,
-        position: Position,
+        delayed: &Delayed,
         out: &mut Vec<Effect>,
     ) {
         let Condition::Limit(limit) = &rule.condition else {
             return;
         };
+        let Delayed { since, peak, .. } = *delayed;
         let at = since.plus(limit.on_delay);
         let record = Record {
             record_id: RecordId {
-                position,
+                position: delayed.position,
                 ..RecordId::default()
             },
             timestamp: at,
-            received_at: at,
+            received_at: delayed.received_at,
             device_id: (subject.kind == SubjectKind::Device).then_some(&*subject.id),
+            flags: if delayed.history {
+                Flags::HISTORY
+            } else {
+                Flags::default()
+            },
             ..Record::default()
         };
-        let judgement = Judgement::now(at);
+        let judgement = Judgement {
+            historical: delayed.historical,
+            ..Judgement::now(at)
+        };
         let cause = Cause {
             set,
             rule,
