@@ -49,6 +49,8 @@ use tokio::task::JoinSet;
 const CHECKPOINT_EVERY: Span = Span::secs(10);
 /// The whole of shutdown stays under 10 s: 3 s for requests, the rest shared by what follows.
 const DRAIN: Duration = Duration::from_secs(3);
+/// Values of histograms that wait to be sorted in: at most what this time brings.
+const METRICS_EVERY: Duration = Duration::from_secs(5);
 
 /// The command: starts, says so, and runs until a signal or until a journal fails.
 pub async fn run(args: UpArgs) -> anyhow::Result<ExitCode> {
@@ -219,6 +221,8 @@ impl Andon {
             shards: shards.subscribe(),
         });
         tasks.spawn(watch_shards(judging.clone(), shards, stop_rest.subscribe()));
+
+        tasks.spawn(keep_metrics_small(prometheus.clone(), stop_rest.subscribe()));
 
         let dashboard_keys = keys.clone();
         let metrics: Arc<dyn Fn() -> String + Send + Sync> = Arc::new(move || prometheus.render());
@@ -425,6 +429,13 @@ async fn restore_retries(gateway: &Gateway, journal: &Journal, clock: &dyn Clock
         }
     }
     Ok(())
+}
+
+/// A histogram keeps every value until somebody reads it or this is done: where nobody scrapes, they would pile up.
+async fn keep_metrics_small(prometheus: PrometheusHandle, stop: watch::Receiver<bool>) {
+    while tokio::time::timeout(METRICS_EVERY, told(stop.clone())).await.is_err() {
+        prometheus.run_upkeep();
+    }
 }
 
 /// When incidents cannot be written for long while effects wait, the people of `--alert-to` hear of it.
