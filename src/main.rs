@@ -1,12 +1,6 @@
-//! `andon`: the command line. What it does lies in the crates; this one reads arguments, configuration, and wires.
+//! The command line: reads arguments and hands them on.
 
-mod adapters;
-mod cli;
-mod clock;
-mod config;
-mod exit;
-mod up;
-
+use andon::{cli, exit, up};
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 

@@ -1,0 +1,148 @@
+//! Everything on disk: opened in order, and known to belong together before anything runs on it.
+
+use super::settings::Settings;
+use crate::exit;
+use andon_actors::sinks::check_cursor;
+use andon_engine::limits::SHARDS;
+use andon_engine::time::Clock;
+use andon_storage::journal::{FileIo, Journal, JournalOptions, OpenReport};
+use andon_storage::ports::checkpoint::CheckpointStore;
+use andon_storage::ports::{Cursor, StoreError};
+use andon_storage::relational::Sink as RelationalSink;
+use andon_storage::sqlite::{CheckpointFile, SqliteStore};
+use andon_storage::tantivy_index::{IndexOptions, TantivyIndex};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Effects are rare beside records.
+const EFFECTS_QUOTA: u64 = 1 << 30;
+const EFFECTS_SEGMENT: u64 = 16 << 20;
+
+/// The relational store of a data folder.
+pub fn database_path(data_dir: &Path) -> PathBuf {
+    data_dir.join("andon.db")
+}
+
+/// Everything on disk, opened and known to belong together.
+pub(super) struct Stores {
+    pub(super) journal: Journal,
+    pub(super) effects: Journal,
+    pub(super) relational: Arc<SqliteStore>,
+    pub(super) checkpoints: Arc<CheckpointFile>,
+    pub(super) index: Arc<TantivyIndex>,
+    pub(super) token_secret: [u8; 32],
+}
+
+impl Stores {
+    pub(super) async fn open(s: &Settings, clock: &Arc<dyn Clock>) -> anyhow::Result<Stores> {
+        let dir = &s.data_dir;
+        std::fs::create_dir_all(dir).map_err(|e| exit::config(format!("{} cannot be made: {e}", dir.display())))?;
+        let open = |name: &'static str, options| {
+            let (path, clock) = (dir.join(name), clock.clone());
+            async move {
+                let opened = Journal::open(Arc::new(FileIo), &path, options, clock).await;
+                let (journal, report) = opened.map_err(|e| exit::config(format!("{}: {e}", path.display())))?;
+                say_what_was_found(name, &report);
+                anyhow::Ok(journal)
+            }
+        };
+        let journal = open("journal", s.journal.clone()).await?;
+        let effects_options = JournalOptions {
+            quota_bytes: EFFECTS_QUOTA,
+            segment_bytes: EFFECTS_SEGMENT,
+            holders: vec!["incidents".into()],
+            ..JournalOptions::default()
+        };
+        let effects = open("effects", effects_options).await?;
+        let relational = Arc::new(SqliteStore::open(&database_path(dir)).await.map_err(exit::config)?);
+        let checkpoints = Arc::new(
+            CheckpointFile::open(&dir.join("checkpoints.db"))
+                .await
+                .map_err(exit::config)?,
+        );
+        let index = Arc::new(
+            TantivyIndex::open(&dir.join("index"), IndexOptions::default())
+                .await
+                .map_err(exit::config)?,
+        );
+        if s.adopt_stores {
+            // The stores keep what they hold; what this journal has is judged and stored from its first entry on.
+            relational
+                .adopt(RelationalSink::Effects, None)
+                .await
+                .map_err(exit::config)?;
+            relational
+                .adopt(RelationalSink::Rows, None)
+                .await
+                .map_err(exit::config)?;
+            index
+                .adopt(Cursor {
+                    journal: journal.id(),
+                    seq: 0,
+                })
+                .await
+                .map_err(exit::config)?;
+            checkpoints.clear().await.map_err(exit::config)?;
+        }
+        for shard in (0..SHARDS as u16).chain([andon_actors::router::ROUTER_SHARD]) {
+            let saved = checkpoints.load(shard).await.map_err(exit::config)?;
+            check_cursor("the checkpoint file", saved.cursor, &journal).map_err(adoptable)?;
+        }
+        let token_secret = token_secret(dir)?;
+        Ok(Stores {
+            journal,
+            effects,
+            relational,
+            checkpoints,
+            index,
+            token_secret,
+        })
+    }
+}
+
+pub(super) fn adoptable(e: StoreError) -> anyhow::Error {
+    exit::config(e)
+}
+
+fn say_what_was_found(name: &str, report: &OpenReport) {
+    if report.damaged_entries() > 0 {
+        tracing::error!(
+            journal = name,
+            entries = report.damaged_entries(),
+            ?report,
+            "the journal has damage: acknowledged entries are lost"
+        );
+    } else {
+        tracing::info!(journal = name, ?report, "journal opened");
+    }
+}
+
+/// Signs the links of e-mails; made at first start, readable by the owner only.
+fn token_secret(dir: &Path) -> anyhow::Result<[u8; 32]> {
+    use std::io::Write;
+    use std::os::unix::fs::OpenOptionsExt;
+    let path = dir.join("link.secret");
+    match std::fs::read(&path) {
+        Ok(bytes) => bytes.try_into().map_err(|_| {
+            exit::config(format!(
+                "{}: must be 32 bytes; delete it to make a new one (links in sent e-mails end)",
+                path.display()
+            ))
+        }),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+            let secret: [u8; 32] = rand::random();
+            let temporary = dir.join("link.secret.new");
+            let mut file = std::fs::OpenOptions::new()
+                .write(true)
+                .create(true)
+                .truncate(true)
+                .mode(0o600)
+                .open(&temporary)?;
+            file.write_all(&secret)?;
+            file.sync_all()?;
+            std::fs::rename(&temporary, &path)?;
+            Ok(secret)
+        }
+        Err(e) => Err(exit::config(format!("{}: {e}", path.display()))),
+    }
+}
