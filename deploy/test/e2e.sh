@@ -37,7 +37,7 @@ start() {
     kill -0 "$started" 2>/dev/null || { cat "$dir/out.log" "$dir/err.log" >&2; exit 1; }
     sleep 0.1
   done
-  field() { sed -n "s/.*\"event\":\"ready\".*\"$1\":\"\([^\"]*\)\".*/\1/p" "$dir/out.log" | head -1; }
+  field() { sed -n "/\"event\":\"ready\"/s/.*\"$1\":\"\([^\"]*\)\".*/\1/p" "$dir/out.log" | head -1; }
   ingest=$(field ingest)
   dashboard=$(field dashboard)
   [ -n "$ingest" ] && [ -n "$dashboard" ] || { cat "$dir/out.log" "$dir/err.log" >&2; exit 1; }
