@@ -47,8 +47,11 @@ use tokio::task::JoinSet;
 
 /// How long checkpoints may be apart: what a restart has to judge again.
 const CHECKPOINT_EVERY: Span = Span::secs(10);
-/// The whole of shutdown stays under 10 s: 3 s for requests, the rest shared by what follows.
-const DRAIN: Duration = Duration::from_secs(3);
+/// Shutdown stays under 10 s: the gateway gives requests 3 s, then judging gets this, then its effects, then deliveries in flight.
+const JUDGE_WITHIN: Duration = Duration::from_millis(1_500);
+const WRITE_EFFECTS_WITHIN: Duration = Duration::from_secs(1);
+/// The notifier's own 3 s for what is on its way, and a little.
+const END_TASKS_WITHIN: Duration = Duration::from_millis(3_500);
 /// Values of histograms that wait to be sorted in: at most what this time brings.
 const METRICS_EVERY: Duration = Duration::from_secs(5);
 
@@ -373,9 +376,9 @@ impl Andon {
         self.stopping.store(true, Ordering::Release);
         self.stop_gateway.send_replace(true);
         while self.gateway.join_next().await.is_some() {}
-        let judged = self.judging.drain(DRAIN).await;
+        let judged = self.judging.drain(JUDGE_WITHIN).await;
         // The effects of what was judged reach the store while the notifier still works.
-        let until = tokio::time::Instant::now() + DRAIN;
+        let until = tokio::time::Instant::now() + WRITE_EFFECTS_WITHIN;
         for sink in &mut self.sinks {
             let head = if sink.name == "incidents" {
                 self.effects.durable_seq()
@@ -386,9 +389,11 @@ impl Andon {
         }
         self.stop_sinks.send_replace(true);
         self.stop_rest.send_replace(true);
-        let ended = tokio::time::timeout(DRAIN, async { while self.tasks.join_next().await.is_some() {} })
-            .await
-            .is_ok();
+        let ended = tokio::time::timeout(END_TASKS_WITHIN, async {
+            while self.tasks.join_next().await.is_some() {}
+        })
+        .await
+        .is_ok();
         self.judging.stop().await;
         if let Err(e) = self.index.close().await {
             tracing::warn!(error = %e, "the log index did not close cleanly; the journal has what it lacks");

@@ -49,7 +49,7 @@ echo "== browser =="
 start "$data/browser"
 (
   cd web
-  ANDON_DASHBOARD_URL="$dashboard" ANDON_INGEST_URL="$ingest" ANDON_KEY="$key" ANDON_OUTBOX="$data/browser/outbox" npm run e2e
+  ANDON_CHROMIUM="${CHROMIUM:-/usr/bin/chromium}" ANDON_DASHBOARD_URL="$dashboard" ANDON_INGEST_URL="$ingest" ANDON_KEY="$key" ANDON_OUTBOX="$data/browser/outbox" npm run e2e
 )
 stop
 

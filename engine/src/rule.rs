@@ -52,7 +52,7 @@ pub struct Rule {
     pub off_delay: Span,
     /// A fault that comes back within this time after the return to normal reopens the incident.
     pub reopen_within: Span,
-    /// P1 rules only: the first alert of an incident passes the e-mail throttle.
+    /// The first alert of an incident passes the e-mail throttle. Meant for P1.
     pub passes_throttle: bool,
     /// A safety rule refuses to be muted unless an administrator's window says so.
     pub safety: bool,

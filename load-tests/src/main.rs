@@ -76,7 +76,7 @@ struct RunArgs {
     #[command(flatten)]
     server: Server,
     /// Root of the dashboard service, such as http://127.0.0.1:7401.
-    #[arg(long, env = "ANDON_DASHBOARD")]
+    #[arg(long, env = "ANDON_DASHBOARD_URL")]
     dashboard: String,
     /// The folder of e-mails that Andon writes without an SMTP server.
     #[arg(long)]

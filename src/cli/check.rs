@@ -1,5 +1,6 @@
 //! `andon check`: everything that is wrong with a configuration file, at once. Exit code 0 or 78.
 
+use super::say;
 use crate::{config, exit};
 use clap::Args;
 use std::path::PathBuf;
@@ -24,18 +25,18 @@ pub fn run(args: CheckArgs) -> anyhow::Result<ExitCode> {
     };
     let warning = result.as_ref().ok().and_then(config::nobody_would_be_mailed);
     if args.json {
-        println!(
+        say(format_args!(
             "{}",
             serde_json::json!({ "file": path.to_string(), "ok": faults.is_empty(), "faults": faults, "warning": warning })
-        );
+        ));
     } else if faults.is_empty() {
-        println!("{path}: fine ({rules} rules, {devices} devices)");
+        say(format_args!("{path}: fine ({rules} rules, {devices} devices)"));
         if let Some(w) = warning {
-            println!("but {w}");
+            say(format_args!("but {w}"));
         }
     } else {
         for fault in &faults {
-            println!("{path}: {fault}");
+            say(format_args!("{path}: {fault}"));
         }
     }
     Ok(if faults.is_empty() {

@@ -1,5 +1,6 @@
 //! `andon key`: make, list and revoke keys. Works beside a running server, which sees the change within a second.
 
+use super::say;
 use crate::clock::SystemClock;
 use crate::exit;
 use crate::up::database_path;
@@ -99,21 +100,21 @@ pub async fn run(args: KeyArgs) -> anyhow::Result<ExitCode> {
             let key = generate(grant, SystemClock.now());
             at.store().await?.insert_key(&key.row).await?;
             if at.json {
-                println!("{}", serde_json::json!({ "id": key.row.id, "key": key.text }));
+                say(serde_json::json!({ "id": key.row.id, "key": key.text }));
             } else {
-                println!("{}", key.text);
+                say(key.text);
                 eprintln!("Key {} is shown this once; only a hash of it is kept.", key.row.id);
             }
         }
         KeyCommand::List { at } => {
             let keys = at.store().await?.keys().await?;
             if at.json {
-                println!("{}", serde_json::Value::Array(keys.iter().map(json).collect()));
+                say(serde_json::Value::Array(keys.iter().map(json).collect()));
             } else {
                 for k in &keys {
                     let scopes: Vec<&str> = k.scopes.iter().map(|s| s.as_str()).collect();
                     let state = if k.revoked_at.is_some() { "revoked" } else { "valid" };
-                    println!("{}  {state:7}  {:18}  {}", k.id, scopes.join(","), k.name);
+                    say(format_args!("{}  {state:7}  {:18}  {}", k.id, scopes.join(","), k.name));
                 }
             }
         }
@@ -122,9 +123,9 @@ pub async fn run(args: KeyArgs) -> anyhow::Result<ExitCode> {
                 anyhow::bail!("there is no valid key {id}: `andon key list` shows them");
             }
             if at.json {
-                println!("{}", serde_json::json!({ "id": id, "revoked": true }));
+                say(serde_json::json!({ "id": id, "revoked": true }));
             } else {
-                println!("Key {id} is revoked.");
+                say(format_args!("Key {id} is revoked."));
             }
         }
     }

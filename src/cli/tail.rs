@@ -27,7 +27,7 @@ const MESSAGE_CHARS: usize = 2_000;
 #[derive(Debug, Args)]
 pub struct TailArgs {
     /// Root of the dashboard service.
-    #[arg(long, env = "ANDON_DASHBOARD", default_value = "http://127.0.0.1:7401")]
+    #[arg(long, env = "ANDON_DASHBOARD_URL", default_value = "http://127.0.0.1:7401")]
     pub url: String,
     /// A key of scope read.
     #[arg(long, env = "ANDON_KEY", hide_env_values = true)]

@@ -1,6 +1,7 @@
 //! `andon user`: who can be told by e-mail. A running server takes a change over within a second.
 
 use super::key::At;
+use super::say;
 use crate::clock::SystemClock;
 use crate::config;
 use andon_engine::limits::KEY_BYTES_MAX;
@@ -21,7 +22,7 @@ enum UserCommand {
     Add {
         #[command(flatten)]
         at: At,
-        /// Short name, as routes of the configuration file name it.
+        /// Short name of your choice, unique.
         id: String,
         #[arg(long)]
         email: String,
@@ -68,18 +69,18 @@ pub async fn run(args: UserArgs) -> anyhow::Result<ExitCode> {
             };
             at.store().await?.put_person(&person).await?;
             if at.json {
-                println!("{}", json(&person));
+                say(json(&person));
             } else {
-                println!("{} <{}> will be told.", person.name, person.email);
+                say(format_args!("{} <{}> will be told.", person.name, person.email));
             }
         }
         UserCommand::List { at } => {
             let people = at.store().await?.people().await?;
             if at.json {
-                println!("{}", serde_json::Value::Array(people.iter().map(json).collect()));
+                say(serde_json::Value::Array(people.iter().map(json).collect()));
             } else {
                 for p in &people {
-                    println!("{:20}  {:30}  {}  {}", p.id, p.email, p.language, p.name);
+                    say(format_args!("{:20}  {:30}  {}  {}", p.id, p.email, p.language, p.name));
                 }
             }
         }
@@ -89,9 +90,9 @@ pub async fn run(args: UserArgs) -> anyhow::Result<ExitCode> {
                 "there is no {id}: `andon user list` shows them"
             );
             if at.json {
-                println!("{}", serde_json::json!({ "id": id, "removed": true }));
+                say(serde_json::json!({ "id": id, "removed": true }));
             } else {
-                println!("{id} is removed.");
+                say(format_args!("{id} is removed."));
             }
         }
     }

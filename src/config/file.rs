@@ -41,7 +41,7 @@ pub struct File {
     pub server: ServerSection,
     pub mail: MailSection,
     pub journal: JournalSection,
-    /// Secrets by name, for webhooks: the text itself or the file that holds it.
+    /// Secrets by name, for webhooks and Slack.
     pub secrets: BTreeMap<String, String>,
     pub default_rules: bool,
     pub(super) rules: Vec<RuleEntry>,

@@ -2,6 +2,7 @@
 
 use super::settings::Settings;
 use crate::exit;
+use andon_actors::router::ROUTER_SHARD;
 use andon_actors::sinks::check_cursor;
 use andon_engine::limits::SHARDS;
 use andon_engine::time::Clock;
@@ -36,7 +37,7 @@ pub(super) struct Stores {
 impl Stores {
     pub(super) async fn open(s: &Settings, clock: &Arc<dyn Clock>) -> anyhow::Result<Stores> {
         let dir = &s.data_dir;
-        std::fs::create_dir_all(dir).map_err(|e| exit::config(format!("{} cannot be made: {e}", dir.display())))?;
+        make_private(dir).map_err(|e| exit::config(format!("{} cannot be made: {e}", dir.display())))?;
         let open = |name: &'static str, options| {
             let (path, clock) = (dir.join(name), clock.clone());
             async move {
@@ -65,26 +66,26 @@ impl Stores {
                 .await
                 .map_err(exit::config)?,
         );
+        let shards = || (0..SHARDS as u16).chain([ROUTER_SHARD]);
         if s.adopt_stores {
-            // The stores keep what they hold; what this journal has is judged and stored from its first entry on.
-            relational
-                .adopt(RelationalSink::Effects, None)
-                .await
-                .map_err(exit::config)?;
-            relational
-                .adopt(RelationalSink::Rows, None)
-                .await
-                .map_err(exit::config)?;
-            index
-                .adopt(Cursor {
-                    journal: journal.id(),
-                    seq: 0,
-                })
-                .await
-                .map_err(exit::config)?;
+            // The stores keep what they hold. What these journals still have is judged and stored from their first entry on.
+            let begin = |journal: &Journal| Cursor {
+                journal: journal.id(),
+                seq: journal.first_seq() - 1,
+            };
+            let effects_begin = Some(begin(&effects));
+            let adopt = relational.adopt(RelationalSink::Effects, effects_begin);
+            adopt.await.map_err(exit::config)?;
+            let adopt = relational.adopt(RelationalSink::Rows, Some(begin(&journal)));
+            adopt.await.map_err(exit::config)?;
+            index.adopt(begin(&journal)).await.map_err(exit::config)?;
             checkpoints.clear().await.map_err(exit::config)?;
+            for shard in shards() {
+                let saved = checkpoints.save(shard, begin(&journal), Vec::new());
+                saved.await.map_err(exit::config)?;
+            }
         }
-        for shard in (0..SHARDS as u16).chain([andon_actors::router::ROUTER_SHARD]) {
+        for shard in shards() {
             let saved = checkpoints.load(shard).await.map_err(exit::config)?;
             check_cursor("the checkpoint file", saved.cursor, &journal).map_err(adoptable)?;
         }
@@ -98,6 +99,12 @@ impl Stores {
             token_secret,
         })
     }
+}
+
+/// The folder holds everything that senders said: it is the owner's alone. One that is there keeps the mode that somebody gave it.
+fn make_private(dir: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)
 }
 
 pub(super) fn adoptable(e: StoreError) -> anyhow::Error {

@@ -177,24 +177,19 @@ impl<S: Sink> Writer<S> {
     }
 }
 
-/// The sequence to go on after, if the cursor belongs to this journal.
+/// The sequence to go on after, if the cursor belongs to this journal and the journal still has what comes next.
 pub fn check_cursor(store: &'static str, cursor: Option<Cursor>, journal: &Journal) -> Result<u64> {
-    let Some(cursor) = cursor else { return Ok(0) };
-    if cursor.journal != journal.id() {
+    if let Some(cursor) = cursor {
+        cursor.check(store, journal.id(), journal.durable_seq())?;
+    }
+    let done = cursor.map_or(0, |c| c.seq);
+    let first = journal.first_seq();
+    if done + 1 < first {
         let reason = format!(
-            "its cursor names journal {:08x}, this one is {:08x}",
-            cursor.journal.0,
-            journal.id().0
+            "it has come to entry {done} and the journal begins at entry {first}, what lies between has been recycled: \
+             put the store back from a backup, or start with --adopt-stores to go on from entry {first}"
         );
         return Err(StoreError::ForeignJournal { store, reason });
     }
-    if cursor.seq > journal.durable_seq() {
-        let reason = format!(
-            "its cursor is at {}, the journal ends at {}",
-            cursor.seq,
-            journal.durable_seq()
-        );
-        return Err(StoreError::ForeignJournal { store, reason });
-    }
-    Ok(cursor.seq)
+    Ok(done)
 }
