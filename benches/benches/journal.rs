@@ -58,7 +58,7 @@ fn journal(c: &mut Criterion) {
         Journal::open_blocking(Arc::new(FileIo), &dir.path().join("journal"), options, clock).expect("a journal");
     let holder = Arc::new(journal.holder("bench", 0));
     let mut samples = Samples::new(1_000, 10);
-    for (name, records) in [("4 KB", 23), ("64 KB", 375), ("1 MB", 6_000)] {
+    for (name, records) in [("4 KB", 26), ("64 KB", 420), ("1 MB", 6_750)] {
         // Different bodies, so that no cache or compressor sees the same one again at once.
         let bodies: Vec<Bytes> = (0..size(16, 2)).map(|_| samples.batch(records).into()).collect();
         let bytes = bodies.iter().map(Bytes::len).sum::<usize>() / bodies.len();

@@ -15,7 +15,8 @@ pub type RuleIndex = u16;
 #[derive(Debug, Default)]
 pub struct RuleSet {
     config: Arc<Configuration>,
-    by_name: HashMap<(SubjectKind, Arc<str>), Vec<RuleIndex>>,
+    /// By kind of subject, so that a record's names are looked up without making an owned key of each.
+    by_name: [HashMap<Arc<str>, Vec<RuleIndex>>; SubjectKind::ALL.len()],
     by_reading: HashMap<Arc<str>, Vec<RuleIndex>>,
     /// `by_level[l]`: rules that need at least level `l` (0: none).
     by_level: [Vec<RuleIndex>; 7],
@@ -42,7 +43,7 @@ impl RuleSet {
             ];
             if let Some((kind, ids)) = names.into_iter().find(|(_, ids)| !ids.is_empty()) {
                 for id in ids {
-                    set.by_name.entry((kind, id.clone())).or_default().push(i);
+                    set.by_name[kind as usize].entry(id.clone()).or_default().push(i);
                 }
             } else if let Condition::Limit(limit) = &rule.condition {
                 set.by_reading.entry(limit.reading.clone()).or_default().push(i);
@@ -86,17 +87,13 @@ impl RuleSet {
                 }
             }
         };
-        if !self.by_name.is_empty() {
-            let names = [
-                (SubjectKind::Device, record.device_id),
-                (SubjectKind::Application, record.application),
-                (SubjectKind::User, record.user_id),
-            ];
-            for (kind, id) in names {
-                // A key of the map is owned; asking needs one too. Rules by name are the exception, so this is paid only then.
-                if let Some(rules) = id.and_then(|id| self.by_name.get(&(kind, Arc::from(id)))) {
-                    consider(rules);
-                }
+        for (kind, id) in [
+            (SubjectKind::Device, record.device_id),
+            (SubjectKind::Application, record.application),
+            (SubjectKind::User, record.user_id),
+        ] {
+            if let Some(rules) = id.and_then(|id| self.by_name[kind as usize].get(id)) {
+                consider(rules);
             }
         }
         if !self.by_reading.is_empty() {

@@ -184,6 +184,9 @@ pub trait Database: Send + Sync + 'static {
     const STORE: &'static str;
     /// Parameters that one statement may have.
     const PARAMETERS_MAX: usize;
+    /// Whether [`insert_rows`] has to number its parameters. SQLite takes `?` too, and seeks every `$n` among all before it: with
+    /// thousands of them that takes longer than the rows.
+    const NUMBERED: bool;
     /// The names of the types in a migration that differ: see [`super::migrations`].
     const TYPES: &'static [(&'static str, &'static str)];
     type Transaction: Transaction;
@@ -228,7 +231,11 @@ pub async fn insert_rows<D: Database>(
             text.push_str(if i == 0 { "(" } else { ",(" });
             for c in 0..columns {
                 let comma = if c == 0 { "" } else { "," };
-                write!(text, "{comma}${}", i * columns + c + 1).expect("writing to a string");
+                if D::NUMBERED {
+                    write!(text, "{comma}${}", i * columns + c + 1).expect("writing to a string");
+                } else {
+                    write!(text, "{comma}?").expect("writing to a string");
+                }
             }
             text.push(')');
             values.extend(row);

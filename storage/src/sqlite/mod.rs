@@ -163,6 +163,7 @@ impl Database for SqliteDatabase {
     const STORE: &'static str = "sqlite";
     // SQLITE_MAX_VARIABLE_NUMBER is 32,766 since 3.32.
     const PARAMETERS_MAX: usize = 32_000;
+    const NUMBERED: bool = false;
     const TYPES: &'static [(&'static str, &'static str)] = &[("{id}", "TEXT"), ("{bytes}", "BLOB")];
     type Transaction = SqliteTransaction;
 
