@@ -37,7 +37,7 @@ for _ in $(seq 600); do
   kill -0 "$server" 2>/dev/null || { cat "$data/andon.log" "$data/andon.err.log" >&2; exit 1; }
   sleep 0.1
 done
-field() { sed -n "s/.*\"event\":\"ready\".*\"$1\":\"\([^\"]*\)\".*/\1/p" "$data/andon.log" | head -1; }
+field() { sed -n "/\"event\":\"ready\"/s/.*\"$1\":\"\([^\"]*\)\".*/\1/p" "$data/andon.log" | head -1; }
 ingest=$(field ingest)
 dashboard=$(field dashboard)
 [ -n "$ingest" ] && [ -n "$dashboard" ] || { cat "$data/andon.log" "$data/andon.err.log" >&2; exit 1; }
