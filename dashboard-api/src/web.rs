@@ -102,6 +102,8 @@ async fn from_directory(dir: &PathBuf, parts: &axum::http::request::Parts) -> Op
         // A directory without a slash at its end: the app has no such pages.
         Ok(r) if r.status().is_redirection() && r.status() != StatusCode::NOT_MODIFIED => None,
         Ok(r) => Some(r.map(Body::new)),
+        // `/incidents/…` is a page of the app, not a file.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
         Err(error) => {
             tracing::warn!(%error, path = parts.uri.path(), "a file of the web app could not be read");
             None

@@ -66,7 +66,7 @@ function SiteName() {
       </svg>
       Andon
       {name !== undefined && (
-        <span className="max-w-48 truncate font-normal max-sm:max-w-20 text-secondary">{name}</span>
+        <span className="max-w-48 truncate font-normal max-sm:max-w-20 lg:max-w-96 text-secondary">{name}</span>
       )}
     </p>
   );
@@ -102,7 +102,7 @@ function SiteClock() {
     >
       <span className="font-semibold">{siteTime(new Date(nowMs).toISOString(), timeZone, nowMs)}</span>
       <span className="block text-xs text-secondary">
-        {differ && <b className="font-semibold text-text">site time, </b>}
+        {differ && <b className="font-semibold text-text max-sm:sr-only">site time, </b>}
         {timeZone}
       </span>
     </p>

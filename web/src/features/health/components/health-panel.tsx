@@ -58,8 +58,8 @@ function Health({ status }: { status: StatusQuery['status'] }) {
       <Row name="Journal" well={full < JOURNAL_NOTABLE}>
         <Bar share={full} /> {bytes(status.journal.bytes)} of {bytes(status.journal.quotaBytes)}
       </Row>
-      <Row name="Watching" well={status.shards.restarts === 0}>
-        {counted(status.shards.entities, 'device or application', 'devices, applications and users')}
+      <Row name="In memory" well={status.shards.restarts === 0}>
+        state of {counted(status.shards.entities, 'device or application', 'devices, applications and users')}
         {status.shards.restarts > 0 && `; ${counted(status.shards.restarts, 'restart')} of a shard`}
       </Row>
       <Row name="Running" well>

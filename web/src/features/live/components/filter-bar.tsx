@@ -60,7 +60,7 @@ export function FilterBar() {
       </Labelled>
       <Labelled label="Least level">
         <select
-          className={field}
+          className={`${field} max-sm:px-1`}
           value={filter.minLevel ?? ''}
           onChange={(event) => {
             change({ minLevel: event.target.value });
