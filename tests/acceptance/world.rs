@@ -94,7 +94,7 @@ pub async fn key_in(data_dir: &Path) -> String {
     let store = SqliteStore::open(&up::database_path(data_dir)).await.expect("a store");
     let grant = KeyGrant {
         name: "test".into(),
-        scopes: vec![Scope::Ingest],
+        scopes: vec![Scope::Ingest, Scope::Read],
         ..KeyGrant::default()
     };
     let key = generate(grant, START);
@@ -195,7 +195,7 @@ impl World {
     pub fn mails(&self) -> Vec<Mail> {
         self.all_mails()
             .into_iter()
-            .filter(|m| !m.to.contains("pulse-"))
+            .filter(|m| !m.to.contains("<pulse-"))
             .collect()
     }
 
@@ -223,7 +223,10 @@ impl World {
         let name = format!("pulse-{n}");
         self.send(json!({ "application": name, "message": "beat" })).await;
         until(&format!("{name} is told"), || async {
-            self.all_mails().iter().any(|m| m.to.contains(&name)).then_some(())
+            self.all_mails()
+                .iter()
+                .any(|m| m.to.contains(&format!("<{name}@")))
+                .then_some(())
         })
         .await;
         until("nothing is on its way", || async {
