@@ -180,21 +180,9 @@ impl<S: Sink> Writer<S> {
 /// The sequence to go on after, if the cursor belongs to this journal.
 pub fn check_cursor(store: &'static str, cursor: Option<Cursor>, journal: &Journal) -> Result<u64> {
     let Some(cursor) = cursor else { return Ok(0) };
-    if cursor.journal != journal.id() {
-        let reason = format!(
-            "its cursor names journal {:08x}, this one is {:08x}",
-            cursor.journal.0,
-            journal.id().0
-        );
-        return Err(StoreError::ForeignJournal { store, reason });
-    }
-    if cursor.seq > journal.durable_seq() {
-        let reason = format!(
-            "its cursor is at {}, the journal ends at {}",
-            cursor.seq,
-            journal.durable_seq()
-        );
-        return Err(StoreError::ForeignJournal { store, reason });
+    let end = journal.durable_seq();
+    if cursor.journal != journal.id() || cursor.seq > end {
+        return Err(StoreError::foreign(store, cursor, journal.id(), end));
     }
     Ok(cursor.seq)
 }
