@@ -1,0 +1,163 @@
+use super::*;
+
+fn build(text: &str) -> Result<Configuration, Faults> {
+    parse(text).and_then(|f| configuration(&f, &[]))
+}
+
+#[test]
+fn an_empty_file_has_the_default_rules() {
+    let c = build("version = 1").unwrap();
+    assert_eq!(c.rules.len(), 7);
+    assert!(nobody_would_be_mailed(&c).is_some());
+}
+
+#[test]
+fn alert_to_makes_the_default_route() {
+    let c = configuration(&parse("version = 1").unwrap(), &["a@example.com".into()]).unwrap();
+    assert_eq!(c.routes[0].recipients.len(), 1);
+    assert_eq!(nobody_would_be_mailed(&c), None);
+}
+
+#[test]
+fn rules_of_every_kind_are_read() {
+    let c = build(
+        r#"
+        version = 1
+        default_rules = false
+        [[rules]]
+        id = "hot"
+        subject = "device"
+        priority = "P2"
+        devices = ["press-1"]
+        limit = { reading = "temperature", above = 100.0, deadband = 2, on_delay = "10m" }
+        [[rules]]
+        id = "errors"
+        subject = "application"
+        priority = "P1"
+        min_level = "error"
+        count = { n = 3, within = "1h 30m" }
+        [[rules]]
+        id = "quiet"
+        subject = "device"
+        priority = "P3"
+        silence = { after = "10m" }
+        [[mute_windows]]
+        id = "night"
+        reason = "nobody is in"
+        start = "22:00"
+        end = "06:00"
+        time_zone = "Europe/Berlin"
+        days = ["mon", "Fri"]
+        "#,
+    )
+    .unwrap();
+    assert_eq!(
+        c.rules[1].condition,
+        Condition::Count {
+            count: 3,
+            within: Span::mins(90)
+        }
+    );
+    let MuteSchedule::Recurring { days, start_minute, .. } = &c.mute_windows[0].schedule else {
+        panic!("recurring")
+    };
+    assert_eq!((days.as_slice(), *start_minute), (&[1, 5][..], 1320));
+}
+
+#[test]
+fn all_faults_are_reported_at_once() {
+    let faults = build(
+        r#"
+        version = 2
+        colour = "red"
+        [server]
+        port = 1
+        [[rules]]
+        id = "x"
+        [[devices]]
+        id = "d"
+        klass = "c"
+        [[sites]]
+        id = "s"
+        name = "S"
+        time_zone = "UTC"
+        clock = "c"
+        [[routes]]
+        id = "r"
+        channels = [{ kind = "webhook", name = "n", url = "http://127.0.0.1:1", header = "h" }]
+        "#,
+    )
+    .unwrap_err()
+    .0;
+    let all = faults.join("\n");
+    for part in [
+        "version",
+        "colour",
+        "server",
+        "rules \"x\"",
+        "devices \"d\"",
+        "sites \"s\"",
+        "routes \"r\"",
+    ] {
+        assert!(all.contains(part), "{part} in {all}");
+    }
+    assert_eq!(faults.len(), 7, "{all}");
+}
+
+#[test]
+fn faults_of_the_whole_are_found_together() {
+    let faults = build(
+        r#"
+        version = 1
+        [[rules]]
+        id = "x"
+        subject = "device"
+        priority = "P2"
+        route = "nowhere"
+        off_delay = "soon"
+        min_level = "loud"
+        limit = { reading = "t", above = 1.0, below = 0.0 }
+        [[rules]]
+        id = "y"
+        subject = "device"
+        priority = "P2"
+        route = "nowhere"
+        off_delay = "soon"
+        count = { n = 0, within = "60s" }
+        [[recipients]]
+        id = "bad"
+        email = "nobody"
+        [[sites]]
+        id = "s"
+        name = "S"
+        time_zone = "Mars/Olympus"
+        "#,
+    )
+    .unwrap_err()
+    .0
+    .join("\n");
+    for part in [
+        "exactly one of above and below",
+        "count.n",
+        "no route \"nowhere\"",
+        "soon",
+        "not an e-mail",
+        "Mars/Olympus",
+    ] {
+        assert!(faults.contains(part), "{part} in {faults}");
+    }
+}
+
+#[test]
+fn lengths_of_time() {
+    for (text, want) in [
+        ("90s", Some(90)),
+        ("5m", Some(300)),
+        ("1h 30m", Some(5400)),
+        ("7d", Some(604_800)),
+        ("soon", None),
+        ("-5s", None),
+    ] {
+        assert_eq!(span(text).ok(), want.map(Span::secs), "{text}");
+    }
+}
