@@ -238,14 +238,14 @@ fn record(message: &str) -> Vec<u8> {
 
 /// Waits until every sink is done and at least `n` messages are stored: each with its number of records.
 async fn until_stored(server: &Server, key: &str, n: usize) -> HashMap<String, usize> {
-    let dashboard = Dashboard::new(&server.dashboard, key).unwrap();
+    let dashboard = Dashboard::new(&server.dashboard, key).expect("a client");
     until("everything is stored", || async {
-        if !dashboard.progress().await.unwrap().is_done() {
+        if !dashboard.progress().await.expect("a status").is_done() {
             return None;
         }
         let mut stored = HashMap::new();
         let each = |r: andon_load::oracle::Stored| *stored.entry(r.message.unwrap_or_default()).or_default() += 1;
-        dashboard.export(&[], each).await.unwrap();
+        dashboard.export(&[], each).await.expect("an export");
         (stored.len() >= n).then_some(stored)
     })
     .await

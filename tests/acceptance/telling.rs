@@ -26,7 +26,7 @@ async fn five_errors_are_one_e_mail_and_500_more_one_digest() {
     let world = World::start("").await;
     five_errors(&world).await;
     let mails = world.until_mails(1).await;
-    assert!(mails[0].kind == "alert" && mails[0].to.contains(LEAD));
+    assert_eq!((mails[0].kind.as_str(), mails[0].to.as_str()), ("alert", LEAD));
     assert!(mails[0].mentions("wms-core") && mails[0].mentions("software.db.timeout"));
     assert!(mails[0].gives_number(5));
 

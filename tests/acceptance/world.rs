@@ -195,7 +195,7 @@ impl World {
     pub fn mails(&self) -> Vec<Mail> {
         self.all_mails()
             .into_iter()
-            .filter(|m| !m.to.contains("<pulse-"))
+            .filter(|m| !m.to.contains("pulse-"))
             .collect()
     }
 
@@ -203,7 +203,7 @@ impl World {
         read_outbox(&self.data_dir().join("outbox")).expect("a readable outbox")
     }
 
-    /// Waits for the `n`th e-mail and gives all; more than `n` are a fault.
+    /// Waits for the `n`th e-mail, and until it is noted as sent, and gives all; more than `n` are a fault.
     pub async fn until_mails(&self, n: usize) -> Vec<Mail> {
         let mails = until(&format!("{n} e-mails"), || async {
             let mails = self.mails();
@@ -211,6 +211,7 @@ impl World {
         })
         .await;
         assert_eq!(mails.len(), n, "{mails:#?}");
+        self.settled().await;
         mails
     }
 
@@ -229,6 +230,12 @@ impl World {
                 .then_some(())
         })
         .await;
+        self.settled().await;
+    }
+
+    /// Everything sent so far is judged, and no delivery is open. An e-mail is a file a moment before the store has it as sent, and that
+    /// moment's clock begins the throttle's window: a test that moves the clock waits for this first.
+    async fn settled(&self) {
         until("nothing is on its way", || async {
             let sinks = self.ask("{ status { sinks { lag error } } }", Value::Null).await;
             let sinks = sinks["status"]["sinks"].as_array().expect("sinks").clone();
