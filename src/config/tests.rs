@@ -77,15 +77,31 @@ fn all_faults_are_reported_at_once() {
         [[devices]]
         id = "d"
         klass = "c"
+        [[sites]]
+        id = "s"
+        name = "S"
+        time_zone = "UTC"
+        clock = "c"
+        [[routes]]
+        id = "r"
+        channels = [{ kind = "webhook", name = "n", url = "http://127.0.0.1:1", header = "h" }]
         "#,
     )
     .unwrap_err()
     .0;
     let all = faults.join("\n");
-    for part in ["version", "colour", "server", "rules \"x\"", "devices \"d\""] {
+    for part in [
+        "version",
+        "colour",
+        "server",
+        "rules \"x\"",
+        "devices \"d\"",
+        "sites \"s\"",
+        "routes \"r\"",
+    ] {
         assert!(all.contains(part), "{part} in {all}");
     }
-    assert_eq!(faults.len(), 5, "{all}");
+    assert_eq!(faults.len(), 7, "{all}");
 }
 
 #[test]

@@ -115,6 +115,7 @@ async fn the_link_of_an_e_mail_acknowledges_as_its_recipient() {
     world
         .send(json!({ "level": "FATAL", "device_id": "agv-7", "message": "drive controller lost" }))
         .await;
+    world.until_mails(1).await;
     world
         .send(json!({ "level": "FATAL", "application": "erp", "message": "out of memory" }))
         .await;

@@ -94,7 +94,7 @@ pub async fn key_in(data_dir: &Path) -> String {
     let store = SqliteStore::open(&up::database_path(data_dir)).await.expect("a store");
     let grant = KeyGrant {
         name: "test".into(),
-        scopes: vec![Scope::Ingest],
+        scopes: vec![Scope::Ingest, Scope::Read],
         ..KeyGrant::default()
     };
     let key = generate(grant, START);
@@ -203,7 +203,7 @@ impl World {
         read_outbox(&self.data_dir().join("outbox")).expect("a readable outbox")
     }
 
-    /// Waits for the `n`th e-mail and gives all; more than `n` are a fault.
+    /// Waits for the `n`th e-mail, and until it is noted as sent, and gives all; more than `n` are a fault.
     pub async fn until_mails(&self, n: usize) -> Vec<Mail> {
         let mails = until(&format!("{n} e-mails"), || async {
             let mails = self.mails();
@@ -211,6 +211,7 @@ impl World {
         })
         .await;
         assert_eq!(mails.len(), n, "{mails:#?}");
+        self.settled().await;
         mails
     }
 
@@ -223,9 +224,18 @@ impl World {
         let name = format!("pulse-{n}");
         self.send(json!({ "application": name, "message": "beat" })).await;
         until(&format!("{name} is told"), || async {
-            self.all_mails().iter().any(|m| m.to.contains(&name)).then_some(())
+            self.all_mails()
+                .iter()
+                .any(|m| m.to.contains(&format!("<{name}@")))
+                .then_some(())
         })
         .await;
+        self.settled().await;
+    }
+
+    /// Everything sent so far is judged, and no delivery is open. An e-mail is a file a moment before the store has it as sent, and that
+    /// moment's clock begins the throttle's window: a test that moves the clock waits for this first.
+    async fn settled(&self) {
         until("nothing is on its way", || async {
             let sinks = self.ask("{ status { sinks { lag error } } }", Value::Null).await;
             let sinks = sinks["status"]["sinks"].as_array().expect("sinks").clone();

@@ -45,10 +45,12 @@ pub(super) fn compose(
             recipient.id
         ))
     })?;
+    // Who is known by the address only has no name to be shown before it.
+    let name = (recipient.name != recipient.email).then(|| one_line(&recipient.name, 128));
     let domain = mailer.domain();
     let mut builder = Message::builder()
         .from(mailer.from().clone())
-        .to(Mailbox::new(Some(one_line(&recipient.name, 128)), address))
+        .to(Mailbox::new(name, address))
         .subject(one_line(&letter.subject, 512))
         .date(system_time(now))
         .message_id(Some(message_id(notice, domain)))
