@@ -11,7 +11,7 @@ use andon_actors::effect_log::EffectLog;
 use andon_actors::entries::{self, CONTROL, RECORDS};
 use andon_actors::judging::{Judging, JudgingArgs};
 use andon_actors::self_log::SelfLog;
-use andon_actors::shard::EngineJudge;
+use andon_actors::work::EngineJudge;
 use andon_benches::{START, Samples, criterion, measures, size};
 use andon_engine::control::Control;
 use andon_engine::ids::RouteId;
