@@ -285,8 +285,13 @@ impl RouterState {
                 // An import of last month must not move the clock of the machine that is running.
                 source = history_source(source);
             }
-            work.judgements
-                .push(self.state.sources.observe(source, record.timestamp, record.received_at));
+            let judgement = self.state.sources.observe(source, record.timestamp, record.received_at);
+            metrics::clocks(&judgement);
+            if judgement.clock_step {
+                let (at, name) = (judgement.at, record.device_id.unwrap_or("a sender without devices"));
+                tracing::debug!(source = name, new_time = %at, "the clock of a source stepped back: it is judged by its new time");
+            }
+            work.judgements.push(judgement);
             work.sources.push(source);
             if let Some(device) = record.device_id {
                 for ended in self.state.silence.observe(device, record.received_at) {

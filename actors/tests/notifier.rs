@@ -342,6 +342,7 @@ async fn history_is_one_summary_for_each_route_and_silent_history_is_nothing() {
     );
     assert!(mail.text.contains("+10 incidents"), "{}", mail.text);
     assert_eq!(mail.header("X-Andon-Kind"), "summary");
+    assert_eq!(mail.header("Subject"), "[history] 30 incidents: gateway-0 and 29 more");
     assert!(w.deliveries(&silent).await.is_empty());
     assert_eq!(w.after(Span::hours(10)).await.sent, 0);
     assert_eq!(w.mails().len(), 1);

@@ -111,18 +111,24 @@ impl Writer<'_> {
             return "Andon".to_owned();
         };
         let n = notice.items.len();
-        if n == 1 || notice.kind == NoticeKind::Alert {
+        // What lies in the past frightens nobody at night by its priority.
+        let summary = notice.kind == NoticeKind::Summary;
+        if !summary && (n == 1 || notice.kind == NoticeKind::Alert) {
             return self.incident_subject(first.incident, language);
         }
-        let priority = language.priority(first.incident.priority);
         let id = one_line(&first.incident.subject.id, FACT_BYTES);
-        let others = language.number(n as u64 - 1);
-        let text = format!(
-            "[{priority}] {}: {id} {} {others} {}",
-            language.incidents(n),
-            language.and(),
-            language.more()
-        );
+        let label = if summary {
+            language.history().to_owned()
+        } else {
+            language.priority(first.incident.priority)
+        };
+        let text = if n == 1 {
+            format!("[{label}] {id}: {}", self.rule_name(first.incident))
+        } else {
+            let others = language.number(n as u64 - 1);
+            let (incidents, and, more) = (language.incidents(n), language.and(), language.more());
+            format!("[{label}] {incidents}: {id} {and} {others} {more}")
+        };
         text.chars().take(SUBJECT_CHARS).collect()
     }
 

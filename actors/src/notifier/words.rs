@@ -53,6 +53,7 @@ words! {
     delayed: "Andon sends this late: the record came in", "Andon meldet verspätet: der Eintrag kam vor";
     delayed_ago: "ago", "an";
     historical: "found in records that arrived late", "in verspätet eingetroffenen Einträgen gefunden";
+    history: "history", "Vergangenes";
     open_incident: "Open the incident", "Störung öffnen";
     open_log: "Show the log", "Protokoll zeigen";
     runbook: "Runbook", "Anleitung";
