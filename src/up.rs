@@ -41,7 +41,7 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
-use stores::{Stores, adoptable};
+use stores::Stores;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -412,7 +412,7 @@ async fn start_sink<S: Sink>(
     tasks: &mut JoinSet<()>,
     stop: &watch::Sender<bool>,
 ) -> anyhow::Result<()> {
-    let writer = Writer::open(sink, journal.clone()).await.map_err(adoptable)?;
+    let writer = Writer::open(sink, journal.clone()).await.map_err(exit::config)?;
     sinks.push(writer.progress());
     tasks.spawn(writer.run(stop.subscribe()));
     Ok(())

@@ -280,7 +280,8 @@ impl RouterState {
         let mut registered = Vec::new();
         let mut spoke = Vec::new();
         for (index, record) in work.batch.iter().enumerate() {
-            let mut source = record.device_id.map_or(key_source, |d| SubjectKind::Device.hash(d));
+            let device_hash = record.device_id.map(|d| SubjectKind::Device.hash(d));
+            let mut source = device_hash.unwrap_or(key_source);
             if record.flags.contains(Flags::HISTORY) {
                 // An import of last month must not move the clock of the machine that is running.
                 source = history_source(source);
@@ -298,12 +299,12 @@ impl RouterState {
                     spoke.push((ended, record.received_at));
                 }
             }
-            for (kind, id) in [
-                (SubjectKind::Device, record.device_id),
-                (SubjectKind::Application, record.application),
+            let application_hash = record.application.map(|a| SubjectKind::Application.hash(a));
+            for (kind, id, hash) in [
+                (SubjectKind::Device, record.device_id, device_hash),
+                (SubjectKind::Application, record.application, application_hash),
             ] {
-                let Some(id) = id else { continue };
-                let hash = kind.hash(id);
+                let (Some(id), Some(hash)) = (id, hash) else { continue };
                 if !self.state.registered.contains(&hash) && self.state.registered.len() < REGISTERED_MAX {
                     self.state.registered.insert(hash);
                     registered.push(Effect::Registered(Registered {

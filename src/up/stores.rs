@@ -7,8 +7,8 @@ use andon_actors::sinks::check_cursor;
 use andon_engine::limits::SHARDS;
 use andon_engine::time::Clock;
 use andon_storage::journal::{FileIo, Journal, JournalOptions, OpenReport};
+use andon_storage::ports::Cursor;
 use andon_storage::ports::checkpoint::CheckpointStore;
-use andon_storage::ports::{Cursor, StoreError};
 use andon_storage::relational::Sink as RelationalSink;
 use andon_storage::sqlite::{CheckpointFile, SqliteStore};
 use andon_storage::tantivy_index::{IndexOptions, TantivyIndex};
@@ -87,7 +87,7 @@ impl Stores {
         }
         for shard in shards() {
             let saved = checkpoints.load(shard).await.map_err(exit::config)?;
-            check_cursor("the checkpoint file", saved.cursor, &journal).map_err(adoptable)?;
+            check_cursor("the checkpoint file", saved.cursor, &journal).map_err(exit::config)?;
         }
         let token_secret = token_secret(dir)?;
         Ok(Stores {
@@ -105,10 +105,6 @@ impl Stores {
 fn make_private(dir: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::DirBuilderExt;
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)
-}
-
-pub(super) fn adoptable(e: StoreError) -> anyhow::Error {
-    exit::config(e)
 }
 
 fn say_what_was_found(name: &str, report: &OpenReport) {
