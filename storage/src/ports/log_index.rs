@@ -1,5 +1,6 @@
 //! The log index: full text, filters and aggregates over log records.
 
+use super::records::RefusedRecord;
 use super::{Cursor, Result};
 use andon_engine::batch::Batch;
 use andon_engine::ids::{JournalId, RecordId};
@@ -76,8 +77,9 @@ pub trait LogIndex: Send + Sync + 'static {
     async fn log_cursor(&self) -> Result<Option<Cursor>>;
     /// Adds the log records (those with a message) of the batches, which come in journal order, one for each entry. Not searchable and
     /// not durable before [`LogIndex::commit`]. A batch that was added before is skipped. After an `Unavailable` what was not
-    /// committed is gone: go on from [`LogIndex::log_cursor`].
-    async fn add(&self, batches: &[Batch<Bytes>]) -> Result<()>;
+    /// committed is gone: go on from [`LogIndex::log_cursor`]. Returns the records that the index will never take, each once: they are
+    /// to be in quarantine before the commit.
+    async fn add(&self, batches: &[Batch<Bytes>]) -> Result<Vec<RefusedRecord>>;
     /// Makes all that was added durable and searchable, together with the cursor. Records that were indexed before are not doubled.
     /// `cursor` is the last entry that was looked at, with log records or without.
     async fn commit(&self, cursor: Cursor) -> Result<()>;

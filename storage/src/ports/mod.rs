@@ -6,6 +6,7 @@ pub mod incidents;
 pub mod keys;
 pub mod log_index;
 pub mod people;
+pub mod records;
 pub mod rows;
 
 use andon_engine::ids::JournalId;
@@ -42,14 +43,26 @@ pub enum StoreError {
     /// The stored cursor names another journal, or lies past the end of ours.
     #[error("{store} belongs to another journal: {reason}")]
     ForeignJournal { store: &'static str, reason: String },
+    /// It answers, and what it had taken is gone (restarted empty, restored from a backup). Whoever writes reads its cursor again and
+    /// goes on from there: the journal still has it, or the archive.
+    #[error("{store} has lost what it had: {reason}")]
+    Lost { store: &'static str, reason: String },
+    /// Another process owns the site now, and this one may not write any more: it has to end.
+    #[error("{store} takes nothing more of this process: {reason}")]
+    Fenced { store: &'static str, reason: String },
     /// What is stored cannot be read: damage, or a newer version's.
     #[error("{store} holds what this version cannot read: {reason}")]
     Damaged { store: &'static str, reason: String },
 }
 
 impl StoreError {
+    /// Nothing is wrong with what was to be written: it is to be kept and written again, after [`StoreError::Lost`] together with
+    /// what came before.
     pub fn is_temporary(&self) -> bool {
-        matches!(self, StoreError::Unavailable { .. })
+        matches!(
+            self,
+            StoreError::Unavailable { .. } | StoreError::Lost { .. } | StoreError::Fenced { .. }
+        )
     }
     /// `stored` does not fit a journal whose last position is `end`.
     pub fn foreign(store: &'static str, stored: Cursor, journal: JournalId, end: u64) -> Self {

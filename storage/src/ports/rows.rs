@@ -67,6 +67,8 @@ pub trait RowStore: Send + Sync + 'static {
     /// Does nothing when the cursor stands there already: sums must not count twice. So a refused write is to be halved between
     /// entries, each half with a cursor of its own; of a single entry, the refused row is left out and the rest written at once.
     async fn write_rows(&self, rollups: &[Rollup], quarantined: &[Quarantined], cursor: Cursor) -> Result<()>;
+    /// Adds quarantined records without moving a cursor; those that are there stay as they are.
+    async fn quarantine(&self, quarantined: &[Quarantined]) -> Result<()>;
     async fn rollups(
         &self,
         device: &str,

@@ -12,6 +12,8 @@ pub enum Sink {
     Effects,
     /// The writer of roll-ups and quarantine, over the record journal.
     Rows,
+    /// The writer of log records, over the record journal, where the database holds them.
+    Records,
 }
 
 impl Sink {
@@ -19,6 +21,7 @@ impl Sink {
         match self {
             Sink::Effects => "effects",
             Sink::Rows => "rows",
+            Sink::Records => "records",
         }
     }
 }

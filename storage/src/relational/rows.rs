@@ -72,6 +72,16 @@ impl<D: Database> RowStore for Relational<D> {
         tx.commit().await
     }
 
+    async fn quarantine(&self, quarantined: &[Quarantined]) -> Result<()> {
+        let rows = quarantined
+            .iter()
+            .map(quarantine_values::<D>)
+            .collect::<Result<Vec<_>>>()?;
+        let mut tx = self.db.begin().await?;
+        insert_rows::<D>(&mut tx, QUARANTINE, QUARANTINE_COLUMNS, "ON CONFLICT DO NOTHING", rows).await?;
+        tx.commit().await
+    }
+
     async fn rollups(
         &self,
         device: &str,

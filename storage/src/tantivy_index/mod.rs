@@ -13,6 +13,7 @@ mod writer;
 use crate::ports::log_index::{
     CountedBy, LogCounts, LogFilter, LogIndex, Order, PageKey, SEARCH_LIMIT_MAX, StoredRecord,
 };
+use crate::ports::records::RefusedRecord;
 use crate::ports::{Cursor, Result, StoreError};
 use andon_engine::batch::Batch;
 use andon_engine::ids::RecordId;
@@ -269,9 +270,10 @@ impl LogIndex for TantivyIndex {
         self.write(|w, _| Ok(w.committed())).await
     }
 
-    async fn add(&self, batches: &[Batch<Bytes>]) -> Result<()> {
+    async fn add(&self, batches: &[Batch<Bytes>]) -> Result<Vec<RefusedRecord>> {
         let batches = batches.to_vec();
-        self.write(move |w, _| w.add(&batches)).await
+        // What a record holds was made to fit by the schema: this index refuses none.
+        self.write(move |w, _| w.add(&batches)).await.map(|()| Vec::new())
     }
 
     async fn commit(&self, cursor: Cursor) -> Result<()> {
