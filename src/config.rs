@@ -57,6 +57,8 @@ pub fn parse(text: &str) -> Result<File, Faults> {
                 None => faults.push("default_rules: must be true or false".into()),
             },
             "server" => take(&key, value, &mut file.server, &mut faults),
+            "stores" => take(&key, value, &mut file.stores, &mut faults),
+            "retention" => take(&key, value, &mut file.retention, &mut faults),
             "mail" => take(&key, value, &mut file.mail, &mut faults),
             "journal" => take(&key, value, &mut file.journal, &mut faults),
             "secrets" => take(&key, value, &mut file.secrets, &mut faults),

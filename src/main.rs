@@ -16,6 +16,8 @@ struct Cli {
 enum Command {
     /// Run everything in one process: ingest, judging, notifier, dashboard, and stores that need no server.
     Up(Box<up::UpArgs>),
+    /// Run the ingest service: senders, judging, writers and notifier, on stores that it shares with `andon dashboard`.
+    Gateway(Box<up::GatewayArgs>),
     /// Send records from a file or standard input.
     Send(Box<cli::send::SendArgs>),
     /// Follow live records.
@@ -40,6 +42,7 @@ fn main() -> ExitCode {
     let result = runtime.block_on(async {
         match cli.command {
             Command::Up(args) => up::run(*args).await,
+            Command::Gateway(args) => up::run_gateway(*args).await,
             Command::Send(args) => cli::send::run(*args).await,
             Command::Tail(args) => cli::tail::run(args).await,
             Command::Key(args) => cli::key::run(args).await,

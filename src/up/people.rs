@@ -6,7 +6,6 @@ use andon_actors::judging::Judging;
 use andon_engine::control::Control;
 use andon_engine::rule::Configuration;
 use andon_storage::ports::people::PeopleStore;
-use andon_storage::sqlite::SqliteStore;
 use anyhow::Context;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,7 +21,7 @@ const CONFIGURE: Duration = Duration::from_secs(60);
 /// The configuration: that of the file, and the people whom `andon user` has added beside the running server.
 pub(super) struct People {
     pub(super) judging: Judging,
-    pub(super) store: Arc<SqliteStore>,
+    pub(super) store: Arc<dyn PeopleStore>,
     pub(super) file: Configuration,
     pub(super) file_has_default_route: bool,
 }

@@ -1,6 +1,7 @@
 //! Everything on disk: opened in order, and known to belong together before anything runs on it.
 
-use super::settings::Settings;
+use super::ports::{Logs, Relations};
+use super::settings::{Settings, StoreSettings};
 use crate::exit;
 use andon_actors::router::ROUTER_SHARD;
 use andon_actors::sinks::check_cursor;
@@ -28,9 +29,9 @@ pub fn database_path(data_dir: &Path) -> PathBuf {
 pub(super) struct Stores {
     pub(super) journal: Journal,
     pub(super) effects: Journal,
-    pub(super) relational: Arc<SqliteStore>,
-    pub(super) checkpoints: Arc<CheckpointFile>,
-    pub(super) index: Arc<TantivyIndex>,
+    pub(super) relational: Arc<dyn Relations>,
+    pub(super) checkpoints: Arc<dyn CheckpointStore>,
+    pub(super) index: Arc<dyn Logs>,
     pub(super) token_secret: [u8; 32],
 }
 
@@ -55,17 +56,13 @@ impl Stores {
             ..JournalOptions::default()
         };
         let effects = open("effects", effects_options).await?;
-        let relational = Arc::new(SqliteStore::open(&database_path(dir)).await.map_err(exit::config)?);
+        let relational = open_relational(&s.stores, Some(dir)).await?;
         let checkpoints = Arc::new(
             CheckpointFile::open(&dir.join("checkpoints.db"))
                 .await
                 .map_err(exit::config)?,
         );
-        let index = Arc::new(
-            TantivyIndex::open(&dir.join("index"), IndexOptions::default())
-                .await
-                .map_err(exit::config)?,
-        );
+        let index = open_index(&s.stores, dir).await?;
         let shards = || (0..SHARDS as u16).chain([ROUTER_SHARD]);
         if s.adopt_stores {
             // The stores keep what they hold. What these journals still have is judged and stored from their first entry on.
@@ -99,6 +96,29 @@ impl Stores {
             token_secret,
         })
     }
+
+    /// Ends the stores, the journals last: what a store has not taken is in there.
+    pub(super) async fn close(&self) {
+        if let Err(e) = self.index.close().await {
+            tracing::warn!(error = %e, "the log index did not close cleanly; the journal has what it lacks");
+        }
+        self.relational.close().await;
+        self.journal.close().await;
+        self.effects.close().await;
+    }
+}
+
+/// PostgreSQL if an address is given, else SQLite in the data folder.
+pub(crate) async fn open_relational(_s: &StoreSettings, dir: Option<&Path>) -> anyhow::Result<Arc<dyn Relations>> {
+    let dir = dir.expect("without an address there is a folder");
+    let store = SqliteStore::open(&database_path(dir)).await.map_err(exit::config)?;
+    Ok(Arc::new(store))
+}
+
+/// Elasticsearch if an address is given, else tantivy in the data folder.
+async fn open_index(_s: &StoreSettings, dir: &Path) -> anyhow::Result<Arc<dyn Logs>> {
+    let index = TantivyIndex::open(&dir.join("index"), IndexOptions::default()).await;
+    Ok(Arc::new(index.map_err(exit::config)?))
 }
 
 /// The folder holds everything that senders said: it is the owner's alone. One that is there keeps the mode that somebody gave it.

@@ -1,6 +1,6 @@
 //! One Andon in this process, in a folder of its own, on a clock that only the test moves.
 
-use andon::up::{self, Andon, UpArgs};
+use andon::up::{self, Andon, ServiceArgs, UpArgs};
 use andon_engine::time::{Clock, ManualClock, Span, Timestamp};
 use andon_load::oracle::mail::{Mail, read_outbox};
 use andon_load::sender::http_client;
@@ -134,11 +134,14 @@ impl World {
         let file = self.dir.path().join("andon.toml");
         std::fs::write(&file, format!("version = 1\n{config}\n{}", pulse_rules())).expect("a file");
         let args = UpArgs {
-            data_dir: Some(self.data_dir()),
-            config: Some(file),
-            ingest: Some("127.0.0.1:0".into()),
+            service: ServiceArgs {
+                data_dir: Some(self.data_dir()),
+                config: Some(file),
+                ingest: Some("127.0.0.1:0".into()),
+                alert_to: vec![LEAD.into()],
+                ..ServiceArgs::default()
+            },
             dashboard: Some("127.0.0.1:0".into()),
-            alert_to: vec![LEAD.into()],
             ..UpArgs::default()
         };
         let clock: Arc<dyn Clock> = self.clock.clone();
@@ -157,6 +160,10 @@ impl World {
 
     fn andon(&self) -> &Andon {
         self.andon.as_ref().expect("it runs")
+    }
+
+    fn dashboard_url(&self) -> &str {
+        self.andon().dashboard_url.as_deref().expect("it serves a dashboard")
     }
 
     /// The time on its clock as records write it, `after` later.
@@ -181,14 +188,14 @@ impl World {
 
     /// Data of an answer without errors.
     pub async fn ask(&self, query: &str, variables: Value) -> Value {
-        let answer = ask(&self.http, &self.andon().dashboard_url, None, query, variables).await;
+        let answer = ask(&self.http, self.dashboard_url(), None, query, variables).await;
         assert_eq!(answer["errors"], Value::Null, "{query}");
         answer["data"].clone()
     }
 
     /// The whole answer to the holder of a link.
     pub async fn ask_with_link(&self, token: &str, query: &str, variables: Value) -> Value {
-        ask(&self.http, &self.andon().dashboard_url, Some(token), query, variables).await
+        ask(&self.http, self.dashboard_url(), Some(token), query, variables).await
     }
 
     /// The e-mails so far, without those of [`World::pulse`].
