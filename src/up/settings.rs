@@ -127,7 +127,7 @@ pub struct DashboardArgs {
 
 /// Where the stores are, with their secrets.
 #[derive(Clone, Default)]
-pub struct StoreSettings {
+pub(crate) struct StoreSettings {
     pub postgres_url: Option<String>,
     pub redis_url: Option<String>,
     pub elasticsearch_url: Option<String>,
@@ -139,7 +139,7 @@ pub struct StoreSettings {
 
 /// How long log records are kept, by what they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Retention {
+pub(crate) struct Retention {
     /// TRACE and DEBUG.
     pub debug: Span,
     /// All others.
@@ -156,52 +156,52 @@ impl Default for Retention {
 }
 
 /// The dashboard's side.
-pub(super) struct DashboardSettings {
-    pub(super) addr: SocketAddr,
-    pub(super) web: WebApp,
+pub(crate) struct DashboardSettings {
+    pub(crate) addr: SocketAddr,
+    pub(crate) web: WebApp,
 }
 
 /// What the command line, the environment and the file come to, for a process with a journal.
-pub(super) struct Settings {
-    pub(super) data_dir: PathBuf,
-    pub(super) ingest: SocketAddr,
+pub(crate) struct Settings {
+    pub(crate) data_dir: PathBuf,
+    pub(crate) ingest: SocketAddr,
     /// `None`: a process of its own serves it.
-    pub(super) dashboard: Option<DashboardSettings>,
-    pub(super) notifier: bool,
-    pub(super) alert_to: Vec<String>,
-    pub(super) smtp_url: Option<String>,
-    pub(super) mail_from: Option<String>,
-    pub(super) public_url: Option<String>,
-    pub(super) journal: JournalOptions,
-    pub(super) secrets: Vec<(String, String)>,
-    pub(super) configuration: Configuration,
-    pub(super) file_has_default_route: bool,
-    pub(super) stores: StoreSettings,
-    pub(super) adopt_stores: bool,
-    pub(super) json: bool,
+    pub(crate) dashboard: Option<DashboardSettings>,
+    pub(crate) notifier: bool,
+    pub(crate) alert_to: Vec<String>,
+    pub(crate) smtp_url: Option<String>,
+    pub(crate) mail_from: Option<String>,
+    pub(crate) public_url: Option<String>,
+    pub(crate) journal: JournalOptions,
+    pub(crate) secrets: Vec<(String, String)>,
+    pub(crate) configuration: Configuration,
+    pub(crate) file_has_default_route: bool,
+    pub(crate) stores: StoreSettings,
+    pub(crate) adopt_stores: bool,
+    pub(crate) json: bool,
 }
 
 /// The same for `andon dashboard`.
-pub(super) struct ReaderSettings {
-    pub(super) dashboard: DashboardSettings,
-    pub(super) public_url: Option<String>,
-    pub(super) stores: StoreSettings,
-    pub(super) json: bool,
+pub(crate) struct ReaderSettings {
+    pub(crate) dashboard: DashboardSettings,
+    pub(crate) public_url: Option<String>,
+    pub(crate) stores: StoreSettings,
+    pub(crate) json: bool,
 }
 
-pub(super) fn up_settings(args: UpArgs) -> anyhow::Result<Settings> {
+pub(crate) fn up_settings(args: UpArgs) -> anyhow::Result<Settings> {
     let mut reading = Reading::of(args.service.config.as_deref());
     let dashboard = reading.dashboard(args.dashboard, args.web_dir);
     reading.service(args.service, Some(dashboard), true)
 }
 
-pub(super) fn gateway_settings(args: GatewayArgs) -> anyhow::Result<Settings> {
+pub(crate) fn gateway_settings(args: GatewayArgs) -> anyhow::Result<Settings> {
     let mut reading = Reading::of(args.service.config.as_deref());
     reading.all_stores("gateway", &args.service.stores);
     reading.service(args.service, None, !args.no_notifier)
 }
 
-pub(super) fn dashboard_settings(args: DashboardArgs) -> anyhow::Result<ReaderSettings> {
+pub(crate) fn dashboard_settings(args: DashboardArgs) -> anyhow::Result<ReaderSettings> {
     let mut reading = Reading::of(args.config.as_deref());
     reading.all_stores("dashboard", &args.stores);
     let dashboard = reading.dashboard(args.dashboard, args.web_dir);
@@ -217,7 +217,7 @@ pub(super) fn dashboard_settings(args: DashboardArgs) -> anyhow::Result<ReaderSe
 }
 
 /// Stores for a command at a terminal, from its options and the file, if one is named.
-pub fn store_settings(args: StoreArgs, config: Option<&Path>) -> anyhow::Result<StoreSettings> {
+pub(crate) fn store_settings(args: StoreArgs, config: Option<&Path>) -> anyhow::Result<StoreSettings> {
     let mut reading = Reading::of(config);
     let stores = reading.stores(args);
     reading.done()?;

@@ -56,7 +56,7 @@ impl Stores {
             ..JournalOptions::default()
         };
         let effects = open("effects", effects_options).await?;
-        let relational = open_relational(&s.stores, Some(dir)).await?;
+        let relational = open_relational(&s.stores, dir, "andon gateway").await?;
         let checkpoints = Arc::new(
             CheckpointFile::open(&dir.join("checkpoints.db"))
                 .await
@@ -108,9 +108,8 @@ impl Stores {
     }
 }
 
-/// PostgreSQL if an address is given, else SQLite in the data folder.
-pub(crate) async fn open_relational(_s: &StoreSettings, dir: Option<&Path>) -> anyhow::Result<Arc<dyn Relations>> {
-    let dir = dir.expect("without an address there is a folder");
+/// PostgreSQL if an address is given, else SQLite in the data folder. `role` says in PostgreSQL's list of sessions who it is.
+pub(crate) async fn open_relational(s: &StoreSettings, dir: &Path, role: &str) -> anyhow::Result<Arc<dyn Relations>> {
     let store = SqliteStore::open(&database_path(dir)).await.map_err(exit::config)?;
     Ok(Arc::new(store))
 }

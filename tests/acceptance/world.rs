@@ -88,6 +88,42 @@ pub async fn ask(http: &reqwest::Client, url: &str, link: Option<&str>, query: &
     response.json().await.expect("GraphQL answers JSON")
 }
 
+/// How Andon runs under a test.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// `andon up` on its embedded stores.
+    Embedded,
+    /// `andon up` on PostgreSQL, Redis and Elasticsearch.
+    Servers,
+    /// `andon gateway` and `andon dashboard`, which meet in these.
+    TwoServices,
+}
+
+/// Makes a test of each function, in each form of Andon.
+macro_rules! in_every_form {
+    ($($name:ident),* $(,)?) => {
+        mod embedded {
+            $(#[tokio::test]
+            async fn $name() {
+                super::$name(crate::world::Form::Embedded).await;
+            })*
+        }
+        mod servers {
+            $(#[tokio::test]
+            async fn $name() {
+                super::$name(crate::world::Form::Servers).await;
+            })*
+        }
+        mod two_services {
+            $(#[tokio::test]
+            async fn $name() {
+                super::$name(crate::world::Form::TwoServices).await;
+            })*
+        }
+    };
+}
+pub(crate) use in_every_form;
+
 /// A key straight into the store, as `andon key create` makes it.
 pub async fn key_in(data_dir: &Path) -> String {
     std::fs::create_dir_all(data_dir).expect("a folder");
