@@ -11,9 +11,11 @@ pub(crate) mod stores;
 pub use settings::{DATA_DIR, DashboardArgs, GatewayArgs, ServiceArgs, StoreArgs, UpArgs};
 pub use stores::database_path;
 
+use crate::adapters::Running;
 use crate::clock::SystemClock;
 use crate::exit;
 use andon_actors::judging::Judging;
+use andon_dashboard_api::{System, SystemStatus};
 use andon_engine::time::Clock;
 use process::{init_logs, signalled};
 use settings::{Settings, gateway_settings, up_settings};
@@ -76,6 +78,7 @@ pub struct Andon {
     gateway: JoinSet<()>,
     stop_gateway: watch::Sender<bool>,
     stopping: Arc<AtomicBool>,
+    running: Arc<Running>,
     json: bool,
 }
 
@@ -136,6 +139,11 @@ impl Andon {
             println!("{}", serde_json::json!({ "event": "stopped" }));
         }
         ExitCode::SUCCESS
+    }
+
+    /// As the dashboard shows it.
+    pub fn status(&self) -> SystemStatus {
+        self.running.status()
     }
 
     /// Ends everything in order: requests, judging, effects, notifier, stores. Under 10 s; what a sink has not done stays in the journal.

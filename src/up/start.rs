@@ -151,7 +151,7 @@ impl Andon {
                 relational: relational.clone(),
                 index: index.clone(),
                 live: live.clone(),
-                system: running,
+                system: running.clone(),
                 keys: keys.clone(),
                 token_secret: stores.token_secret,
                 configuration: configuration.clone(),
@@ -223,6 +223,7 @@ impl Andon {
             gateway: serving,
             stop_gateway,
             stopping,
+            running,
             json: s.json,
         })
     }
