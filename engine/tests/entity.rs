@@ -281,7 +281,6 @@ fn an_operation_that_is_journaled_twice_counts_once() {
     let comment = || Action::Comment { text: "seen".into() };
     let id = OperationId(u128::MAX);
     assert_eq!(kinds(&b.operate_as(id, 10.0, comment())), [TimelineKind::Commented]);
-    let before = b.incident();
     assert!(b.operate_as(id, 10.0, comment()).is_empty(), "the same again changes nothing");
     // Also after its checkpoint was loaded, and after others.
     for n in 1..OPERATIONS_REMEMBERED as u128 {
@@ -289,7 +288,7 @@ fn an_operation_that_is_journaled_twice_counts_once() {
     }
     b.entity = serde_json::from_slice(&serde_json::to_vec(&b.entity).unwrap()).unwrap();
     assert!(b.operate_as(id, 10.0, comment()).is_empty());
-    assert_eq!(b.incident().revision, before.revision + OPERATIONS_REMEMBERED as u64 - 1);
+    assert_eq!(kinds(&b.said).iter().filter(|k| **k == TimelineKind::Commented).count(), OPERATIONS_REMEMBERED);
     // Two people may say the same, and an entry from before operations had ids is never a repeat.
     assert_eq!(kinds(&b.operate_as(OperationId(999), 10.0, comment())).len(), 1);
     for _ in 0..2 {
