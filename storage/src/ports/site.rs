@@ -24,7 +24,7 @@ use std::fmt;
 use std::sync::Arc;
 
 /// A lease is not shorter than this: the owner must be able to miss a renewal.
-pub const LEASE_MIN: Span = Span::secs(3);
+pub const LEASE_MIN: Span = Span::secs(1);
 /// And not longer: nobody could take over for as long.
 pub const LEASE_MAX: Span = Span::mins(10);
 /// Operations that may wait for the owner at once, over all processes. More are refused, so that no script can fill the store while no
