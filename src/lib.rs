@@ -27,8 +27,10 @@
 //! ```
 
 mod adapters;
+mod bus;
 pub mod cli;
 pub mod clock;
 pub mod config;
+//DASH pub mod dashboard;
 pub mod exit;
 pub mod up;

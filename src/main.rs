@@ -18,6 +18,8 @@ enum Command {
     Up(Box<up::UpArgs>),
     /// Run the ingest service: senders, judging, writers and notifier, on stores that it shares with `andon dashboard`.
     Gateway(Box<up::GatewayArgs>),
+    /// Run the dashboard service, on the stores of a gateway.
+    //DASH Dashboard(Box<up::DashboardArgs>),
     /// Send records from a file or standard input.
     Send(Box<cli::send::SendArgs>),
     /// Follow live records.
@@ -43,6 +45,7 @@ fn main() -> ExitCode {
         match cli.command {
             Command::Up(args) => up::run(*args).await,
             Command::Gateway(args) => up::run_gateway(*args).await,
+            //DASH Command::Dashboard(args) => dashboard::run(*args).await,
             Command::Send(args) => cli::send::run(*args).await,
             Command::Tail(args) => cli::tail::run(args).await,
             Command::Key(args) => cli::key::run(args).await,

@@ -4,6 +4,7 @@
 mod people;
 pub(crate) mod ports;
 pub(crate) mod process;
+mod requests;
 pub(crate) mod settings;
 pub(crate) mod start;
 pub(crate) mod stores;

@@ -89,7 +89,7 @@ impl At {
             migrate: true,
             ..StoreSettings::default()
         };
-        open_relational(&settings, &self.data_dir, "andon command").await
+        open_relational(&settings, Some(&self.data_dir), "command").await
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::people::People;
 use super::ports::{Logs, Relations};
+use super::requests::Requests;
 use super::process::{keep_metrics_small, metrics_of_process};
 use super::settings::{DashboardSettings, Settings};
 use super::stores::Stores;
@@ -97,14 +98,25 @@ impl Andon {
         })
         .await
         .map_err(|e| exit::config(format!("judging cannot start: {e}")))?;
-        let people = People {
-            judging: judging.clone(),
-            store: relational.clone(),
-            file: s.configuration.clone(),
-            file_has_default_route: s.file_has_default_route,
-        };
+        let people = Arc::new(People::new(
+            judging.clone(),
+            relational.clone(),
+            s.configuration.clone(),
+            s.file_has_default_route,
+        ));
         let generation = people.configure().await?;
-        background.tasks.spawn(people.follow(generation, background.stop()));
+        let following = people.clone().follow(generation, background.stop());
+        background.tasks.spawn(following);
+        let publishing = people.clone().publish(background.stop());
+        background.tasks.spawn(publishing);
+        let requests = Requests {
+            site: relational.clone(),
+            judging: judging.clone(),
+            people,
+            clock: clock.clone(),
+        };
+        let serving = requests.serve(background.stop());
+        background.tasks.spawn(serving);
         let configuration = judging.configuration();
 
         let notifier = Arc::new(OnceLock::new());

@@ -11,6 +11,7 @@ use andon_storage::journal::{FileIo, Journal, JournalOptions, OpenReport};
 use andon_storage::ports::Cursor;
 use andon_storage::ports::checkpoint::CheckpointStore;
 use andon_storage::relational::Sink as RelationalSink;
+use andon_storage::postgres::{PostgresOptions, PostgresStore};
 use andon_storage::sqlite::{CheckpointFile, SqliteStore};
 use andon_storage::tantivy_index::{IndexOptions, TantivyIndex};
 use std::path::{Path, PathBuf};
@@ -56,13 +57,13 @@ impl Stores {
             ..JournalOptions::default()
         };
         let effects = open("effects", effects_options).await?;
-        let relational = open_relational(&s.stores, dir, "andon gateway").await?;
+        let relational = open_relational(&s.stores, Some(dir), "gateway").await?;
         let checkpoints = Arc::new(
             CheckpointFile::open(&dir.join("checkpoints.db"))
                 .await
                 .map_err(exit::config)?,
         );
-        let index = open_index(&s.stores, dir).await?;
+        let index = open_index(&s.stores, Some(dir), clock).await?;
         let shards = || (0..SHARDS as u16).chain([ROUTER_SHARD]);
         if s.adopt_stores {
             // The stores keep what they hold. What these journals still have is judged and stored from their first entry on.
@@ -109,13 +110,36 @@ impl Stores {
 }
 
 /// PostgreSQL if an address is given, else SQLite in the data folder. `role` says in PostgreSQL's list of sessions who it is.
-pub(crate) async fn open_relational(s: &StoreSettings, dir: &Path, role: &str) -> anyhow::Result<Arc<dyn Relations>> {
-    let store = SqliteStore::open(&database_path(dir)).await.map_err(exit::config)?;
-    Ok(Arc::new(store))
+pub(crate) async fn open_relational(
+    s: &StoreSettings,
+    dir: Option<&Path>,
+    role: &str,
+) -> anyhow::Result<Arc<dyn Relations>> {
+    Ok(match (&s.postgres_url, dir) {
+        (Some(url), _) => Arc::new(open_postgres(s, url, role).await?),
+        (None, Some(dir)) => Arc::new(SqliteStore::open(&database_path(dir)).await.map_err(exit::config)?),
+        (None, None) => return Err(exit::config("postgres-url: needed")),
+    })
+}
+
+async fn open_postgres(s: &StoreSettings, url: &str, role: &str) -> anyhow::Result<PostgresStore> {
+    let options = PostgresOptions {
+        migrate: s.migrate,
+        role: role.to_owned(),
+        ..PostgresOptions::default()
+    };
+    PostgresStore::open(url, options).await.map_err(exit::config)
 }
 
 /// Elasticsearch if an address is given, else tantivy in the data folder.
-async fn open_index(_s: &StoreSettings, dir: &Path) -> anyhow::Result<Arc<dyn Logs>> {
+pub(crate) async fn open_index(
+    _s: &StoreSettings,
+    dir: Option<&Path>,
+    _clock: &Arc<dyn Clock>,
+) -> anyhow::Result<Arc<dyn Logs>> {
+    let Some(dir) = dir else {
+        return Err(exit::config("elasticsearch-url: needed"));
+    };
     let index = TantivyIndex::open(&dir.join("index"), IndexOptions::default()).await;
     Ok(Arc::new(index.map_err(exit::config)?))
 }
