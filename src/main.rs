@@ -28,6 +28,10 @@ enum Command {
     Key(cli::key::KeyArgs),
     /// Say who can be told by e-mail.
     User(cli::user::UserArgs),
+    /// Give a configuration file to the running server, which takes it over at once.
+    Configure(cli::configure::ConfigureArgs),
+    /// Bring the schema of PostgreSQL up to date.
+    Migrate(cli::migrate::MigrateArgs),
     /// Read a configuration file and say everything that is wrong with it.
     Check(cli::check::CheckArgs),
 }
@@ -50,6 +54,8 @@ fn main() -> ExitCode {
             Command::Tail(args) => cli::tail::run(args).await,
             Command::Key(args) => cli::key::run(args).await,
             Command::User(args) => cli::user::run(args).await,
+            Command::Configure(args) => cli::configure::run(args).await,
+            Command::Migrate(args) => cli::migrate::run(args).await,
             Command::Check(args) => cli::check::run(args),
         }
     });
