@@ -201,7 +201,7 @@ impl Andon {
         )
         .await?;
         start_sink(
-            LogIndexWriter::new(index.clone(), journal.id()),
+            LogIndexWriter::new(index.clone(), relational.clone(), journal.id()),
             &journal,
             &mut sinks,
             &mut tasks,
