@@ -128,7 +128,7 @@ impl Andon {
         background.sink(effect_writer, &effects).await?;
         background.sink(RowWriter::new(relational.clone()), &journal).await?;
         background
-            .sink(LogIndexWriter::new(index.clone(), journal.id()), &journal)
+            .sink(LogIndexWriter::new(index.clone(), relational.clone(), journal.id()), &journal)
             .await?;
         let feed = feed_live(journal.clone(), live.clone(), background.stop());
         background.tasks.spawn(feed);
