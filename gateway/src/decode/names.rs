@@ -12,14 +12,16 @@
 //! | `source` | `source` unless it is an object, `log.file.path`, `log{file{path}}`, `kubernetes{pod_name}`, `kubernetes{pod{name}}` |
 //!
 //! An alias of a type that cannot fill the field (a `log` that is a number, an empty `host.name`) is an ordinary member, and so is a guess
-//! that would break a limit (a path longer than a source may be). An alias that should be a time or a level and cannot be read gives way to
-//! a later one that can; when there is none it is at fault. An object from which a name was taken stays in `fields` too, unless that name
-//! was all it held. `null` under one of our names, or an alias that is `null`, is as if it were not there.
+//! that would break a limit (a path longer than a source may be). A time or a level that cannot be read, such as the `timestamp` of a web
+//! server's log beside Logstash's `@timestamp`, gives way to a later one of its list that can; when there is none it is at fault. An object
+//! from which a name was taken stays in `fields` too, unless that name was all it held. `null` under one of our names, or an alias that is
+//! `null`, is as if it were not there.
 
 use andon_engine::intake::OWN_APPLICATION;
 use andon_engine::limits::KEY_BYTES_MAX;
 use andon_engine::time::Timestamp;
 use simd_json::{Node, StaticNode};
+use std::cmp::Ordering;
 
 use super::{read, value};
 
@@ -36,7 +38,7 @@ pub(super) enum Field {
 
 const FIELDS: usize = 6;
 
-/// Added to the rank of an alias that cannot be read: any other is better.
+/// Added to the rank of a member that cannot be read: any other is better.
 const UNREADABLE: u8 = 16;
 
 /// Numbers below are no times under a name that many use for something else, such as 20261123: September 2001 in seconds.
@@ -107,6 +109,7 @@ impl Members {
     pub(super) fn own(&mut self, nodes: &[Node<'_>], field: Field, value: usize, rest: &mut Vec<usize>) {
         if !value::is_null(&nodes[value]) {
             self.offer(
+                nodes,
                 field,
                 Found {
                     rank: 0,
@@ -145,13 +148,8 @@ impl Members {
         if !fits(node) {
             return self.other(node, name, value, rest);
         }
-        let unreadable = match field {
-            Field::Timestamp => read::time_of(node).is_err(),
-            Field::Level => read::level_of(node).is_none(),
-            _ => false,
-        };
-        let rank = if unreadable { rank + UNREADABLE } else { rank };
         self.offer(
+            nodes,
             field,
             Found {
                 rank,
@@ -180,26 +178,24 @@ impl Members {
             let Some(object) = self.objects[i] else { continue };
             let mut emptied = false;
             for Inside(path, field, rank, fits) in *insides {
-                if self.slots[*field as usize].is_some_and(|found| found.rank < *rank) {
+                let taken = self.slots[*field as usize];
+                if taken.is_some_and(|found| found.rank_read(nodes, *field) < *rank) {
                     continue;
                 }
                 let Some(value) = at_path(nodes, object, path, *fits) else {
                     continue;
                 };
-                let unreadable = matches!(field, Field::Level) && read::level_of(&nodes[value]).is_none();
-                let rank = if unreadable { rank + UNREADABLE } else { *rank };
-                if self.slots[*field as usize].is_none_or(|found| found.rank > rank) {
-                    self.offer(
-                        *field,
-                        Found {
-                            rank,
-                            value,
-                            inside: true,
-                        },
-                        rest,
-                    );
-                    emptied = path.len() == 1 && matches!(nodes[object], Node::Object { len: 1, .. });
-                }
+                self.offer(
+                    nodes,
+                    *field,
+                    Found {
+                        rank: *rank,
+                        value,
+                        inside: true,
+                    },
+                    rest,
+                );
+                emptied = path.len() == 1 && matches!(nodes[object], Node::Object { len: 1, .. });
             }
             if !emptied {
                 rest.push(object);
@@ -208,18 +204,35 @@ impl Members {
     }
 
     /// Fills the field, or sends the worse of the two members to the rest. One of the same rank, hence the same name, replaces the former.
-    fn offer(&mut self, field: Field, new: Found, rest: &mut Vec<usize>) {
+    fn offer(&mut self, nodes: &[Node<'_>], field: Field, new: Found, rest: &mut Vec<usize>) {
         let slot = &mut self.slots[field as usize];
-        match slot {
-            Some(old) if old.rank < new.rank => rest.push(new.value),
-            Some(old) if old.rank > new.rank => {
-                if !old.inside {
-                    rest.push(old.value);
-                }
+        let Some(old) = *slot else {
+            *slot = Some(new);
+            return;
+        };
+        let worse = match old.rank_read(nodes, field).cmp(&new.rank_read(nodes, field)) {
+            Ordering::Less => Some(new),
+            Ordering::Greater => slot.replace(new),
+            Ordering::Equal => {
                 *slot = Some(new);
+                None
             }
-            _ => *slot = Some(new),
-        }
+        };
+        rest.extend(worse.filter(|w| !w.inside).map(|w| w.value));
+    }
+}
+
+impl Found {
+    /// The rank with regard to whether the value can be read. Asked only where two members compete, so that no time is read twice
+    /// otherwise.
+    fn rank_read(&self, nodes: &[Node<'_>], field: Field) -> u8 {
+        let node = &nodes[self.value];
+        let unreadable = match field {
+            Field::Timestamp => read::time_of(node).is_err(),
+            Field::Level => read::level_of(node).is_none(),
+            _ => false,
+        };
+        if unreadable { self.rank + UNREADABLE } else { self.rank }
     }
 }
 
