@@ -10,6 +10,8 @@
 //! - Bytes that are not UTF-8 are read as Latin-1, each by itself, and the record is flagged.
 //! - A record for which the key has no permission refuses the whole body ([`DecodeError::Forbidden`]).
 
+mod names;
+mod read;
 mod record;
 mod split;
 mod stamp;

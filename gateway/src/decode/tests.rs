@@ -62,7 +62,7 @@ pub(super) fn show(r: &Record<'_>) -> String {
     out
 }
 
-fn check(body: &str, expect: &str) {
+pub(super) fn check(body: &str, expect: &str) {
     let d = json(body).unwrap();
     let got = match (&d.rejected[..], d.records) {
         ([], 1) => show(&parsed(&d).get(0)),

@@ -6,6 +6,7 @@ mod hardening;
 mod harness;
 mod http2;
 mod retries;
+mod shippers;
 mod statuses;
 mod stopping;
 mod telemetry;
