@@ -6,7 +6,7 @@ use super::requests::Requests;
 use super::process::{keep_metrics_small, metrics_of_process};
 use super::settings::{DashboardSettings, Settings};
 use super::stores::Stores;
-use super::{Andon, told};
+use super::{Andon, owner, told};
 use crate::adapters::{
     AfterEffects, Failures, IndexLines, JournalIntake, Running, SenderKeys, feed_live, watch_shards,
 };
@@ -80,6 +80,9 @@ impl Andon {
         let (journal, effects) = (stores.journal.clone(), stores.effects.clone());
         let (relational, index) = (stores.relational.clone(), stores.index.clone());
         let mut background = Background::new();
+        let fenced = watch::Sender::new(None);
+        let keeping = owner::keep(relational.clone(), stores.owned, clock.clone(), fenced.clone(), background.stop());
+        background.tasks.spawn(keeping);
         let stopping = Arc::new(AtomicBool::new(false));
         let accepted = Arc::new(AtomicU64::new(0));
         let self_log = SelfLog::start(journal.clone(), clock.clone());
@@ -212,7 +215,7 @@ impl Andon {
             let _ = notifier.set(worker.clone());
             let stop = background.stop();
             background.tasks.spawn(async move { worker.run(told(stop)).await });
-            let fallback = Fallback::new(mailer, s.alert_to.clone(), clock);
+            let fallback = Fallback::new(mailer, s.alert_to.clone(), clock.clone());
             let watching = watch_incidents_store(background.sinks[0].clone(), fallback, background.stop());
             background.tasks.spawn(watching);
         }
@@ -235,6 +238,9 @@ impl Andon {
             gateway: serving,
             stop_gateway,
             stopping,
+            fenced,
+            owned: stores.owned,
+            clock,
             running,
             json: s.json,
         })

@@ -1,5 +1,6 @@
 //! Everything on disk: opened in order, and known to belong together before anything runs on it.
 
+use super::owner;
 use super::ports::{Logs, Relations};
 use super::settings::{Settings, StoreSettings};
 use crate::exit;
@@ -10,6 +11,7 @@ use andon_engine::time::Clock;
 use andon_storage::journal::{FileIo, Journal, JournalOptions, OpenReport};
 use andon_storage::ports::Cursor;
 use andon_storage::ports::checkpoint::CheckpointStore;
+use andon_storage::ports::site::Owned;
 use andon_storage::relational::Sink as RelationalSink;
 use andon_storage::postgres::{PostgresOptions, PostgresStore};
 use andon_storage::sqlite::{CheckpointFile, SqliteStore};
@@ -34,6 +36,8 @@ pub(super) struct Stores {
     pub(super) checkpoints: Arc<dyn CheckpointStore>,
     pub(super) index: Arc<dyn Logs>,
     pub(super) token_secret: [u8; 32],
+    /// What this process writes with.
+    pub(super) owned: Owned,
 }
 
 impl Stores {
@@ -58,6 +62,8 @@ impl Stores {
         };
         let effects = open("effects", effects_options).await?;
         let relational = open_relational(&s.stores, Some(dir), "gateway").await?;
+        // Before anything is written: from here on every transaction of the writers is behind the fence.
+        let owned = owner::claim(&*relational, journal.id(), dir, &**clock).await?;
         let checkpoints = Arc::new(
             CheckpointFile::open(&dir.join("checkpoints.db"))
                 .await
@@ -87,7 +93,7 @@ impl Stores {
             let saved = checkpoints.load(shard).await.map_err(exit::config)?;
             check_cursor("the checkpoint file", saved.cursor, &journal).map_err(exit::config)?;
         }
-        let token_secret = token_secret(dir)?;
+        let token_secret = relational.link_secret(token_secret(dir)?).await.map_err(exit::config)?;
         Ok(Stores {
             journal,
             effects,
@@ -95,6 +101,7 @@ impl Stores {
             checkpoints,
             index,
             token_secret,
+            owned,
         })
     }
 
