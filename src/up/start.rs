@@ -91,7 +91,7 @@ impl Andon {
         let judging = Judging::start(JudgingArgs {
             journal: journal.clone(),
             effects: EffectLog::new(effects.clone(), clock.clone()),
-            checkpoints: stores.checkpoints.clone(),
+            checkpoints: stores.checkpoints.store(),
             clock: clock.clone(),
             judge: Arc::new(EngineJudge),
             self_log: self_log.clone(),

@@ -12,13 +12,19 @@ use andon_storage::journal::{FileIo, Journal, JournalOptions, OpenReport};
 use andon_storage::ports::Cursor;
 use andon_storage::ports::checkpoint::CheckpointStore;
 use andon_storage::ports::site::Owned;
+use andon_storage::layered_checkpoints::LayeredCheckpoints;
+use andon_storage::redis::checkpoints::RedisCheckpoints;
+use andon_storage::redis::{Redis, RedisOptions};
 use andon_storage::relational::Sink as RelationalSink;
 use andon_storage::postgres::{PostgresOptions, PostgresStore};
 use andon_storage::sqlite::{CheckpointFile, SqliteStore};
 use andon_storage::tantivy_index::{IndexOptions, TantivyIndex};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
+/// At the end Redis gets this long to take the last checkpoints; the file has them anyway.
+const COPY_WITHIN: Duration = Duration::from_millis(500);
 /// Effects are rare beside records.
 const EFFECTS_QUOTA: u64 = 1 << 30;
 const EFFECTS_SEGMENT: u64 = 16 << 20;
@@ -28,12 +34,28 @@ pub fn database_path(data_dir: &Path) -> PathBuf {
     data_dir.join("andon.db")
 }
 
-/// Everything on disk, opened and known to belong together.
+/// The file beside the journal, with a copy in Redis if there is one.
+pub(super) enum Checkpoints {
+    File(Arc<CheckpointFile>),
+    Layered(Arc<LayeredCheckpoints>),
+}
+
+impl Checkpoints {
+    pub(super) fn store(&self) -> Arc<dyn CheckpointStore> {
+        match self {
+            Checkpoints::File(file) => file.clone(),
+            Checkpoints::Layered(layered) => layered.clone(),
+        }
+    }
+}
+
+/// Everything that was opened, and is known to belong together.
 pub(super) struct Stores {
     pub(super) journal: Journal,
     pub(super) effects: Journal,
     pub(super) relational: Arc<dyn Relations>,
-    pub(super) checkpoints: Arc<dyn CheckpointStore>,
+    pub(super) checkpoints: Checkpoints,
+    pub(super) redis: Option<Redis>,
     pub(super) index: Arc<dyn Logs>,
     pub(super) token_secret: [u8; 32],
     /// What this process writes with.
@@ -69,6 +91,10 @@ impl Stores {
                 .await
                 .map_err(exit::config)?,
         );
+        let redis = match &s.stores.redis_url {
+            Some(url) => Some(open_redis(url, &journal, owned).await?),
+            None => None,
+        };
         let index = open_index(&s.stores, Some(dir), clock).await?;
         let shards = || (0..SHARDS as u16).chain([ROUTER_SHARD]);
         if s.adopt_stores {
@@ -93,12 +119,24 @@ impl Stores {
             let saved = checkpoints.load(shard).await.map_err(exit::config)?;
             check_cursor("the checkpoint file", saved.cursor, &journal).map_err(exit::config)?;
         }
+        let checkpoints = match &redis {
+            None => Checkpoints::File(checkpoints),
+            Some(redis) => {
+                let redis = RedisCheckpoints::new(redis.clone());
+                if s.adopt_stores {
+                    redis.clear().await.map_err(exit::config)?;
+                }
+                let layered = LayeredCheckpoints::open(checkpoints, redis, journal.id(), journal.durable_seq()).await;
+                Checkpoints::Layered(Arc::new(layered.map_err(exit::config)?))
+            }
+        };
         let token_secret = relational.link_secret(token_secret(dir)?).await.map_err(exit::config)?;
         Ok(Stores {
             journal,
             effects,
             relational,
             checkpoints,
+            redis,
             index,
             token_secret,
             owned,
@@ -109,6 +147,12 @@ impl Stores {
     pub(super) async fn close(&self) {
         if let Err(e) = self.index.close().await {
             tracing::warn!(error = %e, "the log index did not close cleanly; the journal has what it lacks");
+        }
+        if let Checkpoints::Layered(layered) = &self.checkpoints {
+            layered.close(COPY_WITHIN).await;
+        }
+        if let Some(redis) = &self.redis {
+            redis.close().await;
         }
         self.relational.close().await;
         self.journal.close().await;
@@ -136,6 +180,15 @@ async fn open_postgres(s: &StoreSettings, url: &str, role: &str) -> anyhow::Resu
         ..PostgresOptions::default()
     };
     PostgresStore::open(url, options).await.map_err(exit::config)
+}
+
+async fn open_redis(url: &str, journal: &Journal, owned: Owned) -> anyhow::Result<Redis> {
+    let redis = Redis::connect(RedisOptions::new(url, journal.id())).await.map_err(exit::config)?;
+    for warning in redis.warnings() {
+        tracing::warn!("{warning}");
+    }
+    redis.set_epoch(owned.epoch).await.map_err(exit::config)?;
+    Ok(redis)
 }
 
 /// Elasticsearch if an address is given, else tantivy in the data folder.

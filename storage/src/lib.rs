@@ -3,9 +3,11 @@
 pub mod conformance;
 pub mod journal;
 pub mod keys;
+pub mod layered_checkpoints;
 pub mod link_token;
 pub mod ports;
 pub mod postgres;
+pub mod redis;
 pub mod relational;
 pub mod sqlite;
 pub mod tantivy_index;

@@ -1,0 +1,11 @@
+//! The Redis adapters pass the checks of their ports, and what is their own: faults of a real server.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[path = "redis/support.rs"]
+mod support;
+
+#[path = "redis/checkpoints.rs"]
+mod checkpoints;
+#[path = "redis/start.rs"]
+mod start;
