@@ -6,7 +6,6 @@ use super::say;
 use crate::clock::SystemClock;
 use crate::up::ports::Relations;
 use crate::{config, exit};
-use andon_engine::ids::RouteId;
 use andon_engine::rule::Configuration;
 use andon_engine::time::Clock;
 use andon_storage::ports::site::{Asked, Proposal, ProposalId, Proposed};
@@ -82,6 +81,7 @@ async fn propose(store: &Arc<dyn Relations>, configuration: Configuration) -> an
 #[cfg(test)]
 mod tests {
     use super::*;
+    use andon_engine::ids::RouteId;
 
     #[test]
     fn only_a_default_route_of_the_file_travels() {
