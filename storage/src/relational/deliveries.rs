@@ -38,7 +38,7 @@ impl<D: Database> DeliveryStore for Relational<D> {
     }
 
     async fn expand(&self, alert: AlertId, deliveries: &[Delivery], now: Timestamp) -> Result<bool> {
-        let mut tx = self.database().begin().await?;
+        let mut tx = self.begin().await?;
         let mark = "UPDATE alerts SET expanded_at = $1 WHERE id = $2 AND expanded_at IS NULL";
         if tx
             .execute(mark.into(), vec![at(now), Value::text(&alert.to_string())])
@@ -127,7 +127,7 @@ impl<D: Database> DeliveryStore for Relational<D> {
 
     async fn decide(&self, decision: &Decision, now: Timestamp) -> Result<bool> {
         let target = || Value::text(&decision.target.key());
-        let mut tx = self.database().begin().await?;
+        let mut tx = self.begin().await?;
         let opened = decision
             .notices
             .iter()
@@ -192,7 +192,7 @@ impl<D: Database> DeliveryStore for Relational<D> {
     }
 
     async fn claim(&self, id: NoticeId, owner: &str, now: Timestamp, lease_until: Timestamp) -> Result<Option<Notice>> {
-        let mut tx = self.database().begin().await?;
+        let mut tx = self.begin().await?;
         let sql = concat!(
             "UPDATE notices SET state = 'sending', owner = $1, lease_until = $2, attempts = attempts + 1 ",
             "WHERE id = $3 AND due <= $4 AND (state = 'queued' OR (state = 'sending' AND lease_until <= $4)) RETURNING ",
@@ -215,7 +215,7 @@ impl<D: Database> DeliveryStore for Relational<D> {
             Outcome::Retry { at, reason } => (NoticeState::Queued, Some(*at), reason, None),
             Outcome::Dead { reason } => (NoticeState::Dead, None, reason, Some(now)),
         };
-        let mut tx = self.database().begin().await?;
+        let mut tx = self.begin().await?;
         let sql = "UPDATE notices SET state = $1, due = COALESCE($2, due), answer = $3, finished_at = $4, owner = NULL, \
                    lease_until = NULL WHERE id = $5 AND state = 'sending' AND owner = $6 RETURNING target";
         let values = vec![
@@ -268,7 +268,7 @@ impl<D: Database> DeliveryStore for Relational<D> {
     }
 
     async fn release_claims(&self, owner: Option<&str>) -> Result<u64> {
-        let mut tx = self.database().begin().await?;
+        let mut tx = self.begin().await?;
         let sql = "UPDATE notices SET state = 'queued', owner = NULL, lease_until = NULL \
                    WHERE state = 'sending' AND owner = COALESCE($1, owner)";
         let n = tx.execute(sql.into(), vec![Value::opt_text(owner)]).await?;
@@ -277,7 +277,7 @@ impl<D: Database> DeliveryStore for Relational<D> {
     }
 
     async fn review_muted(&self, now: Timestamp) -> Result<u64> {
-        let mut tx = self.database().begin().await?;
+        let mut tx = self.begin().await?;
         let sql = "UPDATE deliveries SET due = $1 WHERE state = 'muted' AND due IS NOT NULL AND due > $1";
         let n = tx.execute(sql.into(), vec![at(now)]).await?;
         tx.commit().await?;
@@ -354,7 +354,7 @@ impl<D: Database> DeliveryStore for Relational<D> {
     }
 
     async fn prune_deliveries(&self, before: Timestamp) -> Result<u64> {
-        let mut tx = self.database().begin().await?;
+        let mut tx = self.begin().await?;
         let sql = "DELETE FROM deliveries WHERE updated_at < $1 AND (state IN ('sent', 'dead', 'suppressed') \
                    OR (state = 'muted' AND due IS NULL))";
         let n = tx.execute(sql.into(), vec![at(before)]).await?;

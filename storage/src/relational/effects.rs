@@ -1,7 +1,7 @@
 //! Applies what judging said, by absolute value.
 
-use super::cursors::{self, Sink};
-use super::database::{Database, Row, Transaction, Value, insert_rows};
+use super::cursors::Sink;
+use super::database::{Database, Row, Value, insert_rows};
 use super::{Relational, incidents};
 use crate::ports::rows::EffectStore;
 use crate::ports::{Cursor, Result};
@@ -47,8 +47,8 @@ impl<D: Database> EffectStore for Relational<D> {
             incident_rows.push(incidents::values::<D>(i)?);
         }
 
-        let mut tx = self.db.begin().await?;
-        cursors::advance::<D>(&mut tx, Sink::Effects, cursor).await?;
+        // Also when the cursor stands there already: a half of what was refused is applied again with the same cursor.
+        let (mut tx, _) = self.begin_at(Sink::Effects, cursor).await?;
         insert_rows::<D>(
             &mut tx,
             incidents::INSERT,
@@ -61,7 +61,7 @@ impl<D: Database> EffectStore for Relational<D> {
         let new = insert_rows::<D>(&mut tx, ALERTS, ALERT_COLUMNS, NOTHING_RETURNING_ID, alerts).await?;
         insert_rows::<D>(&mut tx, PLANT, PLANT_COLUMNS, NOTHING, registered).await?;
         let new = new.into_iter().map(alert_id).collect::<Result<Vec<_>>>()?;
-        tx.commit().await?;
+        self.commit_at(tx, Sink::Effects, cursor).await?;
         Ok(new)
     }
 }

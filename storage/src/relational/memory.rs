@@ -103,11 +103,6 @@ impl Memory {
         })
     }
 
-    /// Another generation of a table than before; 0 when there is none.
-    pub(super) fn generation(&self, name: &'static str, generation: u64) {
-        self.lock().generations.insert(name, generation);
-    }
-
     pub(super) fn keep_key(&self, key: &KeyRow) {
         self.lock().keys.insert(key.id.clone(), key.clone());
     }

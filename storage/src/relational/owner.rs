@@ -18,7 +18,7 @@ const RENEW: &str = "UPDATE site_owner SET lease_until = $2 WHERE id = 1 AND epo
 
 #[async_trait::async_trait]
 impl<D: Database> OwnerStore for Relational<D> {
-    async fn claim(&self, claim: &Claim, now: Timestamp) -> std::result::Result<Owned, ClaimError> {
+    async fn claim_site(&self, claim: &Claim, now: Timestamp) -> std::result::Result<Owned, ClaimError> {
         check_lease::<D>(claim.lease)?;
         // A look first: who only asks must not lock the row and so hold up whoever owns it.
         if let Some((owner, place)) = self.row().await? {
@@ -69,7 +69,7 @@ impl<D: Database> OwnerStore for Relational<D> {
         }
     }
 
-    async fn release(&self, epoch: u64, now: Timestamp) -> Result<bool> {
+    async fn release_site(&self, epoch: u64, now: Timestamp) -> Result<bool> {
         let mut tx = self.db.begin().await?;
         let now = clock::<D>(&mut tx, now).await?;
         let released = tx.execute(RENEW.into(), vec![epoch_value::<D>(epoch)?, at(now)]).await? > 0;
