@@ -181,7 +181,7 @@ impl Andon {
         .await
         .is_ok();
         self.judging.stop().await;
-        if let Err(e) = self.stores.relational.release(self.owned.epoch, self.clock.now()).await {
+        if let Err(e) = self.stores.relational.release_site(self.owned.epoch, self.clock.now()).await {
             tracing::debug!(error = %e, "the site could not be given free; its lease runs out");
         }
         self.stores.close().await;

@@ -39,7 +39,7 @@ pub(super) async fn claim(
     };
     let until = Instant::now() + Duration::from_micros(LEASE.as_micros().unsigned_abs()) + RENEW_EVERY;
     loop {
-        match store.claim(&claim, clock.now()).await {
+        match store.claim_site(&claim, clock.now()).await {
             Ok(owned) => return Ok(owned),
             // The same journal elsewhere: this machine has been started anew, or the folder was moved. Its former owner is most likely
             // gone; one that lives goes on renewing, and is still there after a lease.

@@ -65,7 +65,7 @@ impl Background {
         self.stop_rest.subscribe()
     }
 
-    async fn sink(&mut self, sink: impl Sink, journal: &Journal) -> anyhow::Result<()> {
+    async fn sink(&mut self, sink: impl Sink + Sync, journal: &Journal) -> anyhow::Result<()> {
         let writer = Writer::open(sink, journal.clone()).await.map_err(exit::config)?;
         self.sinks.push(writer.progress());
         self.tasks.spawn(writer.run(self.stop_sinks.subscribe()));
@@ -227,6 +227,7 @@ impl Andon {
         });
 
         let nobody_would_be_mailed = config::nobody_would_be_mailed(&configuration.borrow());
+        let owned = stores.owned;
         Ok(Andon {
             ingest_url,
             dashboard_url,
@@ -239,7 +240,7 @@ impl Andon {
             stop_gateway,
             stopping,
             fenced,
-            owned: stores.owned,
+            owned,
             clock,
             running,
             json: s.json,
