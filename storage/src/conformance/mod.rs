@@ -10,6 +10,7 @@ pub mod deliveries;
 pub mod effects;
 pub mod keys;
 pub mod log_index;
+pub mod records;
 pub mod rows;
 pub mod sample;
 

@@ -2,6 +2,7 @@
 
 mod errors;
 mod pool;
+mod records;
 mod start;
 mod transaction;
 
