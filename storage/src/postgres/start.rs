@@ -31,6 +31,9 @@ const URL_PARAMETERS: &[&str] = &[
     "dbname",
     "user",
     "password",
+    "application_name",
+    "options",
+    "statement-cache-capacity",
 ];
 
 /// Why the store was not opened. Each is one sentence with what to do, and never has the password.
