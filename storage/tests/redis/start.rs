@@ -61,7 +61,7 @@ async fn every_command_that_is_not_allowed_is_named() {
         (&["~andon:*", "&other:*", "+@all"], "access to the channels"),
         (&["~other:*", "&andon:*", "+@all"], "access to the keys"),
     ] {
-        let e = user(rules).await.unwrap_err();
+        let e = user(rules).await.expect_err(want);
         assert!(!e.to_string().contains("wrong-one"), "{e}");
         assert!(matches!(&e, StartError::Permission { commands, .. } if commands.contains(want)), "{rules:?}: {e}");
     }
