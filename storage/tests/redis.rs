@@ -7,5 +7,7 @@ mod support;
 
 #[path = "redis/checkpoints.rs"]
 mod checkpoints;
+#[path = "redis/live.rs"]
+mod live;
 #[path = "redis/start.rs"]
 mod start;

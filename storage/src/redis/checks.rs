@@ -233,15 +233,19 @@ pub(super) async fn run(
         ));
     }
     // Subscribing needs a connection of its own.
-    match Link::open(config, timeout).await {
-        Ok(listener) => {
-            if let Err(e) = listener.subscribe(vec![format!("{prefix}check:channel")]).await {
-                miss(noperm(e.details()));
+    let listener = Link::open(config, timeout).await.map_err(|e| not_connected(&address, &e))?;
+    let channel = format!("{prefix}check:{:016x}", rand::random::<u64>());
+    match listener.subscribe(vec![channel.clone()]).await {
+        Ok(()) => {
+            let numsub = ("PUBSUB", vec![Value::from_static_str("NUMSUB"), Value::from(channel)]);
+            let heard = link.run(numsub).await.ok().and_then(|answer| answer.into_array().pop()?.as_u64());
+            if heard == Some(0) {
+                miss("subscribe".into());
             }
-            listener.close().await;
         }
-        Err(e) => return Err(not_connected(&address, &e)),
+        Err(e) => miss(noperm(e.details())),
     }
+    listener.close().await;
     if missing.is_empty() {
         Ok(warnings)
     } else {

@@ -135,9 +135,11 @@ impl Link {
         let _ = tokio::time::timeout(Duration::from_millis(200), self.client().quit()).await;
     }
 
-    /// Subscribes this connection; it then takes no other commands.
+    /// Subscribes this connection, which then takes no other commands but PING. When this returns, the server has heard of it; whether
+    /// it allows it, only `PUBSUB NUMSUB` tells, because fred does not hand on that answer.
     pub(crate) async fn subscribe(&self, channels: Vec<String>) -> Result<(), fred::error::Error> {
-        self.client().with_options(&self.options(self.shared.timeout)).subscribe(channels).await
+        self.client().with_options(&self.options(self.shared.timeout)).subscribe(channels).await?;
+        self.run(("PING", vec![])).await.map(|_| ())
     }
 }
 

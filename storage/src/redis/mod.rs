@@ -176,8 +176,8 @@ impl Redis {
     }
 
     /// A connection of its own, for what blocks or subscribes.
-    pub(crate) async fn another(&self, timeout: Duration) -> Result<Link> {
-        Link::open(&self.inner.config, timeout.max(self.inner.timeout)).await.map_err(unavailable)
+    pub(crate) async fn another(&self) -> Result<Link> {
+        Link::open(&self.inner.config, self.inner.timeout).await.map_err(unavailable)
     }
 
     /// Runs a script of the checkpoints: in order, on the connection of large things.

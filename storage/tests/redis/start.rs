@@ -47,7 +47,7 @@ async fn a_wrong_address_or_password_is_told() {
 #[tokio::test]
 async fn every_command_that_is_not_allowed_is_named() {
     let server = Server::start(&[]).await;
-    let user = |rules: &'static [&'static str]| async {
+    let user = async |rules: &'static [&'static str]| {
         let mut all = vec!["SETUSER", "anna", "reset", "on", ">wrong-one"];
         all.extend(rules);
         server.send("ACL", &all).await;
@@ -61,7 +61,7 @@ async fn every_command_that_is_not_allowed_is_named() {
         (&["~andon:*", "&other:*", "+@all"], "access to the channels"),
         (&["~other:*", "&andon:*", "+@all"], "access to the keys"),
     ] {
-        let e = user(rules).await.unwrap_err();
+        let e = user(rules).await.expect_err(want);
         assert!(!e.to_string().contains("wrong-one"), "{e}");
         assert!(matches!(&e, StartError::Permission { commands, .. } if commands.contains(want)), "{rules:?}: {e}");
     }
