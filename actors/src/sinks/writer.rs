@@ -287,7 +287,7 @@ impl<S: Sink> Writer<S> {
         true
     }
 
-    async fn cursor_now(&self) -> Result<u64> {
+    async fn cursor_now(&mut self) -> Result<u64> {
         let cursor = self.sink.cursor().await?;
         let journal = &self.progress.journal;
         if let Some(cursor) = cursor {
