@@ -95,8 +95,8 @@ mod tests {
         assert!(!found.contains_key("no") && !found.contains_key("bad"));
         let mut highest = Highest::default();
         highest.see(&found);
-        highest.see(&BTreeMap::from([("rows".to_owned(), 40)]));
+        highest.see(&BTreeMap::from([("rows".to_owned(), 400)]));
         highest.see(&BTreeMap::from([("rows".to_owned(), 7)]));
-        assert_eq!((highest.entries, highest.sink.as_str()), (40, "rows"));
+        assert_eq!((highest.entries, highest.sink.as_str()), (400, "rows"));
     }
 }
