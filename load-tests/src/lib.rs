@@ -6,8 +6,10 @@
 pub mod clock;
 pub mod crash;
 pub mod draft;
+pub mod faults;
 pub mod ledger;
 pub mod load;
+pub mod metrics;
 pub mod model;
 pub mod oracle;
 pub mod plant;
@@ -15,3 +17,5 @@ pub mod play;
 pub mod process;
 pub mod scenarios;
 pub mod sender;
+pub mod server;
+mod workload;

@@ -6,6 +6,7 @@ use andon_engine::time::Clock;
 use andon_load::clock::{SystemClock, run_tag};
 use andon_load::load::{self, Options};
 use andon_load::play::{self, PlantRun, Stage};
+use andon_load::server::{Form, StoreUrls};
 use andon_load::{crash, plant, scenarios};
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
@@ -138,8 +139,31 @@ struct CrashArgs {
     /// Keep the data in this folder (it must be empty or absent) instead of a temporary one.
     #[arg(long)]
     data_dir: Option<PathBuf>,
+    #[command(flatten)]
+    stores: Stores,
+    /// `andon gateway` and `andon dashboard` instead of `andon up`; needs all three stores.
+    #[arg(long, requires_all = ["postgres_url", "redis_url", "elasticsearch_url"])]
+    two_services: bool,
     #[arg(long)]
     json: bool,
+}
+
+/// Stores that the run has to itself: they must be empty.
+#[derive(Args)]
+struct Stores {
+    #[arg(long)]
+    postgres_url: Option<String>,
+    #[arg(long)]
+    redis_url: Option<String>,
+    #[arg(long)]
+    elasticsearch_url: Option<String>,
+}
+
+impl std::fmt::Debug for Stores {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The URLs have passwords.
+        f.debug_struct("Stores").finish_non_exhaustive()
+    }
 }
 
 fn rate(text: &str) -> Result<f64, String> {
@@ -199,6 +223,12 @@ async fn run(command: Command) -> anyhow::Result<bool> {
                 rounds: a.rounds,
                 seed: a.seed,
                 data_dir: a.data_dir,
+                stores: StoreUrls {
+                    postgres: a.stores.postgres_url,
+                    redis: a.stores.redis_url,
+                    elasticsearch: a.stores.elasticsearch_url,
+                },
+                form: if a.two_services { Form::Services } else { Form::Up },
             };
             let report = crash::run(&plan, &clock).await?;
             show(a.json, &report, &report)?;

@@ -1,9 +1,6 @@
 //! `kill -9` at random moments under load. After the last restart every acknowledged record must be found once, no incident doubled,
 //! and no e-mail for an incident sent twice but where the crash fell between sending it and noting that it was sent.
 
-mod server;
-mod workload;
-
 use crate::clock::run_tag;
 use crate::ledger::{Fate, Ledger};
 use crate::oracle::api::Dashboard;
@@ -11,20 +8,20 @@ use crate::oracle::mail::read_outbox;
 use crate::oracle::{Finding, Verdict, gather, judge_first_told, judge_incidents, judge_records, judge_repeats};
 use crate::play::caught_up;
 use crate::sender::{KEY_WITHIN, Patience, Sender};
+use crate::server::{Form, Launch, Server, StoreUrls};
+use crate::workload::{self, Pace, Workload};
 use andon_engine::time::Clock;
 use anyhow::{Context as _, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde::Serialize;
-use server::Server;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
-use workload::Workload;
 
 /// Requests on their way at once.
 const WORKERS: usize = 4;
@@ -40,6 +37,9 @@ pub struct Plan {
     pub rounds: u32,
     pub seed: u64,
     pub data_dir: Option<PathBuf>,
+    /// Where the stores are; they must be empty.
+    pub stores: StoreUrls,
+    pub form: Form,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -72,7 +72,14 @@ pub async fn run(plan: &Plan, clock: &Arc<dyn Clock>) -> anyhow::Result<Report> 
         data.display()
     );
     let mut rng = StdRng::seed_from_u64(plan.seed);
-    let mut server = Server::start(&plan.binary, &data, None).await?;
+    let launch = Launch {
+        binary: plan.binary.clone(),
+        data: data.clone(),
+        form: plan.form,
+        stores: plan.stores.clone(),
+        config: None,
+    };
+    let mut server = Server::start(&launch, None).await?;
     let addresses = server.ready().await?;
     let key = server.create_key().await?;
     let patience = Patience {
@@ -83,7 +90,7 @@ pub async fn run(plan: &Plan, clock: &Arc<dyn Clock>) -> anyhow::Result<Report> 
     };
     let sender = Sender::new(&addresses.ingest, &key, Ledger::in_memory(), patience)?;
     sender.await_key(KEY_WITHIN).await?;
-    let workload = Arc::new(Workload::new(format!("crash-{}", run_tag(clock.now())), plan.seed));
+    let workload = Arc::new(Workload::new(format!("crash-{}", run_tag(clock.now())), plan.seed, Pace::default()));
     let mut workers = tokio::task::JoinSet::new();
     for _ in 0..WORKERS {
         workers.spawn(workload::work(workload.clone(), sender.clone(), clock.clone()));
@@ -104,7 +111,11 @@ pub async fn run(plan: &Plan, clock: &Arc<dyn Clock>) -> anyhow::Result<Report> 
         if let Some(done) = workers.try_join_next() {
             done.context("a worker ended badly")??;
         }
-        server.kill().await?;
+        // Of two services sometimes the one that takes records goes alone, sometimes the other with it.
+        match plan.form == Form::Services && rng.random_bool(0.5) {
+            true => server.kill_ingest().await?,
+            false => server.kill().await?,
+        }
         let acknowledged = sender.with_ledger(|l| l.count(Fate::Acknowledged));
         rounds.push(Round {
             while_starting: early,
@@ -114,7 +125,7 @@ pub async fn run(plan: &Plan, clock: &Arc<dyn Clock>) -> anyhow::Result<Report> 
         });
         bar.inc(1);
         bar.set_message(format!("{acknowledged} acknowledged"));
-        server = Server::start(&plan.binary, &data, Some(&addresses)).await?;
+        server.start_again().await?;
         started = Instant::now();
         // The last start must come through; of the others some are killed on their way.
         let last = rounds.len() == plan.rounds as usize;
