@@ -1,6 +1,7 @@
 //! Ports (traits) of the stores, their adapters, and the journal.
 
 pub mod conformance;
+pub mod elasticsearch;
 pub mod journal;
 pub mod keys;
 pub mod layered_checkpoints;
@@ -11,3 +12,4 @@ pub mod redis;
 pub mod relational;
 pub mod sqlite;
 pub mod tantivy_index;
+mod words;
