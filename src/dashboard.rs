@@ -20,7 +20,7 @@ use andon_engine::time::Clock;
 use andon_storage::keys::KeyCache;
 use andon_storage::ports::incidents::IncidentFilter;
 use andon_storage::ports::site::OwnerStore;
-use andon_storage::redis::live::{Heard, Kind, LiveBus};
+use andon_storage::redis::live::{LiveBus, LiveEvent, LiveKind};
 use andon_storage::redis::{Redis, RedisOptions};
 use remote::RemoteSystem;
 use std::fmt;
@@ -90,7 +90,7 @@ impl DashboardService {
         let mut stores = s.stores.clone();
         stores.migrate = false;
         let relational = open_relational(&stores, None, "dashboard").await?;
-        let index = open_index(&stores, None, &clock).await?;
+        let index = open_index(&stores, None, &clock, None).await?;
         let journal = journal_of(&*relational).await?;
         let redis = Redis::connect(RedisOptions::new(stores.redis_url.unwrap_or_default(), journal))
             .await
@@ -103,8 +103,8 @@ impl DashboardService {
         let system = Arc::new(RemoteSystem::new(relational.clone(), clock.clone()));
         let (stop, replaced) = (watch::Sender::new(false), watch::Sender::new(false));
         let mut tasks = JoinSet::new();
-        let bus = LiveBus::new(&redis);
-        tasks.spawn(hear(bus, live.clone(), system.clone(), relational.clone(), stop.subscribe()));
+        let news = LiveBus::new(redis.clone()).subscribe(&LiveKind::ALL).await.map_err(exit::config)?;
+        tasks.spawn(hear(news, live.clone(), system.clone(), relational.clone(), stop.subscribe()));
         let following = follow_configuration(relational.clone(), configuration.clone(), stop.subscribe());
         tasks.spawn(following);
         let watching = watch_owner(relational.clone(), journal, replaced.clone(), stop.subscribe());
@@ -181,24 +181,25 @@ async fn journal_of(site: &dyn OwnerStore) -> anyhow::Result<JournalId> {
 
 /// What happens in the gateway's process, as this process hears of it.
 async fn hear(
-    bus: LiveBus,
+    mut news: andon_storage::redis::live::LiveFeed,
     live: LiveFeed,
     system: Arc<RemoteSystem>,
     store: Arc<dyn Relations>,
     mut stop: watch::Receiver<bool>,
 ) {
-    let mut subscription = bus.subscribe();
     loop {
         let heard = tokio::select! {
-            heard = subscription.next() => heard,
+            heard = news.next() => heard,
             _ = stop.wait_for(|s| *s) => return,
         };
         let understood = match heard {
-            Heard::Message { kind: Kind::Records, bytes } => bus::feed_batch(&live, &bytes),
-            Heard::Message { kind: Kind::Incident, bytes } => bus::feed_incident(&live, &bytes),
-            Heard::Message { kind: Kind::Status, bytes } => system.heard(&bytes),
-            // Records that were missed are in the log. A board that missed an incident would go on showing the wrong thing.
-            Heard::Gap => {
+            LiveEvent::Message(LiveKind::Records, bytes) => bus::feed_batch(&live, &bytes),
+            LiveEvent::Message(LiveKind::Incidents, bytes) => bus::feed_incident(&live, &bytes),
+            LiveEvent::Message(LiveKind::Status, bytes) => system.heard(&bytes),
+            // Records that were missed are in the log.
+            LiveEvent::Gap(LiveKind::Records | LiveKind::Status) => true,
+            // A board that missed one would go on showing the wrong thing.
+            LiveEvent::Gap(LiveKind::Incidents) => {
                 let newest = IncidentFilter {
                     limit: TOLD_AGAIN,
                     ..IncidentFilter::default()

@@ -31,6 +31,6 @@ mod bus;
 pub mod cli;
 pub mod clock;
 pub mod config;
-//DASH pub mod dashboard;
+pub mod dashboard;
 pub mod exit;
 pub mod up;

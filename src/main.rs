@@ -1,6 +1,6 @@
 //! The command line: reads arguments and hands them on.
 
-use andon::{cli, exit, up};
+use andon::{cli, dashboard, exit, up};
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
@@ -19,7 +19,7 @@ enum Command {
     /// Run the ingest service: senders, judging, writers and notifier, on stores that it shares with `andon dashboard`.
     Gateway(Box<up::GatewayArgs>),
     /// Run the dashboard service, on the stores of a gateway.
-    //DASH Dashboard(Box<up::DashboardArgs>),
+    Dashboard(Box<up::DashboardArgs>),
     /// Send records from a file or standard input.
     Send(Box<cli::send::SendArgs>),
     /// Follow live records.
@@ -49,7 +49,7 @@ fn main() -> ExitCode {
         match cli.command {
             Command::Up(args) => up::run(*args).await,
             Command::Gateway(args) => up::run_gateway(*args).await,
-            //DASH Command::Dashboard(args) => dashboard::run(*args).await,
+            Command::Dashboard(args) => dashboard::run(*args).await,
             Command::Send(args) => cli::send::run(*args).await,
             Command::Tail(args) => cli::tail::run(args).await,
             Command::Key(args) => cli::key::run(args).await,

@@ -47,6 +47,8 @@ pub struct StoresSection {
     pub elasticsearch_url: Option<String>,
     pub elasticsearch_url_file: Option<PathBuf>,
     pub elasticsearch_api_key_file: Option<PathBuf>,
+    /// PEM certificates to trust beside the public ones.
+    pub elasticsearch_ca_file: Option<PathBuf>,
     /// What the names of its indices begin with: `andon` if not given.
     pub elasticsearch_prefix: Option<String>,
 }

@@ -76,10 +76,20 @@ pub(super) async fn keep(
 ) {
     while tokio::time::timeout(RENEW_EVERY, told(stop.clone())).await.is_err() {
         match store.renew(owned.epoch, LEASE, clock.now()).await {
-            Ok(_) => {}
+            Ok(_) => match store.heal().await {
+                Ok(false) => {}
+                Ok(true) => tracing::warn!("the relational store had lost what it had: tables, keys, people and owner are back, the writers follow"),
+                Err(e) => tracing::warn!(error = %e, "the relational store has lost what it had, and cannot be mended now"),
+            },
             Err(StoreError::Fenced { reason, .. }) => {
                 fenced.send_replace(Some(reason));
                 return;
+            }
+            Err(e @ StoreError::Lost { .. }) => {
+                tracing::warn!(error = %e, "the relational store has lost what it had");
+                if let Err(e) = store.heal().await {
+                    tracing::warn!(error = %e, "and it cannot be mended now");
+                }
             }
             Err(e) => tracing::debug!(error = %e, "the lease of the site cannot be renewed now"),
         }

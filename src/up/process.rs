@@ -11,7 +11,7 @@ use tokio::sync::watch;
 const METRICS_EVERY: Duration = Duration::from_secs(5);
 
 /// The metrics of this process, which can have one recorder only: whoever starts next shares it.
-pub(super) fn metrics_of_process() -> anyhow::Result<PrometheusHandle> {
+pub(crate) fn metrics_of_process() -> anyhow::Result<PrometheusHandle> {
     static HANDLE: Mutex<Option<PrometheusHandle>> = Mutex::new(None);
     let mut handle = HANDLE.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(handle) = &*handle {
@@ -27,7 +27,7 @@ pub(super) fn metrics_of_process() -> anyhow::Result<PrometheusHandle> {
     Ok(handle.insert(installed).clone())
 }
 
-pub(super) fn init_logs(json: bool) {
+pub(crate) fn init_logs(json: bool) {
     use tracing_subscriber::EnvFilter;
     let filter = EnvFilter::try_from_env("ANDON_LOG").unwrap_or_else(|_| EnvFilter::new("info,tantivy=warn,sqlx=warn"));
     let builder = tracing_subscriber::fmt()
@@ -42,13 +42,13 @@ pub(super) fn init_logs(json: bool) {
 }
 
 /// A histogram keeps every value until somebody reads it or this is done: where nobody scrapes, they would pile up.
-pub(super) async fn keep_metrics_small(prometheus: PrometheusHandle, stop: watch::Receiver<bool>) {
+pub(crate) async fn keep_metrics_small(prometheus: PrometheusHandle, stop: watch::Receiver<bool>) {
     while tokio::time::timeout(METRICS_EVERY, told(stop.clone())).await.is_err() {
         prometheus.run_upkeep();
     }
 }
 
-pub(super) async fn signalled() {
+pub(crate) async fn signalled() {
     use tokio::signal::unix::{SignalKind, signal};
     let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
         return std::future::pending().await;

@@ -133,6 +133,8 @@ pub(crate) struct StoreSettings {
     pub elasticsearch_url: Option<String>,
     pub elasticsearch_api_key: Option<String>,
     pub elasticsearch_prefix: Option<String>,
+    /// PEM.
+    pub elasticsearch_ca: Option<Vec<u8>>,
     pub migrate: bool,
     pub retention: Retention,
 }
@@ -347,6 +349,9 @@ impl Reading {
                 s.elasticsearch_api_key_file,
             ),
             elasticsearch_prefix: s.elasticsearch_prefix,
+            elasticsearch_ca: self
+                .secret("stores.elasticsearch_ca_file", None, None, s.elasticsearch_ca_file)
+                .map(String::into_bytes),
             migrate: !args.no_migrate,
             retention: Retention {
                 debug: self.span("retention.debug", keep.debug.as_deref(), default.debug),

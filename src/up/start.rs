@@ -4,11 +4,11 @@ use super::people::People;
 use super::ports::{Logs, Relations};
 use super::requests::Requests;
 use super::process::{keep_metrics_small, metrics_of_process};
-use super::settings::{DashboardSettings, Settings};
+use super::settings::{DashboardSettings, Retention, Settings};
 use super::stores::Stores;
 use super::{Andon, owner, told};
 use crate::adapters::{
-    AfterEffects, Failures, IndexLines, JournalIntake, Running, SenderKeys, feed_live, watch_shards,
+    AfterEffects, Failures, IndexLines, JournalIntake, Running, SenderKeys, feed_live, tell_status, watch_shards,
 };
 use crate::{config, exit};
 use andon_actors::effect_log::EffectLog;
@@ -17,6 +17,7 @@ use andon_actors::notifier::{Fallback, LocalQueue, Mailer, Notifier, NotifierArg
 use andon_actors::self_log::SelfLog;
 use andon_actors::sinks::effects::EffectWriter;
 use andon_actors::sinks::log_index::LogIndexWriter;
+use andon_actors::sinks::records::RecordsWriter;
 use andon_actors::sinks::rows::RowWriter;
 use andon_actors::sinks::{Sink, SinkProgress, Writer};
 use andon_actors::work::EngineJudge;
@@ -29,6 +30,7 @@ use andon_gateway::{Config as GatewayConfig, Gateway};
 use andon_storage::journal::Journal;
 use andon_storage::keys::KeyCache;
 use andon_storage::link_token::LinkTokens;
+use andon_storage::redis::live::LiveBus;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -37,6 +39,8 @@ use tokio::task::JoinSet;
 
 /// How long checkpoints may be apart: what a restart has to judge again.
 const CHECKPOINT_EVERY: Span = Span::secs(10);
+const DAY_S: f64 = 86_400.0;
+const RETENTION_EVERY: Duration = Duration::from_secs(3_600);
 /// How often the store of incidents is looked at for the plain e-mail that says it is gone.
 const WATCH_EVERY: Duration = Duration::from_secs(2);
 
@@ -87,6 +91,7 @@ impl Andon {
         let accepted = Arc::new(AtomicU64::new(0));
         let self_log = SelfLog::start(journal.clone(), clock.clone());
         let live = LiveFeed::new();
+        let bus = stores.redis.clone().map(LiveBus::new).map(Arc::new);
 
         let judging = Judging::start(JudgingArgs {
             journal: journal.clone(),
@@ -125,6 +130,7 @@ impl Andon {
         let notifier = Arc::new(OnceLock::new());
         let after = Arc::new(AfterEffects {
             live: live.clone(),
+            bus: bus.clone(),
             notifier: notifier.clone(),
         });
         let effect_writer = EffectWriter::new(relational.clone(), after, self_log.clone());
@@ -133,7 +139,15 @@ impl Andon {
         background
             .sink(LogIndexWriter::new(index.clone(), relational.clone(), journal.id()), &journal)
             .await?;
-        let feed = feed_live(journal.clone(), live.clone(), background.stop());
+        if let Some(records) = relational.clone().records() {
+            let keep = (s.stores.retention.standard.as_secs_f64() / DAY_S).ceil() as u32;
+            let writer = RecordsWriter::new(records, relational.clone(), journal.id(), clock.clone(), keep);
+            background.sink(writer, &journal).await?;
+        }
+        let retention = s.stores.retention;
+        let dropping = drop_old_logs(index.clone(), retention, clock.clone(), background.stop());
+        background.tasks.spawn(dropping);
+        let feed = feed_live(journal.clone(), live.clone(), bus.clone(), background.stop());
         background.tasks.spawn(feed);
 
         let keys = KeyCache::load(relational.clone()).await.map_err(exit::config)?;
@@ -154,6 +168,10 @@ impl Andon {
             started_at: clock.now(),
             shards: shards.subscribe(),
         });
+        if let Some(bus) = bus {
+            let telling = tell_status(running.clone(), bus, background.stop());
+            background.tasks.spawn(telling);
+        }
         let watching = watch_shards(judging.clone(), shards, background.stop());
         background.tasks.spawn(watching);
         let upkeep = keep_metrics_small(prometheus.clone(), background.stop());
@@ -295,6 +313,20 @@ fn mailer(s: &Settings) -> anyhow::Result<Arc<Mailer>> {
         }
     };
     mailer.map(Arc::new).map_err(exit::config)
+}
+
+/// Retention of the log index, where it lies in parts that can go as a whole.
+async fn drop_old_logs(index: Arc<dyn Logs>, keep: Retention, clock: Arc<dyn Clock>, stop: watch::Receiver<bool>) {
+    loop {
+        match index.drop_older(keep, clock.now()).await {
+            Ok(0) => {}
+            Ok(n) => tracing::info!(indices = n, "indices of log records beyond their retention are dropped"),
+            Err(e) => tracing::warn!(error = %e, "old indices could not be dropped; it is tried again"),
+        }
+        if tokio::time::timeout(RETENTION_EVERY, told(stop.clone())).await.is_ok() {
+            return;
+        }
+    }
 }
 
 /// What was answered in the last ten minutes, so that a retry is still known after a restart.

@@ -8,6 +8,7 @@ use andon_actors::router::ROUTER_SHARD;
 use andon_actors::sinks::check_cursor;
 use andon_engine::limits::SHARDS;
 use andon_engine::time::Clock;
+use andon_storage::elasticsearch::{ElasticsearchIndex, ElasticsearchOptions};
 use andon_storage::journal::{FileIo, Journal, JournalOptions, OpenReport};
 use andon_storage::ports::Cursor;
 use andon_storage::ports::checkpoint::CheckpointStore;
@@ -95,7 +96,7 @@ impl Stores {
             Some(url) => Some(open_redis(url, &journal, owned).await?),
             None => None,
         };
-        let index = open_index(&s.stores, Some(dir), clock).await?;
+        let index = open_index(&s.stores, Some(dir), clock, Some(owned)).await?;
         let shards = || (0..SHARDS as u16).chain([ROUTER_SHARD]);
         if s.adopt_stores {
             // The stores keep what they hold. What these journals still have is judged and stored from their first entry on.
@@ -108,6 +109,10 @@ impl Stores {
             adopt.await.map_err(exit::config)?;
             let adopt = relational.adopt(RelationalSink::Rows, Some(begin(&journal)));
             adopt.await.map_err(exit::config)?;
+            if relational.clone().records().is_some() {
+                let adopt = relational.adopt(RelationalSink::Records, Some(begin(&journal)));
+                adopt.await.map_err(exit::config)?;
+            }
             index.adopt(begin(&journal)).await.map_err(exit::config)?;
             checkpoints.clear().await.map_err(exit::config)?;
             for shard in shards() {
@@ -191,17 +196,34 @@ async fn open_redis(url: &str, journal: &Journal, owned: Owned) -> anyhow::Resul
     Ok(redis)
 }
 
-/// Elasticsearch if an address is given, else tantivy in the data folder.
+/// Elasticsearch if an address is given, else tantivy in the data folder. Without `owned` it is only read.
 pub(crate) async fn open_index(
-    _s: &StoreSettings,
+    s: &StoreSettings,
     dir: Option<&Path>,
-    _clock: &Arc<dyn Clock>,
+    clock: &Arc<dyn Clock>,
+    owned: Option<Owned>,
 ) -> anyhow::Result<Arc<dyn Logs>> {
-    let Some(dir) = dir else {
-        return Err(exit::config("elasticsearch-url: needed"));
-    };
-    let index = TantivyIndex::open(&dir.join("index"), IndexOptions::default()).await;
-    Ok(Arc::new(index.map_err(exit::config)?))
+    Ok(match (&s.elasticsearch_url, dir) {
+        (Some(url), _) => {
+            let mut options = ElasticsearchOptions::new(clock.clone());
+            options.read_only = owned.is_none();
+            options.api_key = s.elasticsearch_api_key.clone();
+            options.ca_certificate = s.elasticsearch_ca.clone();
+            if let Some(prefix) = &s.elasticsearch_prefix {
+                options.prefix = prefix.clone();
+            }
+            let index = ElasticsearchIndex::open(url, options).await.map_err(exit::config)?;
+            if let Some(owned) = owned {
+                index.set_epoch(owned.epoch).await.map_err(exit::config)?;
+            }
+            Arc::new(index)
+        }
+        (None, Some(dir)) => {
+            let index = TantivyIndex::open(&dir.join("index"), IndexOptions::default()).await;
+            Arc::new(index.map_err(exit::config)?)
+        }
+        (None, None) => return Err(exit::config("elasticsearch-url: needed")),
+    })
 }
 
 /// The folder holds everything that senders said: it is the owner's alone. One that is there keeps the mode that somebody gave it.
