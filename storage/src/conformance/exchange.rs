@@ -198,7 +198,7 @@ pub async fn an_unreadable_request_stops_nothing<D: Database>(open: impl AsyncFn
     s.request_operation(&good).await.unwrap();
     s.put_configuration(&configuration(1, "a")).await.unwrap();
     let mut tx = s.database().begin().await.unwrap();
-    for (n, body) in ["", "{", "null", "[]", "{\"incident\":1}", "\u{0}"].iter().enumerate() {
+    for (n, body) in ["", "{", "null", "1", "{\"version\":\"x\"}", "\u{0}"].iter().enumerate() {
         let body = body.replace('\0', "\u{fffd}");
         let script = format!(
             "INSERT INTO operations (id, made_at, body, state) VALUES ('{n:032x}', 0, '{body}', 'waiting');

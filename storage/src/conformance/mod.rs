@@ -13,6 +13,7 @@ pub mod keys;
 pub mod log_index;
 pub mod loss;
 pub mod ownership;
+pub mod records;
 pub mod rows;
 pub mod sample;
 

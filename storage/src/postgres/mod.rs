@@ -2,6 +2,7 @@
 
 mod errors;
 mod pool;
+mod records;
 mod start;
 mod transaction;
 
@@ -113,6 +114,7 @@ impl Database for PostgresDatabase {
     const NOW: Option<&'static str> = Some("SELECT (EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::BIGINT");
     const LOCK_KEY_SHARE: &'static str = " FOR KEY SHARE";
     const LOCK_ROW: &'static str = " FOR UPDATE";
+    const RECORDS: Option<&'static str> = Some("records");
     type Transaction = PostgresTransaction;
 
     async fn make_schema(&self) -> Result<()> {

@@ -9,6 +9,12 @@ use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::{AssertSqlSafe, Column, Postgres, Row as _, TypeInfo, ValueRef};
 use std::time::Duration;
 
+const SAVEPOINT: &str = "before_copy";
+/// What is handed to the socket at a time.
+const COPY_PIECE: usize = 256 << 10;
+/// A server that takes less is out of order; one that takes this much gets the time for it.
+const COPY_BYTES_PER_SECOND_MIN: usize = 1 << 20;
+
 /// A transaction that writes. Dropping it rolls it back.
 #[derive(Debug)]
 pub struct PostgresTransaction {
@@ -40,6 +46,41 @@ impl PostgresTransaction {
         .await?;
         self.limit = limit + super::ANSWER_MARGIN;
         Ok(())
+    }
+
+    /// A place to come back to, in front of what may be refused.
+    pub(super) async fn savepoint(&mut self) -> Result<()> {
+        self.script(format!("SAVEPOINT {SAVEPOINT}")).await
+    }
+
+    /// Undoes what came after the last savepoint; the transaction can go on.
+    pub(super) async fn rollback_to_savepoint(&mut self) -> Result<()> {
+        self.script(format!(
+            "ROLLBACK TO SAVEPOINT {SAVEPOINT}; RELEASE SAVEPOINT {SAVEPOINT}"
+        ))
+        .await?;
+        self.failed = false;
+        Ok(())
+    }
+
+    /// `sql` is a `COPY … FROM STDIN`; says how many rows it took.
+    pub(super) async fn copy(&mut self, sql: &'static str, data: &[impl AsRef<[u8]> + Sync]) -> Result<u64> {
+        let bytes: usize = data.iter().map(|d| d.as_ref().len()).sum();
+        let more = Duration::from_secs((bytes / COPY_BYTES_PER_SECOND_MIN) as u64);
+        if !more.is_zero() {
+            let ms = (self.limit + more).as_millis();
+            self.script(format!("SET LOCAL statement_timeout = {ms}")).await?;
+        }
+        let (connection, whole) = self.lease.parts();
+        let copied = step(whole, self.limit + more, "COPY", async {
+            let mut copy = connection.copy_in_raw(sql).await?;
+            for piece in data.iter().flat_map(|d| d.as_ref().chunks(COPY_PIECE)) {
+                copy.send(piece).await?;
+            }
+            copy.finish().await
+        });
+        let copied = copied.await;
+        self.note(copied)
     }
 
     fn note<T>(&mut self, result: Result<T>) -> Result<T> {

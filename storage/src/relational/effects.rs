@@ -47,22 +47,25 @@ impl<D: Database> EffectStore for Relational<D> {
             incident_rows.push(incidents::values::<D>(i)?);
         }
 
-        // Also when the cursor stands there already: a half of what was refused is applied again with the same cursor.
-        let (mut tx, _) = self.begin_at(Sink::Effects, cursor).await?;
-        insert_rows::<D>(
-            &mut tx,
-            incidents::INSERT,
-            incidents::COLUMNS_COUNT,
-            incidents::UPSERT,
-            incident_rows,
-        )
-        .await?;
-        insert_rows::<D>(&mut tx, TIMELINE, TIMELINE_COLUMNS, NOTHING, timeline).await?;
-        let new = insert_rows::<D>(&mut tx, ALERTS, ALERT_COLUMNS, NOTHING_RETURNING_ID, alerts).await?;
-        insert_rows::<D>(&mut tx, PLANT, PLANT_COLUMNS, NOTHING, registered).await?;
-        let new = new.into_iter().map(alert_id).collect::<Result<Vec<_>>>()?;
-        self.commit_at(tx, Sink::Effects, cursor).await?;
-        Ok(new)
+        self.as_sink(Sink::Effects, async {
+            // Also when the cursor stands there already: a half of what was refused is applied again with the same cursor.
+            let (mut tx, _) = self.begin_at(Sink::Effects, cursor).await?;
+            insert_rows::<D>(
+                &mut tx,
+                incidents::INSERT,
+                incidents::COLUMNS_COUNT,
+                incidents::UPSERT,
+                incident_rows,
+            )
+            .await?;
+            insert_rows::<D>(&mut tx, TIMELINE, TIMELINE_COLUMNS, NOTHING, timeline).await?;
+            let new = insert_rows::<D>(&mut tx, ALERTS, ALERT_COLUMNS, NOTHING_RETURNING_ID, alerts).await?;
+            insert_rows::<D>(&mut tx, PLANT, PLANT_COLUMNS, NOTHING, registered).await?;
+            let new = new.into_iter().map(alert_id).collect::<Result<Vec<_>>>()?;
+            self.commit_at(tx, Sink::Effects, cursor).await?;
+            Ok(new)
+        })
+        .await
     }
 }
 

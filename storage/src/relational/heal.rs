@@ -258,8 +258,8 @@ impl<D: Database> Relational<D> {
         let name = || vec![Value::text(sink.as_str())];
         let tables = tables_of::<D>(sink);
         if tables.iter().any(|t| missing.contains(t)) {
-            tx.execute(cursors::DELETE.into(), name()).await?;
-            return Ok(());
+            self.memory.lose(sink);
+            return tx.execute(cursors::DELETE.into(), name()).await.map(drop);
         }
         let Some(had) = self.memory.cursor(sink) else { return Ok(()) };
         if !tx.fetch(cursors::READ.into(), name()).await?.is_empty() {

@@ -71,6 +71,11 @@ impl Memory {
         self.lock().cursors.insert(sink, Seen { cursor, lost: false });
     }
 
+    /// What the sink's writer takes to be written may be gone.
+    pub(super) fn lose(&self, sink: Sink) {
+        self.lock().cursors.entry(sink).or_default().lost = true;
+    }
+
     /// The highest cursor that the store is known to have had.
     pub(super) fn cursor(&self, sink: Sink) -> Option<Cursor> {
         self.lock().cursors.get(&sink).and_then(|s| s.cursor)
