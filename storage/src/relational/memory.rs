@@ -73,7 +73,9 @@ impl Memory {
 
     /// What the sink's writer takes to be written may be gone.
     pub(super) fn lose(&self, sink: Sink) {
-        self.lock().cursors.entry(sink).or_default().lost = true;
+        if let Some(seen) = self.lock().cursors.get_mut(&sink) {
+            seen.lost |= seen.cursor.is_some();
+        }
     }
 
     /// The highest cursor that the store is known to have had.

@@ -8,7 +8,6 @@ mod read;
 use super::{PostgresDatabase, PostgresTransaction};
 use crate::ports::records::{RecordStore, RefusedRecord};
 use crate::ports::{Cursor, Result, StoreError};
-use crate::relational::database::Transaction;
 use crate::relational::{Relational, Sink};
 use andon_engine::batch::Batch;
 use andon_engine::time::Timestamp;
