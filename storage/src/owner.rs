@@ -40,7 +40,11 @@ pub fn claim_of(journal_dir: &Path, journal: JournalId, above: u64) -> Claim {
         host => host,
     };
     Claim {
-        owner: format!("{host}, process {}, run {:08x}", std::process::id(), rand::random::<u32>()),
+        owner: format!(
+            "{host}, process {}, run {:08x}",
+            std::process::id(),
+            rand::random::<u32>()
+        ),
         journal,
         place: place(journal_dir),
         lease: LEASE,

@@ -6,10 +6,10 @@ use andon_engine::ids::JournalId;
 use andon_engine::time::{Clock, ManualClock, Span, Timestamp};
 use andon_storage::conformance::{self, cursor};
 use andon_storage::keys::{KeyCache, KeyGrant, generate};
+use andon_storage::owner::{Ownership, claim_of, place};
 use andon_storage::ports::StoreError;
 use andon_storage::ports::checkpoint::CheckpointStore;
 use andon_storage::ports::keys::{KeyStore, Scope};
-use andon_storage::owner::{Ownership, claim_of, place};
 use andon_storage::ports::rows::{EffectStore, RowStore};
 use andon_storage::ports::site::{Claim, LEASE_MIN, OwnerStore};
 use andon_storage::relational::Sink;
@@ -97,6 +97,7 @@ conformance!(loss on SqliteStore::open,
     a_lost_table_comes_back_and_is_filled_again,
     a_lost_cursor_does_not_count_rows_twice,
     who_owns_an_emptied_site_still_owns_it,
+    nobody_is_told_again_by_an_emptied_store,
 );
 conformance!(checkpoint on CheckpointFile::open,
     what_was_saved_is_loaded,
@@ -347,14 +348,37 @@ async fn an_owner_renews_until_another_has_taken_over() {
         }
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }
-    assert!(theirs.claim_site(&Claim { owner: "x".into(), ..claim.clone() }, clock.now()).await.is_err());
+    assert!(
+        theirs
+            .claim_site(
+                &Claim {
+                    owner: "x".into(),
+                    ..claim.clone()
+                },
+                clock.now()
+            )
+            .await
+            .is_err()
+    );
     // The process was paused for longer than its lease.
     let late = clock.now().plus(Span::mins(1));
-    let taken = theirs.claim_site(&Claim { owner: "the other".into(), ..claim.clone() }, late).await.unwrap();
+    let taken = theirs
+        .claim_site(
+            &Claim {
+                owner: "the other".into(),
+                ..claim.clone()
+            },
+            late,
+        )
+        .await
+        .unwrap();
     assert_eq!(taken.epoch, owned.epoch() + 1);
     let why = owned.lost().await;
     assert!(why.contains("the other"), "{why}");
-    assert!(matches!(ours.apply_effects(&[], cursor(1, 1)).await, Err(StoreError::Fenced { .. })));
+    assert!(matches!(
+        ours.apply_effects(&[], cursor(1, 1)).await,
+        Err(StoreError::Fenced { .. })
+    ));
     // Giving back what is another's changes nothing; one's own is free at once.
     owned.release().await.unwrap();
     assert_eq!(theirs.owner().await.unwrap().unwrap().owner, "the other");
@@ -378,7 +402,9 @@ async fn an_owner_looks_after_an_idle_store() {
     };
     let owned = Ownership::claim(gateway.clone(), &claim, now()).await.unwrap();
     let mut tx = gateway.database().begin().await.unwrap();
-    tx.script("DROP TABLE api_keys; DROP TABLE incidents; DROP TABLE site_values".to_owned()).await.unwrap();
+    tx.script("DROP TABLE api_keys; DROP TABLE incidents; DROP TABLE site_values".to_owned())
+        .await
+        .unwrap();
     tx.commit().await.unwrap();
     // Nobody writes, and it is put right all the same.
     let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(20);

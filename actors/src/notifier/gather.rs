@@ -150,7 +150,8 @@ impl Reader<'_> {
         if undecided.is_empty() && held.is_empty() && (blocked || repeats.is_empty()) {
             return Ok(None);
         }
-        self.fetch(undecided.iter().chain(&held), if blocked { &[] } else { repeats }).await?;
+        self.fetch(undecided.iter().chain(&held), if blocked { &[] } else { repeats })
+            .await?;
         let mut situation = Situation {
             target: target.clone(),
             slot,

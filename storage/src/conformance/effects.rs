@@ -452,7 +452,10 @@ pub async fn many_are_found_by_their_ids<S: Store>(open: impl AsyncFn() -> S) {
     let s = open().await;
     let incidents: Vec<Incident> = (0..700).map(|_| sample::incident(&mut rng)).collect();
     let alerts: Vec<Alert> = incidents[..300].iter().map(|i| sample::alert(&mut rng, i.id)).collect();
-    let mut effects: Vec<Effect> = incidents.iter().map(|i| Effect::Incident(Box::new(i.clone()))).collect();
+    let mut effects: Vec<Effect> = incidents
+        .iter()
+        .map(|i| Effect::Incident(Box::new(i.clone())))
+        .collect();
     effects.extend(alerts.iter().map(|a| Effect::Alert(Box::new(a.clone()))));
     s.apply_effects(&effects, cursor(1, 1)).await.unwrap();
     assert_eq!(s.incidents_by_id(&[]).await.unwrap(), []);

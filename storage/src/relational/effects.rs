@@ -13,8 +13,8 @@ use std::collections::HashMap;
 const TIMELINE: &str = "INSERT INTO incident_timeline (incident, revision, happened_at, kind, who, text, record)";
 const TIMELINE_COLUMNS: usize = 7;
 const ALERTS: &str = "INSERT INTO alerts (id, incident, reason, happened_at, received_at, position_seq, position_index,
-    passes_throttle, historical, text)";
-const ALERT_COLUMNS: usize = 10;
+    passes_throttle, historical, text, expanded_at)";
+const ALERT_COLUMNS: usize = 11;
 const PLANT: &str = "INSERT INTO plant (kind, id, first_seen)";
 const PLANT_COLUMNS: usize = 3;
 const NOTHING: &str = "ON CONFLICT DO NOTHING";
@@ -38,7 +38,12 @@ impl<D: Database> EffectStore for Relational<D> {
                     }
                 }
                 Effect::Timeline(t) => timeline.push(timeline_values::<D>(t)?),
-                Effect::Alert(a) => alerts.push(alert_values::<D>(a)?),
+                Effect::Alert(a) => {
+                    let mut values = alert_values::<D>(a)?;
+                    let told = self.memory.lock().telling.was_told(a.id, cursor.seq);
+                    values.push(Value::Int(told.then_some(a.received_at.as_micros())));
+                    alerts.push(values);
+                }
                 Effect::Registered(r) => registered.push(plant_values(r)),
             }
         }

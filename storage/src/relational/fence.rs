@@ -74,7 +74,10 @@ impl<D: Database> Relational<D> {
 /// # Errors
 /// `Fenced` when somebody has.
 pub(super) async fn hold<D: Database>(tx: &mut D::Transaction, epoch: u64) -> Result<()> {
-    let sql = Sql::kept(format!("SELECT epoch, owner, since FROM site_owner WHERE id = 1{}", D::LOCK_KEY_SHARE));
+    let sql = Sql::kept(format!(
+        "SELECT epoch, owner, since FROM site_owner WHERE id = 1{}",
+        D::LOCK_KEY_SHARE
+    ));
     let Some(mut row) = tx.fetch(sql, vec![]).await?.pop() else {
         return Err(StoreError::Lost {
             store: D::STORE,

@@ -55,7 +55,8 @@ macro_rules! select_alerts {
         )
     };
 }
-const ALERTS: &str = "SELECT id, incident, reason, happened_at, received_at, position_seq, position_index, passes_throttle,
+const ALERTS: &str =
+    "SELECT id, incident, reason, happened_at, received_at, position_seq, position_index, passes_throttle,
     historical, text FROM alerts";
 const ALERT: &str = select_alerts!("id = $1");
 const ALERTS_OF: &str = select_alerts!("incident = $1");
@@ -86,7 +87,8 @@ impl<D: Database> Relational<D> {
 }
 
 fn read_or_tell<T>(row: Result<T>) -> Option<T> {
-    row.inspect_err(|e| tracing::error!(error = %e, "a row cannot be read and is left out")).ok()
+    row.inspect_err(|e| tracing::error!(error = %e, "a row cannot be read and is left out"))
+        .ok()
 }
 
 #[async_trait::async_trait]

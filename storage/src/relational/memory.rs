@@ -1,6 +1,7 @@
 //! What this process knows of the store, to notice that the store has lost it and to put back what only it still has.
 
 use super::cursors::Sink;
+use super::telling::Telling;
 use crate::ports::keys::KeyRow;
 use crate::ports::people::PersonRow;
 use crate::ports::site::Claim;
@@ -26,6 +27,7 @@ pub(super) struct Known {
     pub(super) generations: HashMap<&'static str, u64>,
     pub(super) link_secret: Option<String>,
     pub(super) configuration: Option<Arc<Configuration>>,
+    pub(super) telling: Telling,
     cursors: HashMap<Sink, Seen>,
 }
 

@@ -92,6 +92,7 @@ conformance!(
     a_lost_table_comes_back_and_is_filled_again,
     a_lost_cursor_does_not_count_rows_twice,
     who_owns_an_emptied_site_still_owns_it,
+    nobody_is_told_again_by_an_emptied_store,
 );
 conformance!(
     records,
