@@ -6,6 +6,7 @@ pub mod journal;
 pub mod keys;
 pub mod layered_checkpoints;
 pub mod link_token;
+pub mod owner;
 pub mod ports;
 pub mod postgres;
 pub mod redis;

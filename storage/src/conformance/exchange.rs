@@ -106,7 +106,10 @@ pub async fn operations_reach_the_owner_and_answers_come_back<S: SiteStore>(open
     assert_eq!(dashboard.operation_answer(some.id).await.unwrap(), Some(Asked::Taken));
     gateway.answer_operation(taken[0].id, &Ok(()), NOW).await.unwrap();
     let why = "there is no room in the journal '; --".to_owned();
-    gateway.answer_operation(taken[1].id, &Err(why.clone()), NOW).await.unwrap();
+    gateway
+        .answer_operation(taken[1].id, &Err(why.clone()), NOW)
+        .await
+        .unwrap();
     // The owner ends here; who comes next is given again what was not answered.
     drop(gateway);
     let gateway = open().await;
@@ -118,7 +121,10 @@ pub async fn operations_reach_the_owner_and_answers_come_back<S: SiteStore>(open
     for (id, answer) in [(asked[0].id, Ok(())), (asked[1].id, Err(why)), (some.id, Ok(()))] {
         // A second answer, from an owner that did not know of the first, changes nothing.
         gateway.answer_operation(id, &Err("no".to_owned()), NOW).await.unwrap();
-        assert_eq!(dashboard.operation_answer(id).await.unwrap(), Some(Asked::Answered(answer)));
+        assert_eq!(
+            dashboard.operation_answer(id).await.unwrap(),
+            Some(Asked::Answered(answer))
+        );
     }
     gateway.answer_operation(OperationId(2), &Ok(()), NOW).await.unwrap();
     assert_eq!(dashboard.operation_answer(OperationId(2)).await.unwrap(), None);
@@ -134,7 +140,10 @@ pub async fn operations_reach_the_owner_and_answers_come_back<S: SiteStore>(open
     assert_eq!(gateway.prune_requests(NOW).await.unwrap(), 0);
     assert_eq!(gateway.prune_requests(Timestamp(NOW.0 + 1)).await.unwrap(), 12);
     assert_eq!(dashboard.operation_answer(asked[0].id).await.unwrap(), None);
-    assert_eq!(dashboard.operation_answer(asked[12].id).await.unwrap(), Some(Asked::Taken));
+    assert_eq!(
+        dashboard.operation_answer(asked[12].id).await.unwrap(),
+        Some(Asked::Taken)
+    );
 }
 
 pub async fn what_was_withdrawn_never_happens<S: SiteStore>(open: impl AsyncFn() -> S) {
@@ -198,7 +207,10 @@ pub async fn an_unreadable_request_stops_nothing<D: Database>(open: impl AsyncFn
     s.request_operation(&good).await.unwrap();
     s.put_configuration(&configuration(1, "a")).await.unwrap();
     let mut tx = s.database().begin().await.unwrap();
-    for (n, body) in ["", "{", "null", "[]", "{\"incident\":1}", "\u{0}"].iter().enumerate() {
+    for (n, body) in ["", "{", "null", "1", "{\"version\":\"x\"}", "\u{0}"]
+        .iter()
+        .enumerate()
+    {
         let body = body.replace('\0', "\u{fffd}");
         let script = format!(
             "INSERT INTO operations (id, made_at, body, state) VALUES ('{n:032x}', 0, '{body}', 'waiting');
@@ -208,11 +220,17 @@ pub async fn an_unreadable_request_stops_nothing<D: Database>(open: impl AsyncFn
         tx.script(script).await.unwrap();
     }
     tx.commit().await.unwrap();
-    assert_eq!(s.propose_configuration(&proposal(99, 1, "b")).await.unwrap(), Proposed::Waiting);
+    assert_eq!(
+        s.propose_configuration(&proposal(99, 1, "b")).await.unwrap(),
+        Proposed::Waiting
+    );
     assert_eq!(s.take_operations(100).await.unwrap(), [good.clone()]);
     assert_eq!(s.take_operations(100).await.unwrap(), [good]);
     let refused = s.operation_answer(OperationId(3)).await.unwrap();
-    assert!(matches!(&refused, Some(Asked::Answered(Err(why))) if why.contains("another version")), "{refused:?}");
+    assert!(
+        matches!(&refused, Some(Asked::Answered(Err(why))) if why.contains("another version")),
+        "{refused:?}"
+    );
     let mut looks = 0;
     let found = loop {
         looks += 1;
@@ -221,7 +239,10 @@ pub async fn an_unreadable_request_stops_nothing<D: Database>(open: impl AsyncFn
         }
     };
     assert_eq!((found.id, looks), (ProposalId(99), 7));
-    assert!(matches!(s.proposal_answer(ProposalId(0)).await.unwrap(), Some(Asked::Answered(Err(_)))));
+    assert!(matches!(
+        s.proposal_answer(ProposalId(0)).await.unwrap(),
+        Some(Asked::Answered(Err(_)))
+    ));
 }
 
 pub async fn the_configuration_in_force_is_what_the_owner_said<S: SiteStore>(open: impl AsyncFn() -> S) {
@@ -279,29 +300,51 @@ pub async fn a_proposal_is_taken_over_once_or_refused<S: SiteStore>(open: impl A
         assert_eq!(dashboard.propose_configuration(p).await.unwrap(), Proposed::Waiting);
     }
     assert!(gateway.requests_generation().await.unwrap() > generation);
-    assert_eq!(dashboard.proposal_answer(ProposalId(2)).await.unwrap(), Some(Asked::Waiting));
+    assert_eq!(
+        dashboard.proposal_answer(ProposalId(2)).await.unwrap(),
+        Some(Asked::Waiting)
+    );
     assert_eq!(gateway.take_proposal().await.unwrap(), Some(first.clone()));
-    assert_eq!(dashboard.proposal_answer(ProposalId(2)).await.unwrap(), Some(Asked::Taken));
+    assert_eq!(
+        dashboard.proposal_answer(ProposalId(2)).await.unwrap(),
+        Some(Asked::Taken)
+    );
     assert!(!dashboard.withdraw_proposal(ProposalId(2), NOW).await.unwrap());
-    let Verdict::TakeOver(new) = first.clone().verdict(&in_force) else { panic!() };
+    let Verdict::TakeOver(new) = first.clone().verdict(&in_force) else {
+        panic!()
+    };
     in_force = new;
     gateway.put_configuration(&in_force).await.unwrap();
     // The owner ends before it answers; the next one sees that it is in force.
     let again = gateway.take_proposal().await.unwrap().unwrap();
     assert_eq!(again.clone().verdict(&in_force), Verdict::InForce(6));
     gateway.answer_proposal(again.id, &Ok(6), NOW).await.unwrap();
-    gateway.answer_proposal(again.id, &Err("no".to_owned()), NOW).await.unwrap();
-    assert_eq!(dashboard.proposal_answer(ProposalId(2)).await.unwrap(), Some(Asked::Answered(Ok(6))));
+    gateway
+        .answer_proposal(again.id, &Err("no".to_owned()), NOW)
+        .await
+        .unwrap();
+    assert_eq!(
+        dashboard.proposal_answer(ProposalId(2)).await.unwrap(),
+        Some(Asked::Answered(Ok(6)))
+    );
     // The other was made from the same version, and is too late.
     let late = gateway.take_proposal().await.unwrap().unwrap();
-    let Verdict::Refuse(why) = late.clone().verdict(&in_force) else { panic!() };
+    let Verdict::Refuse(why) = late.clone().verdict(&in_force) else {
+        panic!()
+    };
     gateway.answer_proposal(late.id, &Err(why.clone()), NOW).await.unwrap();
-    assert_eq!(dashboard.proposal_answer(ProposalId(3)).await.unwrap(), Some(Asked::Answered(Err(why))));
+    assert_eq!(
+        dashboard.proposal_answer(ProposalId(3)).await.unwrap(),
+        Some(Asked::Answered(Err(why)))
+    );
     assert_eq!(gateway.take_proposal().await.unwrap(), None);
     // Withdrawn before anybody looked.
     dashboard.propose_configuration(&proposal(4, 6, "carl")).await.unwrap();
     assert!(dashboard.withdraw_proposal(ProposalId(4), NOW).await.unwrap());
     assert_eq!(gateway.take_proposal().await.unwrap(), None);
-    assert_eq!(dashboard.proposal_answer(ProposalId(4)).await.unwrap(), Some(Asked::Withdrawn));
+    assert_eq!(
+        dashboard.proposal_answer(ProposalId(4)).await.unwrap(),
+        Some(Asked::Withdrawn)
+    );
     assert_eq!(gateway.prune_requests(Timestamp(NOW.0 + 1)).await.unwrap(), 3);
 }

@@ -1,8 +1,10 @@
 //! Checks of a store that loses what it had while it is used.
 
+use super::deliveries::{alerts, anna, at, decision, delivery, notice, told};
 use super::sample;
 use super::{assert_foreign, cursor};
 use crate::keys::{KeyCache, KeyGrant, NewKey, generate};
+use crate::ports::deliveries::{DeliveryState, DeliveryStore, NoticeId, Outcome};
 use crate::ports::incidents::IncidentStore;
 use crate::ports::keys::{KeyStore, Scope};
 use crate::ports::people::{PeopleStore, PersonRow};
@@ -24,7 +26,10 @@ const NOW: Timestamp = Timestamp(1_800_000_000_000_000);
 
 #[track_caller]
 fn assert_lost<T: std::fmt::Debug>(result: Result<T>) {
-    assert!(matches!(result, Err(StoreError::Lost { .. })), "should be lost: {result:?}");
+    assert!(
+        matches!(result, Err(StoreError::Lost { .. })),
+        "should be lost: {result:?}"
+    );
 }
 
 async fn script<D: Database>(s: &Relational<D>, statements: impl IntoIterator<Item = String>) {
@@ -87,14 +92,22 @@ async fn sums(s: &impl RowStore) -> Vec<f64> {
 fn effects(n: usize) -> (Vec<Effect>, Vec<Incident>) {
     let mut rng = StdRng::seed_from_u64(9);
     let incidents: Vec<Incident> = (0..n).map(|_| sample::incident(&mut rng)).collect();
-    (incidents.iter().map(|i| Effect::Incident(Box::new(i.clone()))).collect(), incidents)
+    (
+        incidents
+            .iter()
+            .map(|i| Effect::Incident(Box::new(i.clone())))
+            .collect(),
+        incidents,
+    )
 }
 
 /// What a writer does after `Lost`: reads its cursor, and writes again what comes after it.
 async fn write_again(s: &impl EffectStore, effects: &[Effect]) {
     let done = s.effect_cursor().await.unwrap().map_or(0, |c| c.seq) as usize;
     for (n, effect) in effects.iter().enumerate().skip(done) {
-        s.apply_effects(std::slice::from_ref(effect), cursor(1, n as u64 + 1)).await.unwrap();
+        s.apply_effects(std::slice::from_ref(effect), cursor(1, n as u64 + 1))
+            .await
+            .unwrap();
     }
 }
 
@@ -111,14 +124,25 @@ pub async fn a_cursor_that_is_gone_or_behind_is_lost_until_it_is_read<D: Databas
     for _ in 0..2 {
         assert_lost(s.apply_effects(&effects[3..], cursor(1, 4)).await);
     }
-    assert_eq!(s.incidents(&all()).await.unwrap(), [], "nothing was written over the gap");
+    assert_eq!(
+        s.incidents(&all()).await.unwrap(),
+        [],
+        "nothing was written over the gap"
+    );
     assert_eq!(s.effect_cursor().await.unwrap(), Some(cursor(1, 1)));
     write_again(&s, &effects).await;
     for i in &incidents[1..] {
         assert_eq!(s.incident(i.id).await.unwrap().as_ref(), Some(i));
     }
     // Gone altogether, and read before anybody wrote.
-    script(&s, ["DELETE FROM sink_cursors".to_owned(), "DELETE FROM incidents".to_owned()]).await;
+    script(
+        &s,
+        [
+            "DELETE FROM sink_cursors".to_owned(),
+            "DELETE FROM incidents".to_owned(),
+        ],
+    )
+    .await;
     assert_eq!(s.effect_cursor().await.unwrap(), None);
     assert_lost(s.apply_effects(&effects[3..], cursor(1, 5)).await);
     assert_eq!(s.effect_cursor().await.unwrap(), None);
@@ -140,10 +164,7 @@ fn all() -> crate::ports::incidents::IncidentFilter {
 }
 
 /// Keys, people, secret, configuration: all are there again, and whoever wrote begins again.
-async fn gets_everything_back<D: Database>(
-    open: impl AsyncFn() -> Relational<D>,
-    lose: impl AsyncFn(&Relational<D>),
-) {
+async fn gets_everything_back<D: Database>(open: impl AsyncFn() -> Relational<D>, lose: impl AsyncFn(&Relational<D>)) {
     let (gateway, dashboard) = (Arc::new(open().await), open().await);
     let (kept, revoked) = (key("kept"), key("revoked"));
     gateway.insert_key(&kept.row).await.unwrap();
@@ -205,7 +226,10 @@ async fn gets_everything_back<D: Database>(
         let mut keys = s.keys().await.unwrap();
         keys.sort_by_key(|k| k.name.clone());
         assert_eq!(keys[0], kept.row);
-        assert_eq!((keys.len(), keys[1].hash, keys[1].revoked_at), (2, revoked.row.hash, Some(NOW)));
+        assert_eq!(
+            (keys.len(), keys[1].hash, keys[1].revoked_at),
+            (2, revoked.row.hash, Some(NOW))
+        );
         assert_eq!(s.people().await.unwrap(), people);
         assert_eq!(s.link_secret([9; 32]).await.unwrap(), secret);
         assert_eq!(s.configuration().await.unwrap().as_deref(), Some(&configuration));
@@ -259,7 +283,14 @@ pub async fn a_restored_store_is_believed<D: Database>(open: impl AsyncFn() -> R
     s.insert_key(&early.row).await.unwrap();
     s.insert_key(&late.row).await.unwrap();
     assert_eq!(s.keys().await.unwrap().len(), 2);
-    script(&s, ["DELETE FROM api_keys WHERE name = 'late'".to_owned(), "DELETE FROM people".to_owned()]).await;
+    script(
+        &s,
+        [
+            "DELETE FROM api_keys WHERE name = 'late'".to_owned(),
+            "DELETE FROM people".to_owned(),
+        ],
+    )
+    .await;
     assert_eq!(s.keys().await.unwrap(), [early.row]);
     assert!(!s.heal().await.unwrap());
 }
@@ -282,7 +313,11 @@ pub async fn a_lost_table_comes_back_and_is_filled_again<D: Database>(open: impl
     s.write_rows(&[rollup(4.0)], &[], cursor(1, 10)).await.unwrap();
     assert_eq!(sums(&s).await, [8.0]);
     // Noticed by whoever writes, without being asked.
-    script(&s, ["DROP TABLE alerts".to_owned(), "DROP TABLE site_values".to_owned()]).await;
+    script(
+        &s,
+        ["DROP TABLE alerts".to_owned(), "DROP TABLE site_values".to_owned()],
+    )
+    .await;
     let alert = Effect::Alert(Box::new(sample::alert(&mut StdRng::seed_from_u64(2), incidents[0].id)));
     assert_lost(s.apply_effects(std::slice::from_ref(&alert), cursor(1, 4)).await);
     assert_lost(s.apply_effects(std::slice::from_ref(&alert), cursor(1, 4)).await);
@@ -321,7 +356,11 @@ pub async fn who_owns_an_emptied_site_still_owns_it<D: Database>(open: impl Asyn
     assert_eq!(epoch, 7);
     drop_tables(&a).await;
     a.renew(epoch, Span::mins(1), NOW).await.unwrap();
-    assert_eq!(a.owner().await.unwrap().unwrap().epoch, epoch, "the number does not begin again");
+    assert_eq!(
+        a.owner().await.unwrap().unwrap().epoch,
+        epoch,
+        "the number does not begin again"
+    );
     a.apply_effects(&[], cursor(1, 1)).await.unwrap();
     let b = open().await;
     assert!(b.claim_site(&claim("b", 0), NOW).await.is_err());
@@ -335,4 +374,62 @@ pub async fn who_owns_an_emptied_site_still_owns_it<D: Database>(open: impl Asyn
         assert!(a.apply_effects(&[], cursor(1, 2)).await.is_err());
     }
     assert_eq!(c.owner().await.unwrap().unwrap().owner, "c");
+}
+
+/// The alerts come back out of the journal; who was told of them is told of the others only, and not sooner than promised.
+pub async fn nobody_is_told_again_by_an_emptied_store<D: Database>(open: impl AsyncFn() -> Relational<D>) {
+    let s = open().await;
+    assert_eq!(s.effect_cursor().await.unwrap(), None);
+    let alerts = alerts(&s, 3).await;
+    let expand = async |s: &Relational<D>, n: usize| {
+        let d = delivery(&alerts[n], &anna());
+        assert!(s.expand(alerts[n].id, std::slice::from_ref(&d), at(1)).await.unwrap());
+        d.id
+    };
+    let (sent, _waiting) = (expand(&s, 0).await, expand(&s, 1).await);
+    let mut decided = decision(&anna(), 0);
+    decided.slot.window_end = Some(at(310));
+    decided.notices = vec![(notice(1, &anna(), true), vec![sent])];
+    assert!(s.decide(&decided, at(10)).await.unwrap());
+    DeliveryStore::claim(&s, NoticeId(1), "n", at(10), at(90))
+        .await
+        .unwrap()
+        .unwrap();
+    drop_tables(&s).await;
+    // It is on its way when the store goes; that it arrived is known all the same.
+    let outcome = Outcome::Sent {
+        answer: "250 ok".to_owned(),
+        window_end: at(320),
+        told: vec![told(5, None)],
+    };
+    assert!(!matches!(s.finish(NoticeId(1), "n", &outcome, at(20)).await, Ok(true)));
+    s.heal().await.unwrap();
+    assert_eq!(s.effect_cursor().await.unwrap(), None);
+    super::deliveries::alerts(&s, 3).await;
+    assert_eq!(s.unexpanded(9).await.unwrap().len(), 3);
+    for n in 0..2 {
+        expand(&s, n).await;
+    }
+    let rows = s.deliveries_of(alerts[0].incident).await.unwrap();
+    let states: Vec<_> = rows.iter().map(|d| d.state).collect();
+    assert_eq!(states, [DeliveryState::Sent, DeliveryState::Waiting]);
+    assert!(rows[0].reason.as_ref().unwrap().contains("emptied"));
+    assert_eq!(s.slot(&anna()).await.unwrap().window_end, Some(at(310)));
+    assert_eq!(s.told(&anna(), alerts[0].incident).await.unwrap(), Some(told(5, None)));
+
+    // The next process knows who was told only from the store: what is finished there counts as told.
+    let next = open().await;
+    assert_eq!(next.effect_cursor().await.unwrap(), Some(cursor(1, 1)));
+    drop_tables(&next).await;
+    next.heal().await.unwrap();
+    assert_lost(next.apply_effects(&[], cursor(1, 2)).await);
+    assert_eq!(next.effect_cursor().await.unwrap(), None);
+    super::deliveries::alerts(&next, 3).await;
+    assert_eq!(next.unexpanded(9).await.unwrap(), [alerts[1].id, alerts[2].id]);
+    // What is new is told.
+    let fresh = sample::alert(&mut StdRng::seed_from_u64(77), alerts[0].incident);
+    next.apply_effects(&[Effect::Alert(Box::new(fresh.clone()))], cursor(1, 2))
+        .await
+        .unwrap();
+    assert!(next.unexpanded(9).await.unwrap().contains(&fresh.id));
 }

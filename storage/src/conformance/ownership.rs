@@ -58,7 +58,10 @@ pub async fn one_gateway_owns_a_site<S: OwnerStore>(open: impl AsyncFn() -> S) {
     let owned = a.claim_site(&claim("host a, process 1"), NOW).await.unwrap();
     assert_eq!(owned.epoch, 1);
     let owner = b.owner().await.unwrap().unwrap();
-    assert_eq!((owner.epoch, owner.owner.as_str(), owner.journal), (1, "host a, process 1", JournalId(7)));
+    assert_eq!(
+        (owner.epoch, owner.owner.as_str(), owner.journal),
+        (1, "host a, process 1", JournalId(7))
+    );
     assert_eq!(owner.lease_until, owned.lease_until);
     assert_eq!(owner.since.plus(Span::mins(1)), owned.lease_until);
     let Err(ClaimError::Taken(by)) = b.claim_site(&claim("host b, process 1"), NOW).await else {
@@ -66,7 +69,12 @@ pub async fn one_gateway_owns_a_site<S: OwnerStore>(open: impl AsyncFn() -> S) {
     };
     assert_eq!(by, owner);
     let sentence = ClaimError::Taken(by).to_string();
-    for part in ["host a, process 1", &owner.since.to_string(), &owner.lease_until.to_string(), "stop that one"] {
+    for part in [
+        "host a, process 1",
+        &owner.since.to_string(),
+        &owner.lease_until.to_string(),
+        "stop that one",
+    ] {
         assert!(sentence.contains(part), "{sentence} should say {part}");
     }
     let until = a.renew(1, Span::mins(2), NOW.plus(Span::secs(1))).await.unwrap();
@@ -74,7 +82,10 @@ pub async fn one_gateway_owns_a_site<S: OwnerStore>(open: impl AsyncFn() -> S) {
     assert_eq!(b.owner().await.unwrap().unwrap().lease_until, until);
     assert_eq!(b.owner().await.unwrap().unwrap().since, owner.since);
     // Given back, it is free at once; the number goes on.
-    assert!(!b.release_site(2, NOW).await.unwrap(), "nobody gives back what is another's");
+    assert!(
+        !b.release_site(2, NOW).await.unwrap(),
+        "nobody gives back what is another's"
+    );
     assert!(a.release_site(1, NOW).await.unwrap());
     assert_eq!(b.claim_site(&claim("host b, process 1"), NOW).await.unwrap().epoch, 2);
     assert_fenced(a.renew(1, Span::mins(1), NOW).await);
@@ -91,7 +102,13 @@ pub async fn a_lease_that_ran_out_is_taken_over<S: OwnerStore>(open: impl AsyncF
     assert_eq!(claim_when_free(&b, &claim("b")).await.epoch, 2);
     assert_fenced(a.renew(1, LEASE_MIN, NOW).await);
     assert_eq!(b.owner().await.unwrap().unwrap().owner, "b");
-    for lease in [Span(0), Span(-1), Span(LEASE_MIN.0 - 1), Span(LEASE_MAX.0 + 1), Span(i64::MAX)] {
+    for lease in [
+        Span(0),
+        Span(-1),
+        Span(LEASE_MIN.0 - 1),
+        Span(LEASE_MAX.0 + 1),
+        Span(i64::MAX),
+    ] {
         let e = a.claim_site(&Claim { lease, ..claim("a") }, NOW).await.unwrap_err();
         assert!(matches!(e, ClaimError::Store(StoreError::Refused { .. })), "{e:?}");
         assert_refused(b.renew(2, lease, NOW).await);
@@ -109,11 +126,18 @@ pub async fn a_restart_in_its_place_need_not_wait<S: OwnerStore>(open: impl Asyn
         ..first.clone()
     };
     // A copy of the folder, on this machine or on another, and another folder in its stead.
-    for other in [again("copy", "elsewhere", 7), again("swapped", &first.place, 8), again("unknown", "", 7)] {
+    for other in [
+        again("copy", "elsewhere", 7),
+        again("swapped", &first.place, 8),
+        again("unknown", "", 7),
+    ] {
         let e = b.claim_site(&other, NOW).await.unwrap_err();
         assert!(matches!(e, ClaimError::Taken(_)), "{other:?}: {e}");
     }
-    let second = b.claim_site(&again("a, second run", &first.place, 7), NOW).await.unwrap();
+    let second = b
+        .claim_site(&again("a, second run", &first.place, 7), NOW)
+        .await
+        .unwrap();
     assert_eq!(second.epoch, 2);
     assert_fenced(a.renew(1, Span::mins(1), NOW).await);
     // Two that do not know their place are not in the same.
@@ -132,16 +156,27 @@ pub async fn an_epoch_is_above_all_that_were_met<S: OwnerStore>(open: impl Async
         let e = a.claim_site(&above(beyond), NOW).await.unwrap_err();
         assert!(matches!(e, ClaimError::Store(StoreError::Refused { .. })), "{e:?}");
     }
-    assert_eq!(a.claim_site(&above(i64::MAX as u64 - 1), NOW).await.unwrap().epoch, i64::MAX as u64);
+    assert_eq!(
+        a.claim_site(&above(i64::MAX as u64 - 1), NOW).await.unwrap().epoch,
+        i64::MAX as u64
+    );
     let e = a.claim_site(&above(0), NOW).await.unwrap_err();
-    assert!(matches!(e, ClaimError::Store(StoreError::Refused { .. })), "no epoch is given twice: {e:?}");
+    assert!(
+        matches!(e, ClaimError::Store(StoreError::Refused { .. })),
+        "no epoch is given twice: {e:?}"
+    );
 }
 
 pub async fn of_several_at_once_one_wins<S: OwnerStore>(open: impl AsyncFn() -> S) {
     let (a, b, c, d) = (open().await, open().await, open().await, open().await);
     for round in 1..=5 {
         let (ca, cb, cc, cd) = (claim("a"), claim("b"), claim("c"), claim("d"));
-        let results = tokio::join!(a.claim_site(&ca, NOW), b.claim_site(&cb, NOW), c.claim_site(&cc, NOW), d.claim_site(&cd, NOW));
+        let results = tokio::join!(
+            a.claim_site(&ca, NOW),
+            b.claim_site(&cb, NOW),
+            c.claim_site(&cc, NOW),
+            d.claim_site(&cd, NOW)
+        );
         let results = [results.0, results.1, results.2, results.3];
         let won: Vec<_> = results.iter().filter_map(|r| r.as_ref().ok()).collect();
         assert_eq!(won.len(), 1, "{results:?}");
@@ -177,7 +212,10 @@ pub async fn a_late_owner_writes_nothing<D: Database>(open: impl AsyncFn() -> Re
     let (a, b) = (open().await, open().await);
     let incident = sample::incident(&mut rng);
     let alert = sample::alert(&mut rng, incident.id);
-    let effects = [Effect::Incident(Box::new(incident.clone())), Effect::Alert(Box::new(alert))];
+    let effects = [
+        Effect::Incident(Box::new(incident.clone())),
+        Effect::Alert(Box::new(alert)),
+    ];
     let quarantined = super::rows::quarantined(1, "late");
     a.claim_site(&claim("a"), NOW).await.unwrap();
     a.apply_effects(&effects[..1], cursor(1, 1)).await.unwrap();
@@ -189,7 +227,10 @@ pub async fn a_late_owner_writes_nothing<D: Database>(open: impl AsyncFn() -> Re
     assert!(e.to_string().contains("gateway b"), "{e}");
     assert!(e.is_temporary(), "nothing is wrong with what was to be written");
     assert_fenced(a.apply_effects(&[], cursor(1, 2)).await);
-    assert_fenced(a.write_rows(&[], std::slice::from_ref(&quarantined), cursor(1, 1)).await);
+    assert_fenced(
+        a.write_rows(&[], std::slice::from_ref(&quarantined), cursor(1, 1))
+            .await,
+    );
     assert_fenced(a.quarantine(std::slice::from_ref(&quarantined)).await);
     assert_fenced(a.trim_quarantine(0).await);
     assert_fenced(a.expand(sample::alert(&mut rng, incident.id).id, &[], NOW).await);
@@ -244,7 +285,10 @@ pub async fn a_takeover_waits_for_what_is_under_way<D: Database>(open: impl Asyn
     }
     tx.commit().await.unwrap();
     assert_eq!(taking.await.unwrap().epoch, 2);
-    let count = b.database().fetch("SELECT COUNT(*) FROM plant".into(), Vec::<Value>::new()).await;
+    let count = b
+        .database()
+        .fetch("SELECT COUNT(*) FROM plant".into(), Vec::<Value>::new())
+        .await;
     assert_eq!(count.unwrap().remove(0).int().unwrap(), 1);
     assert_fenced(a.begin().await.map(drop));
 }

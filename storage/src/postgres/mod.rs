@@ -121,7 +121,8 @@ impl Database for PostgresDatabase {
         let mut tx = self.begin().await?;
         self.lock_schema(&mut tx).await?;
         // The name was checked when the options were.
-        tx.script(format!("CREATE SCHEMA IF NOT EXISTS \"{}\"", self.schema)).await?;
+        tx.script(format!("CREATE SCHEMA IF NOT EXISTS \"{}\"", self.schema))
+            .await?;
         tx.commit().await
     }
 

@@ -1,7 +1,7 @@
 //! Cursors of the writers, in the transaction of what they wrote.
 
-use super::Relational;
 use super::database::{Database, Row, Transaction, Value};
+use super::{Relational, telling};
 use crate::ports::{Cursor, Result, StoreError};
 use andon_engine::ids::JournalId;
 
@@ -40,6 +40,17 @@ impl<D: Database> Relational<D> {
     pub(crate) async fn cursor(&self, sink: Sink) -> Result<Option<Cursor>> {
         let read = self.db.fetch(READ.into(), vec![Value::text(sink.as_str())]).await;
         let cursor = stored(self.or_heal(read).await?)?;
+        if sink == Sink::Effects && !self.memory.lock().telling.has_begun() {
+            let read = self
+                .db
+                .fetch(telling::UNFINISHED.into(), vec![Value::int(telling::UNFINISHED_MAX)]);
+            let alerts = read
+                .await?
+                .into_iter()
+                .map(|mut r| r.parsed("alert id", |s| s.parse().ok()));
+            let alerts = alerts.collect::<Result<_>>()?;
+            self.memory.lock().telling.begin(cursor.map_or(0, |c| c.seq), alerts);
+        }
         self.memory.read(sink, cursor);
         Ok(cursor)
     }

@@ -1,7 +1,7 @@
 //! Deliveries, notices, slots and told rows: [`DeliveryStore`] on a relational database.
 
-use super::Relational;
 use super::database::{Database, Row, Transaction, Value, insert_rows};
+use super::{Relational, telling};
 use crate::ports::deliveries::{
     Decision, Delivery, DeliveryChange, DeliveryCounts, DeliveryState, DeliveryStore, Notice, NoticeId, NoticeKind,
     NoticeState, Outcome, Slot, Target, Told,
@@ -47,10 +47,13 @@ impl<D: Database> DeliveryStore for Relational<D> {
         {
             return Ok(false);
         }
-        let rows = deliveries
-            .iter()
-            .map(delivery_values::<D>)
-            .collect::<Result<Vec<_>>>()?;
+        let rows = {
+            let known = self.memory.lock();
+            let rows = deliveries
+                .iter()
+                .map(|d| delivery_values::<D>(&known.telling.known(d.clone())));
+            rows.collect::<Result<Vec<_>>>()?
+        };
         let head = "INSERT INTO deliveries (id, alert, incident, target, route, position_seq, position_index, passes_throttle, \
                     historical, state, reason, due, muted_until, notice, created_at, updated_at)";
         insert_rows::<D>(&mut tx, head, DELIVERY_COLUMNS, "ON CONFLICT (id) DO NOTHING", rows).await?;
@@ -178,6 +181,7 @@ impl<D: Database> DeliveryStore for Relational<D> {
             .await?;
         }
         tx.commit().await?;
+        self.memory.lock().telling.decided(decision);
         Ok(true)
     }
 
@@ -210,6 +214,7 @@ impl<D: Database> DeliveryStore for Relational<D> {
     }
 
     async fn finish(&self, id: NoticeId, owner: &str, outcome: &Outcome, now: Timestamp) -> Result<bool> {
+        self.memory.lock().telling.finished(id, outcome);
         let (state, due, answer, over) = match outcome {
             Outcome::Sent { answer, .. } => (NoticeState::Sent, None, answer, Some(now)),
             Outcome::Retry { at, reason } => (NoticeState::Queued, Some(*at), reason, None),
@@ -251,17 +256,12 @@ impl<D: Database> DeliveryStore for Relational<D> {
             };
             let sql = "UPDATE notification_slots SET window_end = $1, version = version + 1 WHERE target = $2 AND notice = $3";
             let values = vec![opt_at(window_end), Value::text(&target), Value::text(&id.to_string())];
-            tx.execute(sql.into(), values).await?;
+            if tx.execute(sql.into(), values).await? > 0 {
+                self.memory.lock().telling.window(&target, window_end);
+            }
         }
         if let Outcome::Sent { told, .. } = outcome {
-            let rows = told
-                .iter()
-                .map(|t| told_values::<D>(&target, t))
-                .collect::<Result<Vec<_>>>()?;
-            let head = "INSERT INTO told (target, incident, record_count, told_at, repeats, next_repeat_at, subject)";
-            let tail = "ON CONFLICT (target, incident) DO UPDATE SET record_count = excluded.record_count, told_at = excluded.told_at, \
-                        repeats = excluded.repeats, next_repeat_at = excluded.next_repeat_at, subject = excluded.subject";
-            insert_rows::<D>(&mut tx, head, 7, tail, rows).await?;
+            telling::write_told::<D>(&mut tx, &target, told).await?;
         }
         tx.commit().await?;
         Ok(true)
@@ -483,18 +483,6 @@ fn notice(r: &mut Row) -> Result<Notice> {
         created_at: Timestamp(r.int()?),
         finished_at: r.opt_int()?.map(Timestamp),
     })
-}
-
-fn told_values<D: Database>(target: &str, t: &Told) -> Result<Vec<Value>> {
-    Ok(vec![
-        Value::text(target),
-        Value::text(&t.incident.to_string()),
-        Value::unsigned(D::STORE, "a count of records", t.count)?,
-        at(t.told_at),
-        Value::int(t.repeats),
-        opt_at(t.next_repeat_at),
-        Value::text(&t.subject),
-    ])
 }
 
 fn told(r: &mut Row) -> Result<Told> {

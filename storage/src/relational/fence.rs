@@ -21,21 +21,27 @@ impl<D: Database> Relational<D> {
         self.or_heal(begun).await
     }
 
+    /// Runs what a sink writes, a transaction that [`Relational::begin_at`] begins. When the store turns out to have lost what it had, the
+    /// sink gets nothing more written until it has read its cursor again.
+    pub(crate) async fn as_sink<T>(&self, sink: Sink, write: impl Future<Output = Result<T>> + Send) -> Result<T> {
+        let written = write.await;
+        if matches!(written, Err(StoreError::Lost { .. })) {
+            self.memory.lose(sink);
+        }
+        self.or_heal(written).await
+    }
+
     /// Begins the transaction in which a sink moves its cursor, and moves it. False: it stands there already.
     ///
     /// # Errors
-    /// As [`Relational::begin`]; and `Lost` while the stored cursor is behind what this process has seen of it, and until the sink has
-    /// read it again.
+    /// `Fenced` when another process owns the site now. `Lost` while the stored cursor is behind what this process has seen of it, and
+    /// until the sink has read it again.
     pub(crate) async fn begin_at(&self, sink: Sink, to: Cursor) -> Result<(D::Transaction, bool)> {
-        let begun = async {
-            let mut tx = self.begin_fenced().await?;
-            let stored = cursors::stored(tx.fetch(cursors::READ.into(), vec![Value::text(sink.as_str())]).await?)?;
-            self.memory.check(D::STORE, sink, stored)?;
-            let moved = cursors::advance::<D>(&mut tx, sink, to).await?;
-            Ok((tx, moved))
-        };
-        let begun = begun.await;
-        self.or_heal(begun).await
+        let mut tx = self.begin_fenced().await?;
+        let stored = cursors::stored(tx.fetch(cursors::READ.into(), vec![Value::text(sink.as_str())]).await?)?;
+        self.memory.check(D::STORE, sink, stored)?;
+        let moved = cursors::advance::<D>(&mut tx, sink, to).await?;
+        Ok((tx, moved))
     }
 
     /// Ends what [`Relational::begin_at`] began.
@@ -68,7 +74,10 @@ impl<D: Database> Relational<D> {
 /// # Errors
 /// `Fenced` when somebody has.
 pub(super) async fn hold<D: Database>(tx: &mut D::Transaction, epoch: u64) -> Result<()> {
-    let sql = Sql::kept(format!("SELECT epoch, owner, since FROM site_owner WHERE id = 1{}", D::LOCK_KEY_SHARE));
+    let sql = Sql::kept(format!(
+        "SELECT epoch, owner, since FROM site_owner WHERE id = 1{}",
+        D::LOCK_KEY_SHARE
+    ));
     let Some(mut row) = tx.fetch(sql, vec![]).await?.pop() else {
         return Err(StoreError::Lost {
             store: D::STORE,

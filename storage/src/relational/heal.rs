@@ -76,12 +76,19 @@ impl<D: Database> Relational<D> {
         if missing.is_empty() {
             let identity = self.stored_identity().await?;
             let cursors_gone = self.cursors_gone().await?;
-            if identity.is_some() && (known.is_none() || known == identity) && !cursors_gone && self.owner_stands().await? {
+            if identity.is_some()
+                && (known.is_none() || known == identity)
+                && !cursors_gone
+                && self.owner_stands().await?
+            {
                 self.memory.lock().identity = identity;
                 return Ok(false);
             }
         } else if !self.may_migrate {
-            return Err(gone::<D>(format!("its table {} is gone: the gateway makes it again", missing[0])));
+            return Err(gone::<D>(format!(
+                "its table {} is gone: the gateway makes it again",
+                missing[0]
+            )));
         } else {
             super::migrations::repeat(&self.db).await?;
         }
@@ -109,7 +116,9 @@ impl<D: Database> Relational<D> {
     pub(super) async fn generation(&self, name: &'static str) -> Result<u64> {
         for _ in 0..2 {
             let read = self.db.fetch(GENERATION.into(), vec![Value::text(name)]).await;
-            let Some(mut row) = self.or_heal(read).await?.pop() else { break };
+            let Some(mut row) = self.or_heal(read).await?.pop() else {
+                break;
+            };
             let identity = row.opt_text()?;
             let generation = row.opt_unsigned()?.unwrap_or(0);
             let same = {
@@ -139,14 +148,22 @@ impl<D: Database> Relational<D> {
         let all = tables::<D>();
         // One statement that plans all of them and reads none.
         let looks: Vec<String> = all.iter().map(|t| format!("(SELECT 1 FROM {t} LIMIT 0)")).collect();
-        match self.db.fetch(Sql::kept(format!("SELECT {}", looks.join(", "))), vec![]).await {
+        match self
+            .db
+            .fetch(Sql::kept(format!("SELECT {}", looks.join(", "))), vec![])
+            .await
+        {
             Ok(_) => return Ok(Vec::new()),
             Err(StoreError::Lost { .. }) => {}
             Err(e) => return Err(e),
         }
         let mut missing = Vec::new();
         for table in all {
-            match self.db.fetch(format!("SELECT 1 FROM {table} LIMIT 0").into(), vec![]).await {
+            match self
+                .db
+                .fetch(format!("SELECT 1 FROM {table} LIMIT 0").into(), vec![])
+                .await
+            {
                 Ok(_) => {}
                 Err(StoreError::Lost { .. }) => missing.push(table),
                 Err(e) => return Err(e),
@@ -173,7 +190,12 @@ impl<D: Database> Relational<D> {
 
     async fn owner_stands(&self) -> Result<bool> {
         let owns = self.memory.lock().claim.is_some();
-        Ok(!owns || !self.db.fetch("SELECT 1 FROM site_owner".into(), vec![]).await?.is_empty())
+        Ok(!owns
+            || !self
+                .db
+                .fetch("SELECT 1 FROM site_owner".into(), vec![])
+                .await?
+                .is_empty())
     }
 
     /// In one transaction: cursors that mean nothing go, and what memory has comes back.
@@ -197,7 +219,9 @@ impl<D: Database> Relational<D> {
         }
         let identity = match stored {
             Some(identity) => identity,
-            None if !self.may_migrate && claim.is_none() => return Err(gone::<D>("it was emptied: the gateway puts it right".to_owned())),
+            None if !self.may_migrate && claim.is_none() => {
+                return Err(gone::<D>("it was emptied: the gateway puts it right".to_owned()));
+            }
             None => {
                 let identity = format!("{:032x}", rand::random::<u128>());
                 site::keep_value::<D>(&mut tx, IDENTITY, &identity).await?;
@@ -209,12 +233,21 @@ impl<D: Database> Relational<D> {
             let keys: Vec<_> = known.keys.values().cloned().collect();
             let people: Vec<_> = known.people.values().cloned().collect();
             let generations: Vec<_> = known.generations.iter().map(|(n, g)| (*n, *g)).collect();
-            (keys, people, generations, known.link_secret.clone(), known.configuration.clone())
+            let told = known.telling.rows::<D>()?;
+            (
+                keys,
+                people,
+                generations,
+                known.link_secret.clone(),
+                known.configuration.clone(),
+                told,
+            )
         };
-        let (known_keys, known_people, generations, link_secret, configuration) = remembered;
+        let (known_keys, known_people, generations, link_secret, configuration, told) = remembered;
         if anew && known.is_some() {
             keys::put_back::<D>(&mut tx, &known_keys).await?;
             people::put_back::<D>(&mut tx, &known_people).await?;
+            told.put_back::<D>(&mut tx).await?;
             if let Some(secret) = link_secret {
                 site::keep_value::<D>(&mut tx, site::LINK_SECRET, &secret).await?;
             }
@@ -237,7 +270,8 @@ impl<D: Database> Relational<D> {
         }
         for (name, generation) in generations {
             let next = Value::unsigned(D::STORE, "a generation", generation.saturating_add(1))?;
-            tx.execute(AT_LEAST_GENERATION.into(), vec![Value::text(name), next]).await?;
+            tx.execute(AT_LEAST_GENERATION.into(), vec![Value::text(name), next])
+                .await?;
         }
         tx.commit().await?;
         if known.is_some() {
@@ -258,10 +292,12 @@ impl<D: Database> Relational<D> {
         let name = || vec![Value::text(sink.as_str())];
         let tables = tables_of::<D>(sink);
         if tables.iter().any(|t| missing.contains(t)) {
-            tx.execute(cursors::DELETE.into(), name()).await?;
-            return Ok(());
+            self.memory.lose(sink);
+            return tx.execute(cursors::DELETE.into(), name()).await.map(drop);
         }
-        let Some(had) = self.memory.cursor(sink) else { return Ok(()) };
+        let Some(had) = self.memory.cursor(sink) else {
+            return Ok(());
+        };
         if !tx.fetch(cursors::READ.into(), name()).await?.is_empty() {
             return Ok(());
         }
@@ -277,7 +313,9 @@ impl<D: Database> Relational<D> {
 
 /// A change of what is called `name`.
 pub(super) async fn next_generation<D: Database>(tx: &mut D::Transaction, name: &'static str) -> Result<()> {
-    tx.execute(NEXT_GENERATION.into(), vec![Value::text(name)]).await.map(drop)
+    tx.execute(NEXT_GENERATION.into(), vec![Value::text(name)])
+        .await
+        .map(drop)
 }
 
 pub(super) fn gone<D: Database>(reason: String) -> StoreError {

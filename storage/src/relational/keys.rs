@@ -31,10 +31,17 @@ impl<D: Database> KeyStore for Relational<D> {
 
     async fn keys(&self) -> Result<Vec<KeyRow>> {
         let read = self.db.fetch(SELECT.into(), vec![]).await;
-        let keys = self.or_heal(read).await?.into_iter().map(key).collect::<Result<Vec<_>>>()?;
+        let keys = self
+            .or_heal(read)
+            .await?
+            .into_iter()
+            .map(key)
+            .collect::<Result<Vec<_>>>()?;
         // An emptied table must not be taken for the keys: a sender's would be refused.
         if !self.same_store().await? {
-            return Err(gone::<D>("it was emptied and the known keys are back: read them again".to_owned()));
+            return Err(gone::<D>(
+                "it was emptied and the known keys are back: read them again".to_owned(),
+            ));
         }
         self.memory.lock().keys = keys.iter().map(|k| (k.id.clone(), k.clone())).collect();
         Ok(keys)
@@ -64,7 +71,8 @@ pub(super) async fn put_back<D: Database>(tx: &mut D::Transaction, keys: &[KeyRo
     let rows = keys.iter().map(values::<D>).collect::<Result<Vec<_>>>()?;
     insert_rows::<D>(tx, PUT_BACK, 9, "ON CONFLICT DO NOTHING", rows).await?;
     for (key, at) in keys.iter().filter_map(|k| Some((k, k.revoked_at?))) {
-        tx.execute(REVOKE.into(), vec![Value::text(&key.id), Value::int(at.as_micros())]).await?;
+        tx.execute(REVOKE.into(), vec![Value::text(&key.id), Value::int(at.as_micros())])
+            .await?;
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! What this process knows of the store, to notice that the store has lost it and to put back what only it still has.
 
 use super::cursors::Sink;
+use super::telling::Telling;
 use crate::ports::keys::KeyRow;
 use crate::ports::people::PersonRow;
 use crate::ports::site::Claim;
@@ -26,6 +27,7 @@ pub(super) struct Known {
     pub(super) generations: HashMap<&'static str, u64>,
     pub(super) link_secret: Option<String>,
     pub(super) configuration: Option<Arc<Configuration>>,
+    pub(super) telling: Telling,
     cursors: HashMap<Sink, Seen>,
 }
 
@@ -69,6 +71,13 @@ impl Memory {
 
     pub(super) fn committed(&self, sink: Sink, cursor: Option<Cursor>) {
         self.lock().cursors.insert(sink, Seen { cursor, lost: false });
+    }
+
+    /// What the sink's writer takes to be written may be gone.
+    pub(super) fn lose(&self, sink: Sink) {
+        if let Some(seen) = self.lock().cursors.get_mut(&sink) {
+            seen.lost |= seen.cursor.is_some();
+        }
     }
 
     /// The highest cursor that the store is known to have had.

@@ -15,6 +15,7 @@ mod owner;
 mod people;
 mod rows;
 mod site;
+mod telling;
 
 pub use cursors::Sink;
 pub(crate) use cursors::{moves, stored};

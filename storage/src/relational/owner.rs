@@ -12,7 +12,8 @@ const OWNER_BYTES_MAX: usize = 256;
 const SELECT: &str = "SELECT epoch, owner, journal, since, lease_until, place FROM site_owner WHERE id = 1";
 const INSERT: &str = "INSERT INTO site_owner (id, epoch, owner, journal, place, since, lease_until)
     VALUES (1, $1, $2, $3, $4, $5, $6) ON CONFLICT (id) DO NOTHING";
-const UPDATE: &str = "UPDATE site_owner SET epoch = $1, owner = $2, journal = $3, place = $4, since = $5, lease_until = $6
+const UPDATE: &str =
+    "UPDATE site_owner SET epoch = $1, owner = $2, journal = $3, place = $4, since = $5, lease_until = $6
     WHERE id = 1";
 const RENEW: &str = "UPDATE site_owner SET lease_until = $2 WHERE id = 1 AND epoch = $1";
 
@@ -72,7 +73,10 @@ impl<D: Database> OwnerStore for Relational<D> {
     async fn release_site(&self, epoch: u64, now: Timestamp) -> Result<bool> {
         let mut tx = self.db.begin().await?;
         let now = clock::<D>(&mut tx, now).await?;
-        let released = tx.execute(RENEW.into(), vec![epoch_value::<D>(epoch)?, at(now)]).await? > 0;
+        let released = tx
+            .execute(RENEW.into(), vec![epoch_value::<D>(epoch)?, at(now)])
+            .await?
+            > 0;
         tx.commit().await?;
         Ok(released)
     }
@@ -97,7 +101,11 @@ impl<D: Database> Relational<D> {
     async fn renew_once(&self, epoch: u64, lease: Span, now: Timestamp) -> Result<Timestamp> {
         let mut tx = self.db.begin().await?;
         let until = clock::<D>(&mut tx, now).await?.plus(lease);
-        if tx.execute(RENEW.into(), vec![epoch_value::<D>(epoch)?, at(until)]).await? == 0 {
+        if tx
+            .execute(RENEW.into(), vec![epoch_value::<D>(epoch)?, at(until)])
+            .await?
+            == 0
+        {
             super::fence::hold::<D>(&mut tx, epoch).await?;
             return Err(StoreError::Unavailable {
                 store: D::STORE,
@@ -113,7 +121,9 @@ impl<D: Database> Relational<D> {
 pub(super) async fn put_back<D: Database>(tx: &mut D::Transaction, claim: &Claim, epoch: u64) -> Result<()> {
     // Without a clock of its own the store takes the next renewal's; until then the lease has run out, and the owner stands.
     let now = clock::<D>(tx, Timestamp(0)).await?;
-    tx.execute(INSERT.into(), values::<D>(claim, epoch, now)?).await.map(drop)
+    tx.execute(INSERT.into(), values::<D>(claim, epoch, now)?)
+        .await
+        .map(drop)
 }
 
 fn taken(owner: SiteOwner, place: &str, claim: &Claim, now: Timestamp) -> std::result::Result<(), ClaimError> {

@@ -27,10 +27,17 @@ impl<D: Database> PeopleStore for Relational<D> {
 
     async fn people(&self) -> Result<Vec<PersonRow>> {
         let read = self.db.fetch(SELECT.into(), vec![]).await;
-        let people = self.or_heal(read).await?.into_iter().map(person).collect::<Result<Vec<_>>>()?;
+        let people = self
+            .or_heal(read)
+            .await?
+            .into_iter()
+            .map(person)
+            .collect::<Result<Vec<_>>>()?;
         // An emptied table must not be taken for the people: nobody would be told.
         if !self.same_store().await? {
-            return Err(gone::<D>("it was emptied and the known people are back: read them again".to_owned()));
+            return Err(gone::<D>(
+                "it was emptied and the known people are back: read them again".to_owned(),
+            ));
         }
         self.memory.lock().people = people.iter().map(|p| (p.id.clone(), p.clone())).collect();
         Ok(people)
@@ -55,7 +62,9 @@ impl<D: Database> PeopleStore for Relational<D> {
 /// What a store that was emptied has to hold again. Those that are there stay.
 pub(super) async fn put_back<D: Database>(tx: &mut D::Transaction, people: &[PersonRow]) -> Result<()> {
     let rows = people.iter().map(values);
-    insert_rows::<D>(tx, PUT_BACK, 5, "ON CONFLICT DO NOTHING", rows).await.map(drop)
+    insert_rows::<D>(tx, PUT_BACK, 5, "ON CONFLICT DO NOTHING", rows)
+        .await
+        .map(drop)
 }
 
 fn values(person: &PersonRow) -> Vec<Value> {

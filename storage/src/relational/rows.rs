@@ -55,21 +55,24 @@ impl<D: Database> RowStore for Relational<D> {
             .iter()
             .map(quarantine_values::<D>)
             .collect::<Result<Vec<_>>>()?;
-        let (mut tx, moved) = self.begin_at(Sink::Rows, cursor).await?;
-        // A commit whose answer was lost is tried again: sums must not count twice.
-        if !moved {
-            return Ok(());
-        }
-        insert_rows::<D>(&mut tx, ROLLUPS, ROLLUP_COLUMNS, ROLLUP_MERGE, rollups).await?;
-        insert_rows::<D>(
-            &mut tx,
-            QUARANTINE,
-            QUARANTINE_COLUMNS,
-            "ON CONFLICT DO NOTHING",
-            quarantined,
-        )
-        .await?;
-        self.commit_at(tx, Sink::Rows, cursor).await
+        self.as_sink(Sink::Rows, async {
+            let (mut tx, moved) = self.begin_at(Sink::Rows, cursor).await?;
+            // A commit whose answer was lost is tried again: sums must not count twice.
+            if !moved {
+                return Ok(());
+            }
+            insert_rows::<D>(&mut tx, ROLLUPS, ROLLUP_COLUMNS, ROLLUP_MERGE, rollups).await?;
+            insert_rows::<D>(
+                &mut tx,
+                QUARANTINE,
+                QUARANTINE_COLUMNS,
+                "ON CONFLICT DO NOTHING",
+                quarantined,
+            )
+            .await?;
+            self.commit_at(tx, Sink::Rows, cursor).await
+        })
+        .await
     }
 
     async fn quarantine(&self, quarantined: &[Quarantined]) -> Result<()> {

@@ -4,9 +4,7 @@ use super::Relational;
 use super::database::{Database, Row, Transaction, Value};
 use super::heal::next_generation;
 use super::keys::{hex, unhex};
-use crate::ports::site::{
-    Answer, Asked, OPERATIONS_WAITING_MAX, Proposal, ProposalId, Proposed, SiteStore,
-};
+use crate::ports::site::{Answer, Asked, OPERATIONS_WAITING_MAX, Proposal, ProposalId, Proposed, SiteStore};
 use crate::ports::{Result, StoreError};
 use andon_engine::control::Operation;
 use andon_engine::ids::OperationId;
@@ -36,7 +34,8 @@ const PUT_IN_FORCE: &str = "INSERT INTO configuration_in_force (id, version, bod
     ON CONFLICT (id) DO UPDATE SET version = excluded.version, body = excluded.body";
 const PROPOSE: &str = "INSERT INTO configuration_proposals (id, base_version, who, made_at, body, state)
     VALUES ($1, $2, $3, $4, $5, 'waiting') ON CONFLICT (id) DO NOTHING";
-const TAKE_PROPOSAL: &str = "UPDATE configuration_proposals SET state = 'taken' WHERE state IN ('waiting', 'taken') AND id IN
+const TAKE_PROPOSAL: &str =
+    "UPDATE configuration_proposals SET state = 'taken' WHERE state IN ('waiting', 'taken') AND id IN
     (SELECT id FROM configuration_proposals WHERE state IN ('waiting', 'taken') ORDER BY made_at, id LIMIT 1)
     RETURNING id, base_version, who, made_at, body";
 const ANSWER_PROPOSAL: &str = "UPDATE configuration_proposals SET state = $2, version = $3, answer = $4, over_at = $5
@@ -71,10 +70,16 @@ impl<D: Database> SiteStore for Relational<D> {
 
     async fn request_operation(&self, operation: &Operation) -> Result<()> {
         if operation.id == OperationId::default() {
-            return Err(refused::<D>("an operation without an id could be done twice".to_owned()));
+            return Err(refused::<D>(
+                "an operation without an id could be done twice".to_owned(),
+            ));
         }
         let id = || Value::text(&operation.id.to_string());
-        let values = vec![id(), at(operation.at), Value::text(&json::<D, _>("an operation", operation)?)];
+        let values = vec![
+            id(),
+            at(operation.at),
+            Value::text(&json::<D, _>("an operation", operation)?),
+        ];
         let mut tx = self.db.begin().await?;
         let waiting: u32 = match tx.fetch(WAITING.into(), vec![id()]).await?.pop() {
             Some(mut row) => row.unsigned()?,
@@ -100,7 +105,12 @@ impl<D: Database> SiteStore for Relational<D> {
                 Ok(operation) => taken.push((made_at, Operation { id, ..operation })),
                 Err(e) => {
                     tracing::error!(operation = %id, error = %e, "an operation of another process is refused");
-                    let answer = vec![Value::text(&id.to_string()), state(false), Value::text(UNREADABLE), Value::int(made_at)];
+                    let answer = vec![
+                        Value::text(&id.to_string()),
+                        state(false),
+                        Value::text(UNREADABLE),
+                        Value::int(made_at),
+                    ];
                     tx.execute(ANSWER.into(), answer).await?;
                 }
             }
@@ -122,8 +132,14 @@ impl<D: Database> SiteStore for Relational<D> {
     }
 
     async fn operation_answer(&self, id: OperationId) -> Result<Option<Asked>> {
-        let rows = self.db.fetch(ANSWERED.into(), vec![Value::text(&id.to_string())]).await?;
-        rows.into_iter().next().map(|mut r| asked(&mut r, |_| Ok(()))).transpose()
+        let rows = self
+            .db
+            .fetch(ANSWERED.into(), vec![Value::text(&id.to_string())])
+            .await?;
+        rows.into_iter()
+            .next()
+            .map(|mut r| asked(&mut r, |_| Ok(())))
+            .transpose()
     }
 
     async fn withdraw_operation(&self, id: OperationId, now: Timestamp) -> Result<bool> {
@@ -176,7 +192,9 @@ impl<D: Database> SiteStore for Relational<D> {
         let Some(mut row) = tx.fetch(TAKE_PROPOSAL.into(), vec![]).await?.pop() else {
             return Ok(None);
         };
-        let id = row.parsed("proposal id", |s| s.parse::<OperationId>().ok().map(|i| ProposalId(i.0)))?;
+        let id = row.parsed("proposal id", |s| {
+            s.parse::<OperationId>().ok().map(|i| ProposalId(i.0))
+        })?;
         let (base_version, who, made_at) = (row.unsigned()?, row.text()?, Timestamp(row.int()?));
         let read = row.json("a proposed configuration");
         if let Err(e) = &read {
@@ -216,8 +234,14 @@ impl<D: Database> SiteStore for Relational<D> {
     }
 
     async fn proposal_answer(&self, id: ProposalId) -> Result<Option<Asked<u64>>> {
-        let rows = self.db.fetch(PROPOSAL_ANSWERED.into(), vec![Value::text(&id.to_string())]).await?;
-        rows.into_iter().next().map(|mut r| asked(&mut r, Row::unsigned)).transpose()
+        let rows = self
+            .db
+            .fetch(PROPOSAL_ANSWERED.into(), vec![Value::text(&id.to_string())])
+            .await?;
+        rows.into_iter()
+            .next()
+            .map(|mut r| asked(&mut r, Row::unsigned))
+            .transpose()
     }
 
     async fn withdraw_proposal(&self, id: ProposalId, now: Timestamp) -> Result<bool> {

@@ -23,17 +23,19 @@ impl RecordStore for Relational<PostgresDatabase> {
 
     async fn write_records(&self, batches: &[Batch<Bytes>], cursor: Cursor) -> Result<Vec<RefusedRecord>> {
         let rows = Rows::of(batches);
-        // Before the transaction: making a partition locks more than adding to it does.
-        let made = self.database().ensure_partitions(rows.days()).await;
-        self.or_heal(made).await?;
-        let (mut tx, moved) = self.begin_at(Sink::Records, cursor).await?;
-        // A commit whose answer was lost is tried again: records must not be there twice.
-        if !moved {
-            return Ok(Vec::new());
-        }
-        let refused = write(&mut tx, batches, &rows).await?;
-        self.commit_at(tx, Sink::Records, cursor).await?;
-        Ok(refused)
+        self.as_sink(Sink::Records, async {
+            // Before the transaction: making a partition locks more than adding to it does.
+            self.database().ensure_partitions(rows.days()).await?;
+            let (mut tx, moved) = self.begin_at(Sink::Records, cursor).await?;
+            // A commit whose answer was lost is tried again: records must not be there twice.
+            if !moved {
+                return Ok(Vec::new());
+            }
+            let refused = write(&mut tx, batches, &rows).await?;
+            self.commit_at(tx, Sink::Records, cursor).await?;
+            Ok(refused)
+        })
+        .await
     }
 
     async fn prepare_partitions(&self, now: Timestamp) -> Result<()> {
