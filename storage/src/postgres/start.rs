@@ -2,7 +2,7 @@
 
 use super::errors::text;
 use super::pool::{ConnectError, Pool};
-use super::{ANSWER_MARGIN, LOCK_TIMEOUT, PostgresDatabase, PostgresOptions};
+use super::{ANSWER_MARGIN, PostgresDatabase, PostgresOptions};
 use crate::ports::StoreError;
 use crate::relational::database::{Database, Row, Transaction, Value};
 use crate::relational::migrations::{self, migrate};
@@ -70,7 +70,7 @@ impl PostgresDatabase {
              SET default_transaction_isolation = 'read committed'; SET synchronous_commit = on",
             options.schema,
             options.timeout.as_millis(),
-            LOCK_TIMEOUT.min(options.timeout).as_millis(),
+            (options.timeout / 2).as_millis(),
             options.timeout.as_millis(),
         );
         let read_only = format!("{session}; SET default_transaction_read_only = on");
