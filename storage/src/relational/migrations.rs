@@ -29,6 +29,7 @@ pub const RELATIONAL: &[Migration] = &[
     migration!(1, "0001_base"),
     migration!(2, "0002_notifications"),
     migration!(3, "0003_people"),
+    migration!(4, "0004_site"),
 ];
 
 /// What only PostgreSQL has.
