@@ -65,17 +65,18 @@ async fn until_taken(s: &PostgresStore, seq: u64) {
 #[tokio::test]
 async fn a_restart_in_the_middle_of_a_transaction_and_a_freeze() {
     let server = Server::start();
-    let s = PostgresStore::open(&server.url(), options("andon")).await.unwrap();
+    let s = PostgresStore::open(&server.url, options("andon")).await.unwrap();
     write(&s, 1).await.unwrap();
     let mut tx = s.database().begin().await.unwrap();
     let sql = "UPDATE reading_minutes SET value_count = 77";
     assert_eq!(tx.execute(sql.into(), vec![]).await.unwrap(), 1);
-    server.control("restart");
+    server.tell("kill");
+    server.tell("start");
     assert_unavailable(tx.commit().await);
     until_taken(&s, 2).await;
     assert_eq!(count(&s).await, 2);
 
-    server.signal("STOP");
+    server.tell("freeze");
     let reason = assert_unavailable(write(&s, 3).await);
     assert!(reason.contains("within"), "{reason}");
     assert_unavailable(s.row_cursor().await);
@@ -83,20 +84,20 @@ async fn a_restart_in_the_middle_of_a_transaction_and_a_freeze() {
     for _ in 0..4 {
         assert_unavailable(write(&s, 3).await);
     }
-    server.signal("CONT");
+    server.tell("thaw");
     until_taken(&s, 3).await;
     until_taken(&s, 4).await;
     assert_eq!(count(&s).await, 4);
 
-    server.control("stop");
+    server.tell("stop");
     let reason = assert_unavailable(write(&s, 5).await);
     assert!(reason.contains(&server.port().to_string()), "{reason}");
-    server.control("start");
+    server.tell("start");
     until_taken(&s, 5).await;
     assert_eq!(count(&s).await, 5);
 
     server.become_standby();
-    let e = PostgresStore::open(&server.url(), options("andon")).await.unwrap_err();
+    let e = PostgresStore::open(&server.url, options("andon")).await.unwrap_err();
     assert!(
         matches!(e, OpenError::Setup(_)) && e.to_string().contains("standby"),
         "{e}"
@@ -109,7 +110,7 @@ async fn a_restart_in_the_middle_of_a_transaction_and_a_freeze() {
 #[tokio::test]
 async fn a_commit_that_nobody_heard_of_is_not_written_twice() {
     let server = Server::start();
-    let proxy = Proxy::start(&server.url(), server.port()).await;
+    let proxy = Proxy::start(&server.url, server.port()).await;
     let s = PostgresStore::open(&proxy.url, options("andon")).await.unwrap();
     write(&s, 1).await.unwrap();
     for (seq, commit) in [(2, Commit::LoseAnswer), (3, Commit::Lose)] {

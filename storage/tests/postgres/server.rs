@@ -1,7 +1,7 @@
 //! A server of a test's own, to be stopped, frozen and restarted, and a proxy that stands between it and the store.
 
-use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -11,130 +11,51 @@ use tokio::sync::watch;
 /// Ended and deleted when the test is over.
 pub struct Server {
     dir: tempfile::TempDir,
-    bin: PathBuf,
-    port: u16,
+    pub url: String,
 }
 
 impl Server {
-    /// A new cluster on a free port.
+    /// A new one, on a free port.
     pub fn start() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let server = Server {
-            bin: programs(),
-            port: std::net::TcpListener::bind("127.0.0.1:0")
-                .unwrap()
-                .local_addr()
-                .unwrap()
-                .port(),
+        // The server runs as another user when the tests run as root.
+        std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o711)).unwrap();
+        let mut server = Server {
             dir,
+            url: String::new(),
         };
-        if is_root() {
-            // PostgreSQL refuses to run as root.
-            run(Command::new("chown").arg("postgres").arg(server.dir.path()));
-        }
-        let data = server.data();
-        run(server
-            .program("initdb")
-            .args(["-U", "andon", "-A", "trust", "-E", "UTF8", "--locale=C", "-N", "-D"])
-            .arg(&data));
-        let settings = format!(
-            "port = {}\nlisten_addresses = '127.0.0.1'\nunix_socket_directories = ''\nfsync = off\nmax_connections = 30\n",
-            server.port
-        );
-        let with_settings = format!("cat >> {}/postgresql.conf <<'END'\n{settings}END", data.display());
-        run(server.as_owner("sh").args(["-c", &with_settings]));
-        server.control("start");
+        server.url = server.tell("start");
         server
     }
-    pub fn url(&self) -> String {
-        format!("postgres://andon@127.0.0.1:{}/postgres", self.port)
-    }
     pub fn port(&self) -> u16 {
-        self.port
+        let (_, address) = self.url.rsplit_once(':').unwrap();
+        address.split('/').next().unwrap().parse().unwrap()
     }
-    /// `start`, `stop` or `restart`, as after a crash: nothing is finished.
-    pub fn control(&self, what: &str) {
-        let log = self.dir.path().join("data/log");
-        let mut c = self.program("pg_ctl");
-        c.args(["-w", "-t", "60", "-m", "immediate", "-D"]).arg(self.data());
-        run(c.arg("-l").arg(log).arg(what));
-    }
-    /// Stops (`STOP`) or continues (`CONT`) all its processes, the newest last.
-    pub fn signal(&self, signal: &str) {
-        let pids = std::fs::read_to_string(self.data().join("postmaster.pid")).unwrap();
-        let main = pids.lines().next().unwrap().to_owned();
-        let children = Command::new("ps")
-            .args(["-o", "pid=", "--ppid", &main])
+    /// `start`, `stop`, `kill`, `freeze` or `thaw`.
+    pub fn tell(&self, what: &str) -> String {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/test/postgres.sh");
+        let out = Command::new(script)
+            .arg(what)
+            .arg(self.dir.path().join("server"))
+            .stdin(Stdio::null())
             .output()
             .unwrap();
-        let children = String::from_utf8(children.stdout).unwrap();
-        for pid in std::iter::once(main.as_str()).chain(children.split_whitespace()) {
-            // One that has just ended is no failure.
-            let _ = Command::new("kill")
-                .args([&format!("-{signal}"), pid])
-                .output()
-                .unwrap();
-        }
+        let said = String::from_utf8_lossy(&out.stderr);
+        assert!(out.status.success(), "postgres.sh {what}: {said}");
+        String::from_utf8(out.stdout).unwrap().trim().to_owned()
     }
-    /// From now on nothing can be written to it, as on a standby.
+    /// From now on it only reads, as a standby that follows another one does.
     pub fn become_standby(&self) {
-        let signal = self.data().join("standby.signal");
-        self.control("stop");
-        run(self.as_owner("touch").arg(signal));
-        self.control("start");
-    }
-    fn data(&self) -> PathBuf {
-        self.dir.path().join("data")
-    }
-    fn program(&self, name: &str) -> Command {
-        self.as_owner(self.bin.join(name).to_str().unwrap())
-    }
-    fn as_owner(&self, program: &str) -> Command {
-        let mut c = if is_root() {
-            let mut c = Command::new("runuser");
-            c.args(["-u", "postgres", "--", program]);
-            c
-        } else {
-            Command::new(program)
-        };
-        c.current_dir(self.dir.path());
-        c
+        self.tell("stop");
+        std::fs::write(self.dir.path().join("server/run/data/standby.signal"), "").unwrap();
+        self.tell("start");
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        self.signal("CONT");
-        self.control("stop");
+        self.tell("wipe");
     }
-}
-
-fn is_root() -> bool {
-    let id = Command::new("id").arg("-u").output().unwrap();
-    id.stdout.trim_ascii() == b"0"
-}
-
-/// Where the newest PostgreSQL of this machine has its programs.
-fn programs() -> PathBuf {
-    let installed = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
-    let found = installed
-        .map(|e| e.path().join("bin"))
-        .filter(|p| p.join("initdb").exists())
-        .max();
-    found.unwrap_or_else(|| {
-        panic!("no initdb in /usr/lib/postgresql/*/bin: install the package postgresql, as `make test` does")
-    })
-}
-
-fn run(c: &mut Command) -> Output {
-    // pg_ctl's server would keep a pipe open that we wait for.
-    let out = c
-        .stdin(std::process::Stdio::null())
-        .stdout(std::process::Stdio::null())
-        .output()
-        .unwrap();
-    assert!(out.status.success(), "{c:?}: {}", String::from_utf8_lossy(&out.stderr));
-    out
 }
 
 /// What the proxy does with the next COMMIT that it sees.
