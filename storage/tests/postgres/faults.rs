@@ -308,3 +308,69 @@ async fn a_transaction_with_a_failed_statement_does_not_seem_stored() {
     let e = s.database().fetch("DELETE FROM sink_cursors".into(), vec![]).await;
     assert_unavailable(e);
 }
+
+/// Many callers, of whom some give up in the middle, while sessions are ended under them: nobody gets another's answer, and at the end
+/// everything works.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn no_caller_ever_gets_the_answer_to_another_s_question() {
+    let site = Site::new();
+    let options = PostgresOptions {
+        role: site.schema.clone(),
+        ..site.options()
+    };
+    let s = std::sync::Arc::new(PostgresStore::open(&site.url, options).await.unwrap());
+    let callers: Vec<_> = (0..16i64)
+        .map(|caller| {
+            let s = s.clone();
+            tokio::spawn(async move {
+                let mut answered = 0;
+                for turn in 0..40i64 {
+                    let question = caller * 1_000 + turn;
+                    let sql = "SELECT $1::int8 FROM pg_sleep(0.002)";
+                    let patience = Duration::from_micros(if turn % 3 == 0 { 1_500 } else { 30_000_000 });
+                    let asked = async {
+                        let question = vec![Value::int(question)];
+                        if turn % 2 == 0 {
+                            return s.database().fetch(sql.into(), question).await;
+                        }
+                        let mut tx = s.database().begin().await?;
+                        let rows = tx.fetch(sql.into(), question).await?;
+                        if turn % 5 == 0 {
+                            tx.commit().await?;
+                        }
+                        Ok(rows)
+                    };
+                    match tokio::time::timeout(patience, asked).await {
+                        Ok(Ok(mut rows)) => {
+                            assert_eq!(rows[0].int().unwrap(), question);
+                            answered += 1;
+                        }
+                        Ok(Err(e)) => assert!(matches!(e, StoreError::Unavailable { .. }), "{e}"),
+                        Err(_) => {}
+                    }
+                }
+                answered
+            })
+        })
+        .collect();
+    // By its role: other tests run on the same server.
+    let end_sessions = format!(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'andon {}'",
+        site.schema
+    );
+    let mut other = site.connection().await;
+    let mut ended = 0;
+    while !callers.iter().all(tokio::task::JoinHandle::is_finished) {
+        let end_sessions = sqlx::AssertSqlSafe(end_sessions.clone());
+        ended += sqlx::raw_sql(end_sessions).fetch_all(&mut other).await.unwrap().len();
+        tokio::time::sleep(Duration::from_millis(30)).await;
+    }
+    assert!(ended > 10, "{ended}");
+    let mut answered = 0;
+    for caller in callers {
+        answered += caller.await.unwrap();
+    }
+    assert!(answered > 100, "{answered}");
+    until_taken(&s, 1).await;
+    assert_eq!(count(&s).await, 1);
+}
