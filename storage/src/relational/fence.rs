@@ -61,7 +61,7 @@ impl<D: Database> Relational<D> {
     }
 
     /// Puts back what can be put back when the store has lost what it had. The error stays: its caller has to go back too.
-    pub(crate) async fn or_heal<T>(&self, result: Result<T>) -> Result<T> {
+    pub(super) async fn or_heal<T>(&self, result: Result<T>) -> Result<T> {
         if matches!(result, Err(StoreError::Lost { .. })) {
             self.heal().await?;
         }
