@@ -1,6 +1,7 @@
 //! Ports (traits) of the stores, their adapters, and the journal.
 
 pub mod conformance;
+pub mod fast_state;
 pub mod journal;
 pub mod keys;
 pub mod layered_checkpoints;
