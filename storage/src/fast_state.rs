@@ -4,7 +4,7 @@
 //! applications that have been silent longest go first, and readings are kept for half the time, then a quarter, until they fit.
 
 use crate::ports::fast_state::{
-    FastState, READINGS_KEPT, RECENT_MAX, RECENT_RECORD_BYTES_MAX, TracePoint, trace_of,
+    FastState, READINGS_AHEAD, READINGS_KEPT, RECENT_MAX, RECENT_RECORD_BYTES_MAX, TracePoint, trace_of,
 };
 use crate::ports::log_index::StoredRecord;
 use crate::ports::{Cursor, Result, StoreError};
@@ -14,6 +14,7 @@ use andon_engine::record::Record;
 use andon_engine::time::{Clock, Span, Timestamp};
 use bytes::Bytes;
 use std::collections::{HashMap, VecDeque};
+use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 const STORE: &str = "the fast state";
@@ -115,7 +116,7 @@ impl LocalFastState {
 }
 
 impl Inner {
-    fn take(&mut self, record: &Record<'_>, floor: Timestamp) {
+    fn take(&mut self, record: &Record<'_>, live: &RangeInclusive<Timestamp>) {
         if let Some((application, bytes)) = packed(record) {
             if !self.applications.contains_key(application) {
                 self.applications.insert(application.to_owned(), Recent::default());
@@ -132,7 +133,7 @@ impl Inner {
             }
         }
         if let Some(device) = record.device_id
-            && record.timestamp >= floor
+            && live.contains(&record.timestamp)
         {
             for (name, value) in &record.readings {
                 if !self.devices.contains_key(device) {
@@ -213,7 +214,7 @@ impl FastState for LocalFastState {
 
     async fn push(&self, batches: &[Batch<Bytes>]) -> Result<()> {
         let now = self.clock.now();
-        let floor = now.minus(self.options.readings_kept);
+        let live = now.minus(self.options.readings_kept)..=now.plus(READINGS_AHEAD);
         let mut inner = self.inner();
         for batch in batches {
             let cursor = Cursor {
@@ -224,7 +225,7 @@ impl FastState for LocalFastState {
                 continue;
             }
             for record in batch.iter() {
-                inner.take(&record, floor);
+                inner.take(&record, &live);
             }
             inner.cursor = Some(cursor);
             inner.bound(&self.options, now);

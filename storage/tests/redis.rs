@@ -7,6 +7,8 @@ mod support;
 
 #[path = "redis/checkpoints.rs"]
 mod checkpoints;
+#[path = "redis/fast_state.rs"]
+mod fast_state;
 #[path = "redis/live.rs"]
 mod live;
 #[path = "redis/start.rs"]

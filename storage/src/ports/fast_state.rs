@@ -16,6 +16,8 @@ pub const RECENT_MAX: u32 = 100;
 pub const RECENT_RECORD_BYTES_MAX: usize = 64 << 10;
 /// How long raw readings are kept unless the configuration says otherwise, by event time.
 pub const READINGS_KEPT: Span = Span::mins(15);
+/// The stamp of a record may lie so far ahead; admission replaces others.
+pub const READINGS_AHEAD: Span = Span::mins(5);
 /// The most points of a trace. A chart has some hundred.
 pub const TRACE_POINTS_MAX: u32 = 100_000;
 

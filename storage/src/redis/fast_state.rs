@@ -5,7 +5,7 @@
 
 use super::{Redis, STORE, all, bytes, unavailable};
 use crate::fast_state::packed;
-use crate::ports::fast_state::{FastState, READINGS_KEPT, RECENT_MAX, TracePoint, trace_of};
+use crate::ports::fast_state::{FastState, READINGS_AHEAD, READINGS_KEPT, RECENT_MAX, TracePoint, trace_of};
 use crate::ports::log_index::StoredRecord;
 use crate::ports::{Cursor, Result, StoreError};
 use andon_engine::batch::Batch;
@@ -25,8 +25,6 @@ const STRETCH_MIN: Span = Span::secs(10);
 /// Of one series in one stretch: 4,096 points, 68 a second. More are left out; the archive has them.
 pub const STRETCH_BYTES_MAX: usize = 64 << 10;
 const POINT_BYTES: usize = 16;
-/// The stamp of a record may lie so far ahead of its receipt.
-const AHEAD: Span = Span::mins(5);
 /// How long the records of an application that is silent are kept.
 const RECENT_KEPT_MS: i64 = 24 * 3_600_000;
 /// The identity before a packed record.
@@ -213,7 +211,7 @@ impl FastState for RedisFastState {
                     recent.entry(application.to_owned()).or_default().push(bytes(entry));
                 }
                 if let Some(device) = record.device_id
-                    && record.timestamp >= floor
+                    && (floor..=now.plus(READINGS_AHEAD)).contains(&record.timestamp)
                 {
                     let stretch = self.stretch_of(record.timestamp);
                     for (name, value) in &record.readings {
@@ -279,7 +277,7 @@ impl FastState for RedisFastState {
     ) -> Result<Vec<TracePoint>> {
         let now = self.clock.now();
         let from = from.max(now.minus(self.kept));
-        let to = to.min(now.plus(AHEAD));
+        let to = to.min(now.plus(READINGS_AHEAD).plus(Span::micros(1)));
         if from >= to {
             return Ok(Vec::new());
         }
