@@ -9,6 +9,10 @@ mod support;
 mod checkpoints;
 #[path = "redis/fast_state.rs"]
 mod fast_state;
+#[path = "redis/jobs.rs"]
+mod jobs;
+#[path = "redis/limits.rs"]
+mod limits;
 #[path = "redis/live.rs"]
 mod live;
 #[path = "redis/start.rs"]

@@ -5,6 +5,8 @@
 
 pub mod checkpoints;
 pub mod fast_state;
+pub mod jobs;
+pub mod limits;
 pub mod live;
 
 mod checks;
