@@ -51,26 +51,12 @@ impl RateLimits {
     /// than the burst passes while the key is in credit, and is paid off.
     ///
     /// # Errors
-    /// `Unavailable` after `patience` at the latest. Whether it was charged is then not known.
-    pub async fn take(
-        &self,
-        key_id: &str,
-        records: u32,
-        per_second: u32,
-        burst: Duration,
-        patience: Duration,
-    ) -> Result<Rate> {
+    /// `Unavailable`. Whether it was charged is then not known.
+    pub async fn take(&self, key_id: &str, records: u32, per_second: u32, burst: Duration) -> Result<Rate> {
         let cost = Duration::from_secs_f64(f64::from(records) / f64::from(per_second.max(1))).min(DEBT_MAX);
         let micros = |d: Duration| Value::from(d.min(DEBT_MAX).as_micros().to_string());
         let key = self.redis.key(&format!("rate:{key_id}"));
-        let answer = tokio::time::timeout(
-            patience,
-            TAKE.run(self.redis.quick(), vec![key], vec![micros(cost), micros(burst)]),
-        );
-        let answer = answer.await.map_err(|_| StoreError::Unavailable {
-            store: STORE,
-            reason: "it does not answer in time".into(),
-        })?;
+        let answer = TAKE.run(self.redis.quick(), vec![key], vec![micros(cost), micros(burst)]).await;
         match answer.map_err(unavailable)?.as_u64() {
             Some(0) => Ok(Rate::Allowed),
             Some(wait) => Ok(Rate::RetryAfter(Duration::from_micros(wait))),

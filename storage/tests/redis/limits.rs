@@ -5,7 +5,6 @@ use andon_storage::ports::StoreError;
 use andon_storage::redis::limits::{Rate, RateLimits};
 use std::time::Duration;
 
-const PATIENCE: Duration = Duration::from_secs(1);
 /// A burst of 100,000 records at one a second: no test runs long enough for what is paid off meanwhile to matter.
 const BURST: Duration = Duration::from_secs(100_000);
 
@@ -20,7 +19,7 @@ async fn two_gateways_share_one_budget_exactly() {
             workers.push(tokio::spawn(async move {
                 let mut allowed = 0;
                 for _ in 0..50 {
-                    if limits.take("key", 1_000, 1, BURST, PATIENCE).await.unwrap() == Rate::Allowed {
+                    if limits.take("key", 1_000, 1, BURST).await.unwrap() == Rate::Allowed {
                         allowed += 1;
                     }
                 }
@@ -42,7 +41,7 @@ async fn a_large_batch_passes_once_and_is_paid_off() {
     let space = Space::new();
     let limits = RateLimits::new(space.redis(1).await);
     let take = async |key: &str, records, per_second| {
-        limits.take(key, records, per_second, Duration::from_secs(1), PATIENCE).await.unwrap()
+        limits.take(key, records, per_second, Duration::from_secs(1)).await.unwrap()
     };
     assert_eq!(take("key", 0, 100).await, Rate::Allowed);
     assert_eq!(take("key", 100_000, 100).await, Rate::Allowed);
@@ -67,7 +66,7 @@ async fn a_large_batch_passes_once_and_is_paid_off() {
 async fn a_server_that_forgot_the_script_or_is_away_is_no_obstacle() {
     let mut server = Server::start(&[]).await;
     let limits = RateLimits::new(server.redis().await);
-    let take = async || limits.take("key", 1, 100, BURST, Duration::from_millis(50)).await;
+    let take = async || limits.take("key", 1, 100, BURST).await;
     while take().await.is_err() {}
     server.send("SCRIPT", &["FLUSH"]).await;
     while take().await.is_err() {}
