@@ -2,6 +2,7 @@
 
 pub mod conformance;
 pub mod elasticsearch;
+pub mod fast_state;
 pub mod journal;
 pub mod keys;
 pub mod layered_checkpoints;

@@ -7,6 +7,12 @@ mod support;
 
 #[path = "redis/checkpoints.rs"]
 mod checkpoints;
+#[path = "redis/fast_state.rs"]
+mod fast_state;
+#[path = "redis/jobs.rs"]
+mod jobs;
+#[path = "redis/limits.rs"]
+mod limits;
 #[path = "redis/live.rs"]
 mod live;
 #[path = "redis/start.rs"]

@@ -107,7 +107,7 @@ fn probes(prefix: &str) -> Vec<Command> {
     let key = |name: &str| Value::from(format!("{prefix}check:{name}"));
     let t = Value::from_static_str;
     let n = Value::Integer;
-    let (hash, text, list, set, stream) = (key("hash"), key("text"), key("list"), key("set"), key("stream"));
+    let (hash, text, list, stream) = (key("hash"), key("text"), key("list"), key("stream"));
     let minute = || n(60_000);
     let mut probes: Vec<Command> = vec![
         ("HSET", vec![hash.clone(), t("f"), t("v")]),
@@ -122,17 +122,13 @@ fn probes(prefix: &str) -> Vec<Command> {
         ("SET", vec![text.clone(), t("v"), t("PX"), minute()]),
         ("GET", vec![text.clone()]),
         ("APPEND", vec![text.clone(), t("v")]),
-        ("STRLEN", vec![text.clone()]),
-        ("PEXPIREAT", vec![text.clone(), n(1)]),
         ("LPUSH", vec![list.clone(), t("v")]),
         ("PEXPIRE", vec![list.clone(), minute()]),
         ("LTRIM", vec![list.clone(), n(0), n(9)]),
         ("LRANGE", vec![list.clone(), n(0), n(9)]),
-        ("SADD", vec![set.clone(), t("v")]),
-        ("PEXPIRE", vec![set.clone(), minute()]),
-        ("SREM", vec![set.clone(), t("v")]),
         ("XADD", vec![stream.clone(), t("MAXLEN"), n(9), t("*"), t("f"), t("v")]),
         ("PEXPIRE", vec![stream.clone(), minute()]),
+        ("XLEN", vec![stream.clone()]),
         ("XGROUP", vec![t("CREATE"), stream.clone(), t("g"), t("$")]),
         ("XREADGROUP", vec![t("GROUP"), t("g"), t("c"), t("STREAMS"), stream.clone(), t(">")]),
         ("XAUTOCLAIM", vec![stream.clone(), t("g"), t("c"), n(1), t("0")]),
@@ -145,7 +141,7 @@ fn probes(prefix: &str) -> Vec<Command> {
         ("EVAL", vec![t("return 1"), n(0)]),
         ("EVALSHA", vec![t("e0e1f9fabfc9d4800c877a703b823ac0578ff8db"), n(0)]),
     ];
-    probes.push(("UNLINK", vec![hash, text, list, set, stream]));
+    probes.push(("UNLINK", vec![hash, text, list, stream]));
     probes
 }
 

@@ -4,6 +4,9 @@
 //! its caller goes on without. All keys begin with `andon:<journal id>:`, so that two sites on one server never mix.
 
 pub mod checkpoints;
+pub mod fast_state;
+pub mod jobs;
+pub mod limits;
 pub mod live;
 
 mod checks;
