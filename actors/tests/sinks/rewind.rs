@@ -151,7 +151,9 @@ async fn filling_a_store_for_long_does_not_fill_the_journal() {
     .await;
     let append = async |from: u64, to: u64| {
         for n in from..=to {
-            world.append_message(&format!("message {n} {}", "x".repeat(240_000))).await;
+            world
+                .append_message(&format!("message {n} {}", "x".repeat(240_000)))
+                .await;
         }
     };
     let index = world.troubled().await;
@@ -163,7 +165,9 @@ async fn filling_a_store_for_long_does_not_fill_the_journal() {
     append(181, 181).await;
     index.gate.send_replace(true);
     index.gate.send_replace(false);
-    within("the sink goes back", sink.progress.done.wait_for(|d| *d == 0)).await.expect("it runs");
+    within("the sink goes back", sink.progress.done.wait_for(|d| *d == 0))
+        .await
+        .expect("it runs");
     // The first batch out of the archive meets a store that is down, while more comes in than the journal has room for.
     index.down.store(true, Ordering::SeqCst);
     index.gate.send_replace(true);
