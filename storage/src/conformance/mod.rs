@@ -8,6 +8,7 @@
 pub mod checkpoint;
 pub mod deliveries;
 pub mod effects;
+pub mod fast_state;
 pub mod keys;
 pub mod log_index;
 pub mod rows;

@@ -2,7 +2,7 @@
 
 mod checkpoint;
 
-pub use checkpoint::CheckpointFile;
+pub use checkpoint::{CheckpointFile, CheckpointReplacement, CheckpointSnapshot};
 
 use crate::ports::{Result, StoreError};
 use crate::relational::Relational;
