@@ -9,7 +9,7 @@ use andon_engine::intake::{IntakeHeader, encode_header};
 use andon_engine::level::Level;
 use andon_engine::record::Record;
 use andon_engine::time::{Clock, ManualClock, Span, Timestamp};
-use andon_storage::journal::{Append, ArchiveOptions, FileIo, Journal, JournalOptions};
+use andon_storage::journal::{Append, AppendError, ArchiveOptions, FileIo, Journal, JournalOptions};
 use andon_storage::ports::log_index::{LogFilter, LogIndex, Order, PageKey, StoredRecord};
 use andon_storage::ports::records::RefusedRecord;
 use andon_storage::ports::{Cursor, Result, StoreError};
@@ -117,14 +117,23 @@ impl World {
             header: Bytes::from(encode_header(&header)),
             body: Bytes::from(batch.finish()),
         };
-        self.journal.append(entry).await.expect("the journal takes it")
+        within("the journal takes it", async {
+            loop {
+                match self.journal.append(entry.clone()).await {
+                    Ok(seq) => return seq,
+                    // A sender is told 503 and tries again.
+                    Err(AppendError::Full { .. }) => self.journal.recycle().await,
+                    Err(e) => panic!("{e}"),
+                }
+            }
+        })
+        .await
     }
 
-    /// Recycles what every holder has done; at least something.
+    /// Recycles what every holder has done; something by now.
     pub async fn recycle(&self) {
-        let first = self.journal.first_seq();
         self.journal.recycle().await;
-        assert!(self.journal.first_seq() > first, "something was recycled");
+        assert!(self.journal.first_seq() > 1, "something was recycled");
     }
 
     pub fn archived(&self) -> Vec<PathBuf> {
