@@ -21,6 +21,10 @@ const GROUP: u64 = 50;
 const ERRORS_AT: [u64; 5] = [3, 9, 20, 31, 45];
 const FATAL_AT: u64 = 17;
 
+/// Records of a bulky request, and the random words of 16 letters in each: 80 KiB together.
+const BULKY: u64 = 10;
+const BULKY_WORDS: u64 = 512;
+
 /// How fast, and how much of it is an alarm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Pace {
@@ -138,6 +142,26 @@ impl Workload {
         drafts
     }
 
+    /// A record of this run that belongs to no group.
+    pub(crate) fn single(&self, name: &str, now: Timestamp, message: String) -> Draft {
+        let id = format!("{}-{name}", self.run);
+        let mut draft = Draft::log(id, now, Level::Info, message).device(format!("{}-single", self.run));
+        draft.source = Some(self.run.clone());
+        draft
+    }
+
+    /// A request that takes room: what it holds does not compress.
+    pub(crate) fn bulky(&self, n: u64, now: Timestamp) -> Vec<Draft> {
+        (0..BULKY)
+            .map(|i| {
+                let mut draft = self.single(&format!("bulky-{n}-{i}"), now, "a long dump".into());
+                let dump: String = (0..BULKY_WORDS).map(|_| format!("{:016x}", rand::random::<u64>())).collect();
+                draft.fields.insert("dump".into(), dump.into());
+                draft
+            })
+            .collect()
+    }
+
     /// The incidents of the groups begun, all of which are whole once the workers have ended.
     pub(crate) fn labels(&self) -> Vec<Label> {
         let stamps = self.stamps.lock().unwrap_or_else(PoisonError::into_inner);
@@ -161,20 +185,23 @@ impl Workload {
     }
 }
 
+pub(crate) fn post_of(drafts: &[Draft]) -> Post {
+    let lines: Vec<Bytes> = drafts.iter().map(Draft::line).collect();
+    Post {
+        body: ndjson(lines.iter().map(|l| &l[..])),
+        content_type: "application/x-ndjson",
+        history: false,
+        ids: drafts.iter().map(|d| d.id.clone()).collect(),
+    }
+}
+
 /// Sends batch after batch, each until it is acknowledged.
 pub(crate) async fn work(workload: Arc<Workload>, sender: Sender, clock: Arc<dyn Clock>) -> anyhow::Result<()> {
     let start = Instant::now();
     while let Some(n) = workload.take() {
         tokio::time::sleep_until(start + workload.pace.batch_every * (n.min(u64::from(u32::MAX)) as u32)).await;
         let drafts = workload.batch(n, clock.now());
-        let lines: Vec<Bytes> = drafts.iter().map(Draft::line).collect();
-        let post = Post {
-            body: ndjson(lines.iter().map(|l| &l[..])),
-            content_type: "application/x-ndjson",
-            history: false,
-            ids: drafts.iter().map(|d| d.id.clone()).collect(),
-        };
-        let answer = sender.post(&post).await?;
+        let answer = sender.post(&post_of(&drafts)).await?;
         anyhow::ensure!(
             answer.status == 202 && answer.rejected.is_empty(),
             "batch {n} was answered {} {} {:?}",
