@@ -52,9 +52,9 @@ impl Attempts {
         })
     }
 
-    /// What there is so far.
-    pub fn so_far(&self) -> Counts {
-        self.lock().as_ref().map(|s| s.counts.clone()).unwrap_or_default()
+    /// What there is so far; `None` between stretches.
+    pub fn so_far(&self) -> Option<Counts> {
+        self.lock().as_ref().map(|s| s.counts.clone())
     }
 
     pub(crate) fn answered(&self, status: u16) {
@@ -97,10 +97,11 @@ mod tests {
         attempts.answered(503);
         attempts.answered(503);
         attempts.unanswered();
+        assert_eq!(attempts.so_far().map(|c| c.accepted), Some(1));
         let counts = attempts.end();
         attempts.answered(202);
         assert_eq!((counts.accepted, counts.unanswered), (1, 1));
         assert_eq!(counts.turned_away, BTreeMap::from([(503, 2)]));
-        assert_eq!(attempts.end(), Counts::default());
+        assert_eq!((attempts.so_far(), attempts.end()), (None, Counts::default()));
     }
 }

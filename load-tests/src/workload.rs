@@ -7,9 +7,11 @@ use andon_engine::level::Level;
 use andon_engine::subject::SubjectKind::Device;
 use andon_engine::time::{Clock, Timestamp};
 use bytes::Bytes;
+use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng as _};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -21,9 +23,9 @@ const GROUP: u64 = 50;
 const ERRORS_AT: [u64; 5] = [3, 9, 20, 31, 45];
 const FATAL_AT: u64 = 17;
 
-/// Records of a bulky request, and the random words of 16 letters in each: 80 KiB together.
-const BULKY: u64 = 10;
-const BULKY_WORDS: u64 = 512;
+/// Records of a bulky request, and the letters in each: 80 KiB together.
+const BULKY: usize = 10;
+const BULKY_LETTERS: usize = 8 << 10;
 
 /// How fast, and how much of it is an alarm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +67,8 @@ pub(crate) struct Workload {
     finishing: AtomicBool,
     /// All errors of a group bear one stamp, so that the minute of the rule does not depend on how long a restart takes.
     stamps: Mutex<BTreeMap<u64, Timestamp>>,
+    /// Text that does not compress.
+    noise: OnceLock<String>,
 }
 
 impl Workload {
@@ -76,6 +80,7 @@ impl Workload {
             next: AtomicU64::new(0),
             finishing: AtomicBool::new(false),
             stamps: Mutex::default(),
+            noise: OnceLock::new(),
         }
     }
 
@@ -152,10 +157,14 @@ impl Workload {
 
     /// A request that takes room: what it holds does not compress.
     pub(crate) fn bulky(&self, n: u64, now: Timestamp) -> Vec<Draft> {
+        let noise = self.noise.get_or_init(|| {
+            let mut rng = StdRng::seed_from_u64(self.seed);
+            (0..BULKY * BULKY_LETTERS).map(|_| rng.random_range('!'..='~')).collect()
+        });
         (0..BULKY)
             .map(|i| {
                 let mut draft = self.single(&format!("bulky-{n}-{i}"), now, "a long dump".into());
-                let dump: String = (0..BULKY_WORDS).map(|_| format!("{:016x}", rand::random::<u64>())).collect();
+                let dump = &noise[i * BULKY_LETTERS..][..BULKY_LETTERS];
                 draft.fields.insert("dump".into(), dump.into());
                 draft
             })

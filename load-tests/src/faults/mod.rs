@@ -87,10 +87,10 @@ pub async fn run(plan: &Plan, clock: &Arc<dyn Clock>) -> anyhow::Result<Report> 
         let row = tokio::select! {
             row = one(plan, fault, &servers, clock) => row.unwrap_or_else(|e| Row::broken(fault, &e)),
             // Leaving this way drops the servers, which stops them.
-            interrupted = tokio::signal::ctrl_c() => match interrupted {
-                Ok(()) => bail!("interrupted in {}", fault.name),
-                Err(e) => return Err(e).context("cannot listen for Ctrl-C"),
-            },
+            told = told_to_end() => {
+                told.context("cannot listen for signals")?;
+                bail!("interrupted in {}", fault.name);
+            }
         };
         // Where standard error is no terminal, the bar is silent: a long run still says how far it is.
         eprintln!("{}", row.line());
@@ -106,6 +106,15 @@ pub async fn run(plan: &Plan, clock: &Arc<dyn Clock>) -> anyhow::Result<Report> 
         passed: rows.iter().all(|r| r.passed),
         rows,
     })
+}
+
+/// Ctrl-C, or a polite kill.
+async fn told_to_end() -> std::io::Result<()> {
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => interrupted,
+        _ = terminate.recv() => Ok(()),
+    }
 }
 
 /// One fault, on servers where nothing was ever written.
@@ -258,10 +267,10 @@ impl Run {
     }
 }
 
-const SMALL_DISK_MIB: u32 = 16;
+const SMALL_DISK_MIB: u32 = 64;
 /// Small ones fill in seconds.
 const SEGMENT_BYTES: u64 = 256 << 10;
-const SMALL_QUOTA: u64 = 8 << 20;
+const SMALL_QUOTA: u64 = 4 << 20;
 const LARGE_QUOTA: u64 = 1 << 30;
 
 fn configuration(fault: &Fault, healed: bool) -> String {
@@ -308,8 +317,9 @@ impl Extra {
             let (workload, sender, clock) = (workload.clone(), sender.clone(), clock.clone());
             work.spawn(async move {
                 for n in 0u64.. {
-                    let turned_away = sender.attempts().so_far().turned_away;
-                    if turned_away.contains_key(&503) {
+                    // Until the journal is full or the fault over.
+                    let so_far = sender.attempts().so_far();
+                    if so_far.is_none_or(|c| c.turned_away.contains_key(&503)) {
                         break;
                     }
                     sender.post(&workload::post_of(&workload.bulky(n, clock.now()))).await?;

@@ -192,9 +192,10 @@ impl Servers {
                 ask(reqwest::Method::DELETE, &index).await?;
             }
         }
-        let templates = ask(reqwest::Method::GET, "_index_template/andon*").await?;
+        let templates = ask(reqwest::Method::GET, "_index_template").await?;
         let templates: Templates = serde_json::from_str(&templates).context("_index_template")?;
-        for Named { name } in templates.index_templates {
+        // Some come with Elasticsearch.
+        for Named { name } in templates.index_templates.into_iter().filter(|t| t.name.starts_with("andon")) {
             ask(reqwest::Method::DELETE, &format!("_index_template/{name}")).await?;
         }
         Ok(())
