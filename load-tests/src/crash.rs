@@ -3,9 +3,9 @@
 
 use crate::clock::run_tag;
 use crate::ledger::{Fate, Ledger};
+use crate::look::look;
 use crate::oracle::api::Dashboard;
-use crate::oracle::mail::read_outbox;
-use crate::oracle::{Finding, Verdict, gather, judge_first_told, judge_incidents, judge_records, judge_repeats};
+use crate::oracle::{Finding, Verdict, gather};
 use crate::play::caught_up;
 use crate::sender::{KEY_WITHIN, Patience, Sender};
 use crate::server::{Form, Launch, Server, StoreUrls};
@@ -16,7 +16,6 @@ use indicatif::{ProgressBar, ProgressStyle};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde::Serialize;
-use std::collections::BTreeSet;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -174,40 +173,11 @@ async fn judge(
     let deadline = Instant::now() + SETTLE;
     loop {
         let settled = gather::settled(dashboard, deadline).await;
-        let stored = gather::records(dashboard, &[("source", workload.run())]).await?;
-        let labels = workload.labels();
-        let raised = gather::incidents(dashboard, &labels).await?;
-        let mails = read_outbox(&data.join("outbox"))?;
+        let look = look(sender, dashboard, workload, &data.join("outbox"), kills).await?;
         let mut findings = vec![caught_up(settled)];
-        findings.extend(sender.with_ledger(|l| {
-            let open = l.fates().iter().filter(|(_, f)| **f != Fate::Acknowledged);
-            let open = open.map(|(id, f)| format!("{id}: {f:?}")).collect();
-            let mut of_records = vec![Finding::none(
-                "everything was acknowledged in the end",
-                "by the workers' retries",
-                open,
-            )];
-            of_records.extend(judge_records(l.fates(), &BTreeSet::new(), &stored));
-            of_records
-        }));
-        findings.extend(judge_incidents(&labels, &format!("{}-", workload.run()), &raised));
-        let fatal = raised.iter().filter(|r| r.rule == "fatal-per-device");
-        let untold = fatal
-            .clone()
-            .filter(|r| !mails.iter().any(|m| m.mentions(&r.id)))
-            .map(|r| r.subject.clone())
-            .collect();
-        findings.push(Finding::none(
-            "each fatal incident is told",
-            format!("{} raised", fatal.count()),
-            untold,
-        ));
-        findings.push(judge_first_told(&mails, &raised));
-        findings.push(judge_repeats(&mails, kills));
+        findings.extend(look.findings);
         if findings.iter().all(|f| f.ok) || Instant::now() >= deadline {
-            let different: BTreeSet<(&str, &str)> =
-                mails.iter().map(|m| (m.to.as_str(), m.message_id.as_str())).collect();
-            return Ok((findings, mails.len() - different.len()));
+            return Ok((findings, look.mails_repeated));
         }
     }
 }

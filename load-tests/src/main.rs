@@ -7,7 +7,7 @@ use andon_load::clock::{SystemClock, run_tag};
 use andon_load::load::{self, Options};
 use andon_load::play::{self, PlantRun, Stage};
 use andon_load::server::{Form, StoreUrls};
-use andon_load::{crash, plant, scenarios};
+use andon_load::{crash, faults, plant, scenarios};
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -41,6 +41,8 @@ enum Command {
     Load(LoadArgs),
     /// Kill Andon with SIGKILL under load, again and again, and check that nothing acknowledged is lost or told twice.
     Crash(CrashArgs),
+    /// Let PostgreSQL, Redis, Elasticsearch and the journal's disk fail under load, in every way, and check that nothing is lost or told twice.
+    Faults(FaultsArgs),
 }
 
 #[derive(Debug, Args)]
@@ -148,6 +150,40 @@ struct CrashArgs {
     json: bool,
 }
 
+#[derive(Debug, Args)]
+struct FaultsArgs {
+    /// The `andon` binary.
+    #[arg(long)]
+    binary: PathBuf,
+    /// Names of faults, separated by commas; without it all. A wrong name lists them.
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<String>,
+    /// How long each fault lasts.
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(2..=3_600))]
+    seconds: u64,
+    #[arg(long, value_enum, default_value_t = Form::Up)]
+    form: Form,
+    /// How long, in seconds, the server may take after a fault until everything is to be seen.
+    #[arg(long, default_value_t = 180)]
+    settle: u64,
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// The folder with postgres.sh, redis.sh and elasticsearch.sh.
+    #[arg(long, default_value = "deploy/test")]
+    scripts: PathBuf,
+    /// Servers that run already, in a folder as `servers.sh start` makes it. Their data is destroyed. Without it, servers of its own.
+    #[arg(long)]
+    servers: Option<PathBuf>,
+    /// Keep the data and the logs of each fault in this folder.
+    #[arg(long)]
+    data_dir: Option<PathBuf>,
+    /// A Markdown file whose table of this form is replaced by this run's.
+    #[arg(long)]
+    write: Option<PathBuf>,
+    #[arg(long)]
+    json: bool,
+}
+
 /// Stores that the run has to itself: they must be empty.
 #[derive(Args)]
 struct Stores {
@@ -233,6 +269,25 @@ async fn run(command: Command) -> anyhow::Result<bool> {
             let report = crash::run(&plan, &clock).await?;
             show(a.json, &report, &report)?;
             Ok(report.verdict.passed)
+        }
+        Command::Faults(a) => {
+            let plan = faults::Plan {
+                binary: a.binary,
+                scripts: a.scripts,
+                servers: a.servers,
+                form: a.form,
+                seconds: a.seconds,
+                only: a.only,
+                seed: a.seed,
+                settle: Duration::from_secs(a.settle),
+                data_dir: a.data_dir,
+            };
+            let report = faults::run(&plan, &clock).await?;
+            if let Some(path) = a.write {
+                faults::write(&report, &path)?;
+            }
+            show(a.json, &report, &report)?;
+            Ok(report.passed)
         }
     }
 }

@@ -322,6 +322,19 @@ fn errors_path(data: &Path, extension: &str) -> PathBuf {
     data.with_extension(extension)
 }
 
+/// What the binary says that it is.
+pub(crate) async fn version(binary: &Path) -> anyhow::Result<String> {
+    let output = Command::new(binary)
+        .arg("--version")
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output()
+        .await
+        .with_context(|| format!("cannot start {}", binary.display()))?;
+    ensure!(output.status.success(), "{} --version failed", binary.display());
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
 /// An address that nothing listens on. Below the range of ports for outgoing connections, which could take it before it is bound again.
 pub(crate) fn free_address() -> anyhow::Result<String> {
     for _ in 0..100 {

@@ -7,9 +7,11 @@ use andon_engine::level::Level;
 use andon_engine::subject::SubjectKind::Device;
 use andon_engine::time::{Clock, Timestamp};
 use bytes::Bytes;
+use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng as _};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -20,6 +22,10 @@ const BATCH: u64 = 40;
 const GROUP: u64 = 50;
 const ERRORS_AT: [u64; 5] = [3, 9, 20, 31, 45];
 const FATAL_AT: u64 = 17;
+
+/// Records of a bulky request, and the letters in each: 80 KiB together.
+const BULKY: usize = 10;
+const BULKY_LETTERS: usize = 8 << 10;
 
 /// How fast, and how much of it is an alarm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +67,8 @@ pub(crate) struct Workload {
     finishing: AtomicBool,
     /// All errors of a group bear one stamp, so that the minute of the rule does not depend on how long a restart takes.
     stamps: Mutex<BTreeMap<u64, Timestamp>>,
+    /// Text that does not compress.
+    noise: OnceLock<String>,
 }
 
 impl Workload {
@@ -72,6 +80,7 @@ impl Workload {
             next: AtomicU64::new(0),
             finishing: AtomicBool::new(false),
             stamps: Mutex::default(),
+            noise: OnceLock::new(),
         }
     }
 
@@ -138,6 +147,30 @@ impl Workload {
         drafts
     }
 
+    /// A record of this run that belongs to no group.
+    pub(crate) fn single(&self, name: &str, now: Timestamp, message: String) -> Draft {
+        let id = format!("{}-{name}", self.run);
+        let mut draft = Draft::log(id, now, Level::Info, message).device(format!("{}-single", self.run));
+        draft.source = Some(self.run.clone());
+        draft
+    }
+
+    /// A request that takes room: what it holds does not compress.
+    pub(crate) fn bulky(&self, n: u64, now: Timestamp) -> Vec<Draft> {
+        let noise = self.noise.get_or_init(|| {
+            let mut rng = StdRng::seed_from_u64(self.seed);
+            (0..BULKY * BULKY_LETTERS).map(|_| rng.random_range('!'..='~')).collect()
+        });
+        (0..BULKY)
+            .map(|i| {
+                let mut draft = self.single(&format!("bulky-{n}-{i}"), now, "a long dump".into());
+                let dump = &noise[i * BULKY_LETTERS..][..BULKY_LETTERS];
+                draft.fields.insert("dump".into(), dump.into());
+                draft
+            })
+            .collect()
+    }
+
     /// The incidents of the groups begun, all of which are whole once the workers have ended.
     pub(crate) fn labels(&self) -> Vec<Label> {
         let stamps = self.stamps.lock().unwrap_or_else(PoisonError::into_inner);
@@ -161,20 +194,23 @@ impl Workload {
     }
 }
 
+pub(crate) fn post_of(drafts: &[Draft]) -> Post {
+    let lines: Vec<Bytes> = drafts.iter().map(Draft::line).collect();
+    Post {
+        body: ndjson(lines.iter().map(|l| &l[..])),
+        content_type: "application/x-ndjson",
+        history: false,
+        ids: drafts.iter().map(|d| d.id.clone()).collect(),
+    }
+}
+
 /// Sends batch after batch, each until it is acknowledged.
 pub(crate) async fn work(workload: Arc<Workload>, sender: Sender, clock: Arc<dyn Clock>) -> anyhow::Result<()> {
     let start = Instant::now();
     while let Some(n) = workload.take() {
         tokio::time::sleep_until(start + workload.pace.batch_every * (n.min(u64::from(u32::MAX)) as u32)).await;
         let drafts = workload.batch(n, clock.now());
-        let lines: Vec<Bytes> = drafts.iter().map(Draft::line).collect();
-        let post = Post {
-            body: ndjson(lines.iter().map(|l| &l[..])),
-            content_type: "application/x-ndjson",
-            history: false,
-            ids: drafts.iter().map(|d| d.id.clone()).collect(),
-        };
-        let answer = sender.post(&post).await?;
+        let answer = sender.post(&post_of(&drafts)).await?;
         anyhow::ensure!(
             answer.status == 202 && answer.rejected.is_empty(),
             "batch {n} was answered {} {} {:?}",
