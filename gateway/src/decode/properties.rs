@@ -39,7 +39,19 @@ fn any_json() -> impl Strategy<Value = String> {
                 "id",
                 "trace_id",
                 "type",
-                "user_id"
+                "user_id",
+                "source",
+                "date",
+                "hostname",
+                "event",
+                "original",
+                "kubernetes",
+                "container",
+                "container_name",
+                "pod",
+                "file",
+                "path",
+                "syslog"
             ])
             .prop_map(String::from),
             "[a-z]{1,3}",
