@@ -5,6 +5,7 @@ pub mod journal;
 pub mod keys;
 pub mod link_token;
 pub mod ports;
+pub mod postgres;
 pub mod relational;
 pub mod sqlite;
 pub mod tantivy_index;

@@ -29,6 +29,11 @@ impl Sink {
 const READ: &str = "SELECT journal, seq FROM sink_cursors WHERE sink = $1";
 const WRITE: &str = "INSERT INTO sink_cursors (sink, journal, seq) VALUES ($1, $2, $3)
     ON CONFLICT (sink) DO UPDATE SET journal = excluded.journal, seq = excluded.seq";
+/// Locks the cursor's row and looks at it as it is then: a transaction whose commit was answered to nobody may still be running, and
+/// what it has written must not be written a second time.
+const ADVANCE: &str = "INSERT INTO sink_cursors (sink, journal, seq) VALUES ($1, $2, $3)
+    ON CONFLICT (sink) DO UPDATE SET seq = excluded.seq
+    WHERE sink_cursors.journal = excluded.journal AND sink_cursors.seq < excluded.seq";
 const DELETE: &str = "DELETE FROM sink_cursors WHERE sink = $1";
 
 impl<D: Database> Relational<D> {
@@ -52,12 +57,18 @@ impl<D: Database> Relational<D> {
 
 /// Moves the cursor on. False when it stands there already: this was written before.
 pub(super) async fn advance<D: Database>(tx: &mut D::Transaction, sink: Sink, to: Cursor) -> Result<bool> {
-    let stored = stored(tx.fetch(READ.into(), vec![Value::text(sink.as_str())]).await?)?;
-    let moved = moves(D::STORE, stored, to)?;
-    if moved {
-        write::<D>(tx, sink, to).await?;
+    if tx.execute(ADVANCE.into(), values::<D>(sink, to)?).await? > 0 {
+        return Ok(true);
     }
-    Ok(moved)
+    let stored = stored(tx.fetch(READ.into(), vec![Value::text(sink.as_str())]).await?)?;
+    if moves(D::STORE, stored, to)? {
+        let reason = "somebody else set the cursor at the same moment".to_owned();
+        return Err(StoreError::Unavailable {
+            store: D::STORE,
+            reason,
+        });
+    }
+    Ok(false)
 }
 
 /// Whether `to` lies past `stored`; an error when it cannot follow it.
@@ -71,12 +82,15 @@ pub(crate) fn moves(store: &'static str, stored: Option<Cursor>, to: Cursor) -> 
 }
 
 async fn write<D: Database>(tx: &mut D::Transaction, sink: Sink, cursor: Cursor) -> Result<()> {
-    let values = vec![
+    tx.execute(WRITE.into(), values::<D>(sink, cursor)?).await.map(|_| ())
+}
+
+fn values<D: Database>(sink: Sink, cursor: Cursor) -> Result<Vec<Value>> {
+    Ok(vec![
         Value::text(sink.as_str()),
         Value::int(cursor.journal.0),
         Value::unsigned(D::STORE, "a journal position", cursor.seq)?,
-    ];
-    tx.execute(WRITE.into(), values).await.map(|_| ())
+    ])
 }
 
 /// The cursor in the first row, if there is one: its journal, then its position.

@@ -3,6 +3,7 @@
 //! One definition of every query serves SQLite and PostgreSQL. So a query is text in the dialect that both understand (`$1`
 //! parameters, `ON CONFLICT`, `RETURNING`, row values) and its parameters are [`Value`]s; an adapter carries them to its driver.
 
+use super::migrations::Migration;
 use crate::ports::{Result, StoreError};
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -189,6 +190,8 @@ pub trait Database: Send + Sync + 'static {
     const NUMBERED: bool;
     /// The names of the types in a migration that differ: see [`super::migrations`].
     const TYPES: &'static [(&'static str, &'static str)];
+    /// What only this database has, after the common migrations. Their versions start at 1001.
+    const MIGRATIONS: &'static [Migration] = &[];
     type Transaction: Transaction;
 
     /// Reads outside a transaction.

@@ -24,12 +24,21 @@ macro_rules! migration {
     };
 }
 
-/// Of the relational store.
+/// Of the relational store, on every database.
 pub const RELATIONAL: &[Migration] = &[
     migration!(1, "0001_base"),
     migration!(2, "0002_notifications"),
     migration!(3, "0003_people"),
+    migration!(4, "0004_site"),
 ];
+
+/// What only PostgreSQL has.
+pub const POSTGRES: &[Migration] = &[];
+
+/// Every migration of the relational store on `D`, in order.
+pub fn relational<D: Database>() -> Vec<Migration> {
+    [RELATIONAL, D::MIGRATIONS].concat()
+}
 
 /// Of the file of checkpoints.
 pub const CHECKPOINTS: &[Migration] = &[migration!(1, "checkpoints_0001_base")];
@@ -71,6 +80,20 @@ pub async fn migrate<D: Database>(database: &D, migrations: &[Migration]) -> Res
         .await?;
     }
     tx.commit().await
+}
+
+/// How many of `migrations` the schema does not have yet.
+///
+/// # Errors
+/// `Damaged` when it is a newer version's; whatever keeps it from being read.
+pub async fn missing<D: Database>(database: &D, migrations: &[Migration]) -> Result<usize> {
+    let done = match database.fetch(APPLIED.into(), vec![]).await {
+        Ok(rows) => applied::<D>(rows, migrations)?.len(),
+        // There is no such table.
+        Err(StoreError::Lost { .. }) => 0,
+        Err(e) => return Err(e),
+    };
+    Ok(migrations.len() - done)
 }
 
 /// The versions that are there; an error when one of them is not ours.

@@ -25,8 +25,12 @@ pub struct Relational<D> {
 impl<D: Database> Relational<D> {
     /// Migrates, then is ready.
     pub async fn new(db: D) -> crate::ports::Result<Self> {
-        migrations::migrate(&db, migrations::RELATIONAL).await?;
+        migrations::migrate(&db, &migrations::relational::<D>()).await?;
         Ok(Self { db })
+    }
+    /// On a database whose schema is known to be there.
+    pub(crate) fn ready(db: D) -> Self {
+        Self { db }
     }
     pub fn database(&self) -> &D {
         &self.db
