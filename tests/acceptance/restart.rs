@@ -55,15 +55,15 @@ async fn a_changed_configuration_takes_effect_and_an_unchanged_one_is_not_journa
     let door = json!({ "device_id": "cell-4", "type": "door.open", "message": "door open" });
     world.send(door.clone()).await;
     world.pulse().await;
-    let head = last_seq(&world).await;
+    let head = world.last_seq();
 
     world.start_again("").await;
-    assert_eq!(last_seq(&world).await, head, "the same configuration again");
+    assert_eq!(world.last_seq(), head, "the same configuration again");
     assert!(world.incidents().await.is_empty());
 
     let rule = "[[rules]]\nid = \"doors\"\nsubject = \"device\"\npriority = \"P3\"\ntype = \"door\"\ncount = { n = 1, within = \"60s\" }";
     world.start_again(rule).await;
-    assert_eq!(last_seq(&world).await, head + 1, "the configuration, once");
+    assert_eq!(world.last_seq(), head + 1, "the configuration, once");
     world.send(door.clone()).await;
     world.until_incident("doors", |i| i["subject"]["id"] == "cell-4").await;
     world.until_mails(1).await;
@@ -78,11 +78,6 @@ async fn a_changed_configuration_takes_effect_and_an_unchanged_one_is_not_journa
         [Some(1)],
         "the rule is gone"
     );
-}
-
-async fn last_seq(world: &World) -> u64 {
-    let data = world.ask("{ status { journal { lastSeq } } }", Value::Null).await;
-    data["status"]["journal"]["lastSeq"].as_u64().expect("a number")
 }
 
 in_every_form!(

@@ -245,6 +245,11 @@ impl World {
         }
     }
 
+    /// The head of the journal.
+    pub fn last_seq(&self) -> u64 {
+        self.andon().status().journal.last_seq
+    }
+
     /// Where its relational store is, if that is a server.
     pub fn postgres_url(&self) -> Option<&str> {
         self.servers.as_ref().map(|s| s.postgres.as_str())

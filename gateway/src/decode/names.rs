@@ -279,7 +279,6 @@ fn is_date(node: &Node<'_>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::super::tests::check;
-    use super::*;
 
     fn checks(cases: &[(&str, &str)]) {
         for (body, expect) in cases {

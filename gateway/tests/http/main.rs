@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
+mod clients;
 mod hardening;
 mod harness;
 mod http2;
