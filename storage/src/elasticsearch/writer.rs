@@ -1,11 +1,12 @@
 //! The one writer: what it has added and committed, and what it does when the index loses something or refuses it.
 
 use super::bulk::{Bulk, Encoder, Item, Sent, send};
-use super::client::{Client, json_body};
+use super::client::Client;
 use super::indices::{Day, Names, RetentionClass};
 use super::pace::Pace;
+use super::setup::{days_before, make, put_template, temporary};
 use super::state::{self, Place, State, Write};
-use super::{STORE, damaged, fenced, lost, refused, unavailable};
+use super::{STORE, fenced, lost, refused, unavailable};
 use crate::ports::records::RefusedRecord;
 use crate::ports::{Cursor, Result, StoreError};
 use crate::relational::moves;
@@ -13,7 +14,7 @@ use ::elasticsearch::http::Method;
 use andon_engine::batch::Batch;
 use andon_engine::time::Timestamp;
 use bytes::Bytes;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::time::Duration;
 use tokio::task::{JoinSet, spawn_blocking};
@@ -495,16 +496,7 @@ impl Writer {
         class: RetentionClass,
         before: Timestamp,
     ) -> Result<u64> {
-        let path = format!("/{}/_alias", names.of_class(class));
-        let parameters = [("expand_wildcards", "all")];
-        let there: serde_json::Map<String, Value> = client
-            .call("listing the indices", Method::Get, &path, &parameters, None)
-            .await?;
-        let old: Vec<String> = there
-            .keys()
-            .filter(|i| names.is_before(i, class, before))
-            .cloned()
-            .collect();
+        let old = days_before(client, names, class, before).await?;
         for index in &old {
             let what = "deleting an index";
             let answer = client.ask(Method::Delete, &format!("/{index}"), &[], None).await?;
@@ -544,15 +536,9 @@ fn is_lost(committed: Option<Cursor>, stored: Option<Cursor>) -> Option<String> 
 }
 
 fn taken_over(by: u64, from: u64) -> StoreError {
-    fenced(format!("owner {by} of the site has the log index, and this is owner {from}"))
-}
-
-/// Nothing that Andon itself asks is the fault of a record.
-fn temporary(e: StoreError) -> StoreError {
-    match e {
-        StoreError::Refused { reason, .. } => unavailable(reason),
-        e => e,
-    }
+    fenced(format!(
+        "owner {by} of the site has the log index, and this is owner {from}"
+    ))
 }
 
 /// The next bulk. Encoding takes milliseconds, which no async thread should be without.
@@ -572,63 +558,4 @@ async fn encoded(encoder: &mut Option<Encoder>, bytes: usize) -> Result<Option<B
         *encoder = Some(taken);
     }
     Ok(bulk)
-}
-
-/// Puts the template unless it is there in this version.
-async fn put_template(client: &Client, names: &Names) -> Result<()> {
-    let path = format!("/_index_template/{}", names.logs());
-    let what = "the index template";
-    let answer = client.ask(Method::Get, &path, &[], None).await?;
-    let wanted = names.template();
-    if answer.ok() {
-        let there: Value = answer.json(what)?;
-        let meta = &there["index_templates"][0]["index_template"]["_meta"];
-        if meta["product"] == wanted["_meta"]["product"] {
-            let version = meta["version"].as_u64();
-            if version == wanted["_meta"]["version"].as_u64() {
-                return Ok(());
-            }
-            if version > wanted["_meta"]["version"].as_u64() {
-                let name = names.logs();
-                return Err(damaged(format!(
-                    "index template {name} is of a newer version of Andon: start that one, or delete the template"
-                )));
-            }
-        }
-    } else if answer.status != 404 {
-        return Err(answer.failure(what));
-    }
-    let _: Value = client.call(what, Method::Put, &path, &[], Some(wanted)).await?;
-    Ok(())
-}
-
-/// Makes an index with its alias; where it is there already, it must be one of ours.
-async fn make(client: &Client, index: &str, alias: &str, creation: &Value) -> Result<()> {
-    let path = format!("/{index}");
-    let what = format!("making index {index}");
-    let answer = client.ask(Method::Put, &path, &[], Some(json_body(creation))).await?;
-    if answer.ok() {
-        return Ok(());
-    }
-    if answer.complaint().kind != "resource_already_exists_exception" {
-        return Err(temporary(answer.failure(&what)));
-    }
-    let mapping: Value = client
-        .call(&what, Method::Get, &format!("{path}/_mapping"), &[], None)
-        .await?;
-    if mapping[index]["mappings"]["_meta"]["product"] != "andon" {
-        return Err(damaged(format!(
-            "index {index} was not made by Andon: rename or delete it, or choose another prefix"
-        )));
-    }
-    let _: Value = client
-        .call(
-            &what,
-            Method::Put,
-            &format!("{path}/_alias/{alias}"),
-            &[],
-            Some(json!({})),
-        )
-        .await?;
-    Ok(())
 }

@@ -126,7 +126,12 @@ impl Request {
         let lines = self.body.split(|b| *b == b'\n').step_by(2);
         lines
             .filter(|l| !l.is_empty())
-            .map(|l| serde_json::from_slice::<serde_json::Value>(l).unwrap()["index"]["_id"].as_str().unwrap().to_owned())
+            .map(|l| {
+                serde_json::from_slice::<serde_json::Value>(l).unwrap()["index"]["_id"]
+                    .as_str()
+                    .unwrap()
+                    .to_owned()
+            })
             .collect()
     }
 }

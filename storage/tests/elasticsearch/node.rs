@@ -16,8 +16,16 @@ struct Node {
 
 impl Node {
     fn run(&self, command: &str) -> String {
-        let output = Command::new(&self.script).arg(command).arg(self.dir.path()).output().unwrap();
-        assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
+        let output = Command::new(&self.script)
+            .arg(command)
+            .arg(self.dir.path())
+            .output()
+            .unwrap();
+        assert!(
+            output.status.success(),
+            "{command}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }
 }
@@ -50,16 +58,18 @@ async fn a_node_that_is_frozen_killed_or_emptied_loses_nothing_that_was_committe
 
     let index = ElasticsearchIndex::open(&site.url, options).await.unwrap();
     let second = [batch(2, &[log("three")])];
+    index.add(&second).await.unwrap();
     node.run("freeze");
     let unavailable = |e: StoreError| assert!(matches!(e, StoreError::Unavailable { .. }), "{e:?}");
     unavailable(index.count(&LogFilter::default()).await.unwrap_err());
-    unavailable(index.add(&second).await.unwrap_err());
+    unavailable(index.add(&[batch(3, &[log("four")])]).await.unwrap_err());
     unavailable(index.commit(cursor(1, 2)).await.unwrap_err());
     unavailable(index.log_cursor().await.unwrap_err());
     node.run("thaw");
     // Patient from here on: what was frozen catches up first, and others work on this machine too.
     drop(index);
     let index = site.open().await;
+    assert_eq!(index.log_cursor().await.unwrap(), Some(cursor(1, 1)));
     index.add(&second).await.unwrap();
     index.commit(cursor(1, 2)).await.unwrap();
     assert_eq!(index.count(&LogFilter::default()).await.unwrap(), 3);
@@ -78,7 +88,11 @@ async fn a_node_that_is_frozen_killed_or_emptied_loses_nothing_that_was_committe
     let lost = index.add(&[batch(4, &[log("five")])]).await;
     assert!(matches!(lost, Err(StoreError::Lost { .. })), "{lost:?}");
     assert_eq!(index.log_cursor().await.unwrap(), None);
-    let all = [batch(1, &[log("one"), log("two")]), batch(2, &[log("three")]), batch(4, &[log("five")])];
+    let all = [
+        batch(1, &[log("one"), log("two")]),
+        batch(2, &[log("three")]),
+        batch(4, &[log("five")]),
+    ];
     index.add(&all).await.unwrap();
     index.commit(cursor(1, 4)).await.unwrap();
     assert_eq!(index.count(&LogFilter::default()).await.unwrap(), 4);

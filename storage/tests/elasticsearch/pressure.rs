@@ -131,12 +131,15 @@ async fn a_node_that_takes_nothing_is_unavailable_and_then_takes_the_same_again(
             front.from_now_on(move |request| match request.is("POST /_bulk") {
                 true => {
                     let whole = items(request, |_| 201);
-                    Fate::Answer(200, match kind {
-                        0 => whole[..whole.len() - 3].to_owned(),
-                        1 => "<html>ok</html>".to_owned(),
-                        2 => r#"{"items":[]}"#.to_owned(),
-                        _ => whole.replacen("00000000\"", "00000007\"", 1),
-                    })
+                    Fate::Answer(
+                        200,
+                        match kind {
+                            0 => whole[..whole.len() - 3].to_owned(),
+                            1 => "<html>ok</html>".to_owned(),
+                            2 => r#"{"items":[]}"#.to_owned(),
+                            _ => whole.replacen("00000000\"", "00000007\"", 1),
+                        },
+                    )
                 }
                 false => Fate::Forward,
             });
@@ -154,9 +157,11 @@ async fn a_node_that_takes_nothing_is_unavailable_and_then_takes_the_same_again(
 #[tokio::test]
 async fn a_body_that_is_too_large_is_halved_and_a_record_that_is_too_large_refused() {
     Site::with(async |site| {
-        let front = Front::new(&site.url, |request| match request.is("POST /_bulk") && request.body.len() > 20_000 {
-            true => Fate::Answer(413, String::new()),
-            false => Fate::Forward,
+        let front = Front::new(&site.url, |request| {
+            match request.is("POST /_bulk") && request.body.len() > 20_000 {
+                true => Fate::Answer(413, String::new()),
+                false => Fate::Forward,
+            }
         })
         .await;
         let index = ElasticsearchIndex::open(&front.url, site.options()).await.unwrap();

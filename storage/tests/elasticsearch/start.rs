@@ -16,7 +16,15 @@ async fn said(url: &str, options: ElasticsearchOptions) -> StoreError {
 
 #[tokio::test]
 async fn an_address_that_is_none_is_refused() {
-    for bad in ["", "localhost", "localhost:9200", "ftp://h", "http://", "http://operator:s3c%ret@h", "://s3cret"] {
+    for bad in [
+        "",
+        "localhost",
+        "localhost:9200",
+        "ftp://h",
+        "http://",
+        "http://operator:s3c%ret@h",
+        "://s3cret",
+    ] {
         let e = said(bad, options("andon")).await;
         assert!(matches!(e, StoreError::Refused { .. }), "{bad}: {e:?}");
         assert!(e.to_string().contains("no URL"), "{bad}: {e}");
@@ -31,7 +39,12 @@ async fn an_address_that_is_none_is_refused() {
             ..options("andon")
         };
         assert!(!format!("{with_key:?}").contains("s3cret"));
-        assert!(said("http://127.0.0.1:1", with_key).await.to_string().contains("API key"));
+        assert!(
+            said("http://127.0.0.1:1", with_key)
+                .await
+                .to_string()
+                .contains("API key")
+        );
     }
 }
 
@@ -57,7 +70,11 @@ async fn who_answers_is_looked_at() {
         (200, "<html>hello</html>", "is not Elasticsearch"),
         (200, "{}", "is not Elasticsearch"),
         (404, not_found, "is not Elasticsearch"),
-        (200, old, "this is Elasticsearch 7.17.9; Elasticsearch 8 or later is needed"),
+        (
+            200,
+            old,
+            "this is Elasticsearch 7.17.9; Elasticsearch 8 or later is needed",
+        ),
         (200, open_search, "this is opensearch 1.3.0"),
         (401, unauthorised, "wrong (401)"),
         (403, forbidden, "manage_index_templates"),
@@ -74,7 +91,11 @@ async fn who_answers_is_looked_at() {
 async fn credentials_reach_the_node_as_they_are_meant() {
     for (user, key, want) in [
         // "operator:s3c/ret", encoded.
-        ("operator:s3c%2Fret@", None, "authorization: Basic b3BlcmF0b3I6czNjL3JldA=="),
+        (
+            "operator:s3c%2Fret@",
+            None,
+            "authorization: Basic b3BlcmF0b3I6czNjL3JldA==",
+        ),
         ("", Some("abc==".to_owned()), "authorization: ApiKey abc=="),
     ] {
         let front = Front::new(&server(), move |request| {
