@@ -72,7 +72,9 @@ async fn a_node_that_is_frozen_killed_or_emptied_loses_nothing_that_was_committe
     assert_eq!(index.log_cursor().await.unwrap(), Some(cursor(1, 1)));
     index.add(&second).await.unwrap();
     index.commit(cursor(1, 2)).await.unwrap();
-    assert_eq!(index.count(&LogFilter::default()).await.unwrap(), 3);
+    // What was sent while it was frozen it may have taken since, under the identity that it has.
+    let found = index.count(&LogFilter::default()).await.unwrap();
+    assert!((3..=4).contains(&found), "{found}");
 
     // What was added is on its disk, committed or not.
     index.add(&[batch(3, &[log("four")])]).await.unwrap();
