@@ -3,6 +3,7 @@
 use crate::words::{key_term, lower, words};
 use andon_engine::batch::BatchBuilder;
 use andon_engine::record::Record;
+use andon_engine::time::Timestamp;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde::Serialize;
@@ -23,8 +24,8 @@ struct Document<'a> {
     record_id: &'a str,
     timestamp: i64,
     received_at: i64,
-    #[serde(rename = "@timestamp", skip_serializing_if = "Option::is_none")]
-    date: Option<String>,
+    #[serde(rename = "@timestamp")]
+    date: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     level: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -100,7 +101,7 @@ impl Documents {
             record_id: &record_id,
             timestamp: r.timestamp.as_micros(),
             received_at: r.received_at.as_micros(),
-            date: Some(r.timestamp.to_string()).filter(|s| s.starts_with(|c: char| c.is_ascii_digit())),
+            date: date(r.timestamp),
             level: r.level.map(|l| l.as_str()),
             level_number: r.level.map(|l| l as u8),
             message: r.message,
@@ -131,6 +132,13 @@ impl Documents {
             .expect("texts and numbers are serialisable, and memory takes them");
         into.push(b'\n');
     }
+}
+
+/// The instant as a date; the first or last that has four digits of year where it lies outside. So later is never earlier.
+pub(super) fn date(t: Timestamp) -> String {
+    const FIRST: Timestamp = Timestamp(-62_167_219_200_000_000);
+    const LAST: Timestamp = Timestamp(253_402_207_200_000_000);
+    t.clamp(FIRST, LAST).to_string()
 }
 
 pub(super) fn fingerprint(n: u64) -> String {
@@ -249,6 +257,14 @@ mod tests {
         for none in ["", "[1]", "null", "{\"a\":", "\u{1}{}"] {
             assert!(searchable(none).is_empty(), "{none}");
         }
+    }
+
+    #[test]
+    fn a_date_has_four_digits_of_year_and_keeps_the_order() {
+        let times = [i64::MIN, -1, 0, 1_700_000_000_000_001, i64::MAX];
+        let dates = times.map(|t| date(Timestamp(t)));
+        assert_eq!(dates[3], "2023-11-14T22:13:20.000001Z");
+        assert!(dates.is_sorted() && dates.iter().all(|d| d.len() == 27), "{dates:?}");
     }
 
     #[test]

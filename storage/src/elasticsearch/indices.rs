@@ -157,8 +157,8 @@ impl Names {
                 // Microseconds since 1970, exact: what filters, sorts and counts go by.
                 "timestamp": { "type": "long" },
                 "received_at": { "type": "long" },
-                // The same in milliseconds, for people and Kibana.
-                "@timestamp": { "type": "date", "format": "strict_date_optional_time", "ignore_malformed": true },
+                // In milliseconds, for people and Kibana, and for skipping indices by it.
+                "@timestamp": { "type": "date", "format": "strict_date_optional_time" },
                 "level": key,
                 "level_number": { "type": "byte" },
                 "type": key,

@@ -17,6 +17,7 @@ mod open;
 mod pace;
 mod query;
 mod search;
+mod setup;
 mod state;
 mod writer;
 

@@ -1,11 +1,12 @@
 //! The one writer: what it has added and committed, and what it does when the index loses something or refuses it.
 
 use super::bulk::{Bulk, Encoder, Item, Sent, send};
-use super::client::{Client, json_body};
+use super::client::Client;
 use super::indices::{Day, Names, RetentionClass};
 use super::pace::Pace;
+use super::setup::{days_before, make, put_template, temporary};
 use super::state::{self, Place, State, Write};
-use super::{STORE, damaged, fenced, lost, refused, unavailable};
+use super::{STORE, fenced, lost, refused, unavailable};
 use crate::ports::records::RefusedRecord;
 use crate::ports::{Cursor, Result, StoreError};
 use crate::relational::moves;
@@ -13,7 +14,7 @@ use ::elasticsearch::http::Method;
 use andon_engine::batch::Batch;
 use andon_engine::time::Timestamp;
 use bytes::Bytes;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::time::Duration;
 use tokio::task::{JoinSet, spawn_blocking};
@@ -94,8 +95,9 @@ impl Writer {
             pace,
         };
         writer.prepare(client, names).await?;
-        writer.cursor(client, names).await?;
-        writer.epoch = writer.state.as_ref().map_or(0, |s| s.epoch);
+        let state = state::read(client, names).await?;
+        writer.epoch = state.as_ref().map_or(0, |s| s.epoch);
+        writer.go_on_from(state)?;
         Ok(writer)
     }
 
@@ -105,23 +107,49 @@ impl Writer {
         make(client, &names.state_index(), &names.state(), &names.state_creation()).await
     }
 
-    /// The stored cursor. Where it is not the one that this writer knew, it goes on from what is there.
+    /// The stored cursor. Where the cluster has lost what this writer knew, it goes on from what is there.
     pub(super) async fn cursor(&mut self, client: &Client, names: &Names) -> Result<Option<Cursor>> {
         let state = state::read(client, names).await?;
         let cursor = state.as_ref().and_then(|s| s.cursor);
-        if cursor != self.committed || self.uncertain {
-            self.go_on_from(state);
+        if is_lost(self.committed, cursor).is_some() {
+            self.go_on_from(state)?;
+        } else {
+            self.own(state.as_ref())?;
+            if self.uncertain || cursor != self.committed {
+                self.go_on_from(state)?;
+            }
         }
         Ok(cursor)
     }
 
-    fn go_on_from(&mut self, state: Option<State>) {
+    fn go_on_from(&mut self, state: Option<State>) -> Result<()> {
+        self.not_taken_over(state.as_ref())?;
         self.committed = state.as_ref().and_then(|s| s.cursor);
         self.added = self.committed;
         self.state = state;
         self.uncertain = false;
         self.made.clear();
         self.touched.clear();
+        Ok(())
+    }
+
+    fn not_taken_over(&self, found: Option<&State>) -> Result<()> {
+        match found.filter(|s| s.epoch > self.epoch) {
+            Some(other) => Err(taken_over(other.epoch, self.epoch)),
+            None => Ok(()),
+        }
+    }
+
+    /// What is found must be what this writer saw last, or has written itself.
+    fn own(&self, found: Option<&State>) -> Result<()> {
+        self.not_taken_over(found)?;
+        let seen = |s: &State| (s.cursor, s.epoch, s.writer);
+        let own = found.is_none_or(|s| s.writer == self.id);
+        if own || found.map(seen) == self.state.as_ref().map(seen) {
+            Ok(())
+        } else {
+            Err(fenced("another process has moved its cursor".to_owned()))
+        }
     }
 
     pub(super) async fn add(
@@ -316,7 +344,7 @@ impl Writer {
     async fn lose(&mut self, client: &Client, names: &Names, reason: String) -> Result<StoreError> {
         self.prepare(client, names).await?;
         let state = state::read(client, names).await?;
-        self.go_on_from(state);
+        self.go_on_from(state)?;
         Ok(lost(reason))
     }
 
@@ -414,20 +442,11 @@ impl Writer {
     async fn reconcile(&mut self, client: &Client, names: &Names, target: Option<Cursor>) -> Result<bool> {
         let found = state::read(client, names).await?;
         let cursor = found.as_ref().and_then(|s| s.cursor);
-        if let Some(other) = found.as_ref().filter(|s| s.epoch > self.epoch) {
-            return Err(fenced(format!(
-                "owner {} has the log index, and this is owner {}",
-                other.epoch, self.epoch
-            )));
-        }
+        self.not_taken_over(found.as_ref())?;
         if let Some(reason) = is_lost(self.committed, cursor) {
             return Err(self.lose(client, names, reason).await?);
         }
-        let seen = |s: &State| (s.cursor, s.epoch, s.writer);
-        let own = found.as_ref().is_none_or(|s| s.writer == self.id);
-        if !own && found.as_ref().map(seen) != self.state.as_ref().map(seen) {
-            return Err(fenced("another process has moved its cursor".to_owned()));
-        }
+        self.own(found.as_ref())?;
         let done = found
             .as_ref()
             .is_some_and(|s| s.writer == self.id && s.cursor == target && s.epoch == self.epoch);
@@ -439,7 +458,7 @@ impl Writer {
     pub(super) async fn adopt(&mut self, client: &Client, names: &Names, cursor: Cursor, now: Timestamp) -> Result<()> {
         self.prepare(client, names).await?;
         let state = state::read(client, names).await?;
-        self.go_on_from(state);
+        self.go_on_from(state)?;
         self.write(client, names, Some(cursor), now).await?;
         self.committed = Some(cursor);
         self.added = Some(cursor);
@@ -447,18 +466,27 @@ impl Writer {
     }
 
     pub(super) async fn set_epoch(&mut self, client: &Client, names: &Names, epoch: u64, now: Timestamp) -> Result<()> {
-        self.cursor(client, names).await?;
-        let stored = state::read(client, names).await?;
-        if let Some(other) = stored.as_ref().filter(|s| s.epoch > epoch) {
-            return Err(fenced(format!(
-                "owner {} has the log index, and this is owner {epoch}",
-                other.epoch
-            )));
+        for _ in 0..WRITES_MAX {
+            let state = state::read(client, names).await?;
+            if let Some(other) = state.as_ref().filter(|s| s.epoch > epoch) {
+                return Err(taken_over(other.epoch, epoch));
+            }
+            self.epoch = epoch;
+            let (cursor, place) = (state.as_ref().and_then(|s| s.cursor), state.as_ref().map(|s| s.place));
+            self.go_on_from(state)?;
+            self.uncertain = true;
+            let written = state::write(client, names, cursor, (epoch, self.id), place, now.to_string()).await;
+            match written.map_err(temporary)? {
+                Write::Done(place) => {
+                    self.wrote(cursor, place);
+                    return Ok(());
+                }
+                // The owner before has committed meanwhile: for the last time.
+                Write::Conflict => {}
+                Write::Gone => self.prepare(client, names).await?,
+            }
         }
-        self.state = stored;
-        self.uncertain = false;
-        self.epoch = epoch;
-        self.write(client, names, self.committed, now).await
+        Err(unavailable("the cursor changes whenever it is written".to_owned()))
     }
 
     pub(super) async fn drop_indices(
@@ -468,16 +496,7 @@ impl Writer {
         class: RetentionClass,
         before: Timestamp,
     ) -> Result<u64> {
-        let path = format!("/{}/_alias", names.of_class(class));
-        let parameters = [("expand_wildcards", "all")];
-        let there: serde_json::Map<String, Value> = client
-            .call("listing the indices", Method::Get, &path, &parameters, None)
-            .await?;
-        let old: Vec<String> = there
-            .keys()
-            .filter(|i| names.is_before(i, class, before))
-            .cloned()
-            .collect();
+        let old = days_before(client, names, class, before).await?;
         for index in &old {
             let what = "deleting an index";
             let answer = client.ask(Method::Delete, &format!("/{index}"), &[], None).await?;
@@ -516,12 +535,10 @@ fn is_lost(committed: Option<Cursor>, stored: Option<Cursor>) -> Option<String> 
     }
 }
 
-/// Nothing that Andon itself asks is the fault of a record.
-fn temporary(e: StoreError) -> StoreError {
-    match e {
-        StoreError::Refused { reason, .. } => unavailable(reason),
-        e => e,
-    }
+fn taken_over(by: u64, from: u64) -> StoreError {
+    fenced(format!(
+        "owner {by} of the site has the log index, and this is owner {from}"
+    ))
 }
 
 /// The next bulk. Encoding takes milliseconds, which no async thread should be without.
@@ -541,63 +558,4 @@ async fn encoded(encoder: &mut Option<Encoder>, bytes: usize) -> Result<Option<B
         *encoder = Some(taken);
     }
     Ok(bulk)
-}
-
-/// Puts the template unless it is there in this version.
-async fn put_template(client: &Client, names: &Names) -> Result<()> {
-    let path = format!("/_index_template/{}", names.logs());
-    let what = "the index template";
-    let answer = client.ask(Method::Get, &path, &[], None).await?;
-    let wanted = names.template();
-    if answer.ok() {
-        let there: Value = answer.json(what)?;
-        let meta = &there["index_templates"][0]["index_template"]["_meta"];
-        if meta["product"] == wanted["_meta"]["product"] {
-            let version = meta["version"].as_u64();
-            if version == wanted["_meta"]["version"].as_u64() {
-                return Ok(());
-            }
-            if version > wanted["_meta"]["version"].as_u64() {
-                let name = names.logs();
-                return Err(damaged(format!(
-                    "index template {name} is of a newer version of Andon: start that one, or delete the template"
-                )));
-            }
-        }
-    } else if answer.status != 404 {
-        return Err(answer.failure(what));
-    }
-    let _: Value = client.call(what, Method::Put, &path, &[], Some(wanted)).await?;
-    Ok(())
-}
-
-/// Makes an index with its alias; where it is there already, it must be one of ours.
-async fn make(client: &Client, index: &str, alias: &str, creation: &Value) -> Result<()> {
-    let path = format!("/{index}");
-    let what = format!("making index {index}");
-    let answer = client.ask(Method::Put, &path, &[], Some(json_body(creation))).await?;
-    if answer.ok() {
-        return Ok(());
-    }
-    if answer.complaint().kind != "resource_already_exists_exception" {
-        return Err(temporary(answer.failure(&what)));
-    }
-    let mapping: Value = client
-        .call(&what, Method::Get, &format!("{path}/_mapping"), &[], None)
-        .await?;
-    if mapping[index]["mappings"]["_meta"]["product"] != "andon" {
-        return Err(damaged(format!(
-            "index {index} was not made by Andon: rename or delete it, or choose another prefix"
-        )));
-    }
-    let _: Value = client
-        .call(
-            &what,
-            Method::Put,
-            &format!("{path}/_alias/{alias}"),
-            &[],
-            Some(json!({})),
-        )
-        .await?;
-    Ok(())
 }

@@ -3,4 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod conformance;
+mod front;
+mod losses;
+mod node;
+mod pressure;
 mod site;
+mod start;
