@@ -16,16 +16,18 @@ use andon_engine::level::Level;
 use andon_engine::rule::Configuration;
 use andon_engine::subject::SubjectKind;
 use andon_engine::time::Timestamp;
-use andon_gateway::{Grant, Intake, IntakeEntry, IntakeError, Keys};
+use andon_gateway::{Grant, Intake, IntakeEntry, IntakeError, Keys, Rate, SharedRates};
 use andon_storage::journal::{Append, AppendError, Journal};
 use andon_storage::keys::KeyCache;
 use andon_storage::ports::keys::Scope;
+use andon_storage::redis::limits::{self, RateLimits};
 use andon_storage::redis::live::{LiveBus, LiveKind};
 use andon_storage::ports::log_index::{LogFilter, LogIndex, Order};
 use async_trait::async_trait;
 use bytes::Bytes;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 use tokio::sync::watch;
 
 /// The gateway's intake: one journal entry for a request.
@@ -70,6 +72,21 @@ impl Keys for SenderKeys {
             devices: row.devices.clone(),
             records_per_second: row.records_per_second,
         }))
+    }
+}
+
+/// Rates of keys that all gateways of a site share.
+pub struct RedisRates(pub RateLimits);
+
+#[async_trait]
+impl SharedRates for RedisRates {
+    async fn take(&self, key_id: &str, records: u32, per_second: u32, burst: Duration) -> Option<Rate> {
+        match self.0.take(key_id, records, per_second, burst).await {
+            Ok(limits::Rate::Allowed) => Some(Rate::Allowed),
+            Ok(limits::Rate::RetryAfter(wait)) => Some(Rate::RetryAfter(wait)),
+            // The gateway's own count decides then.
+            Err(_) => None,
+        }
     }
 }
 
@@ -222,7 +239,7 @@ pub async fn watch_shards(judging: Judging, health: watch::Sender<ShardsHealth>,
                 restarts: seen.restarts,
             });
         }
-        if tokio::time::timeout(std::time::Duration::from_secs(2), stop.wait_for(|s| *s))
+        if tokio::time::timeout(Duration::from_secs(2), stop.wait_for(|s| *s))
             .await
             .is_ok()
         {
@@ -261,7 +278,7 @@ pub async fn feed_live(journal: Journal, live: LiveFeed, bus: Option<Arc<LiveBus
 pub async fn tell_status(system: Arc<Running>, bus: Arc<LiveBus>, mut stop: watch::Receiver<bool>) {
     loop {
         bus.publish(LiveKind::Status, bus::encode_status(&system.status()));
-        let pause = std::time::Duration::from_secs(1);
+        let pause = Duration::from_secs(1);
         if tokio::time::timeout(pause, stop.wait_for(|s| *s)).await.is_ok() {
             return;
         }

@@ -8,12 +8,12 @@ use super::settings::{DashboardSettings, Retention, Settings};
 use super::stores::Stores;
 use super::{Andon, owner, told};
 use crate::adapters::{
-    AfterEffects, Failures, IndexLines, JournalIntake, Running, SenderKeys, feed_live, tell_status, watch_shards,
+    AfterEffects, Failures, IndexLines, JournalIntake, RedisRates, Running, SenderKeys, feed_live, tell_status, watch_shards,
 };
 use crate::{config, exit};
 use andon_actors::effect_log::EffectLog;
 use andon_actors::judging::{Judging, JudgingArgs};
-use andon_actors::notifier::{Fallback, LocalQueue, Mailer, Notifier, NotifierArgs, Secrets};
+use andon_actors::notifier::{Fallback, LocalQueue, Mailer, Notifier, NotifierArgs, RedisQueue, Secrets};
 use andon_actors::self_log::SelfLog;
 use andon_actors::sinks::effects::EffectWriter;
 use andon_actors::sinks::log_index::LogIndexWriter;
@@ -30,6 +30,7 @@ use andon_gateway::{Config as GatewayConfig, Gateway};
 use andon_storage::journal::Journal;
 use andon_storage::keys::KeyCache;
 use andon_storage::link_token::LinkTokens;
+use andon_storage::redis::limits::RateLimits;
 use andon_storage::redis::live::LiveBus;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, OnceLock};
@@ -203,10 +204,13 @@ impl Andon {
             accepted,
         });
         let keys = Arc::new(SenderKeys(keys));
-        let gateway = Gateway::bind(GatewayConfig::new(s.ingest), intake, keys, clock.clone())
+        let mut gateway = Gateway::bind(GatewayConfig::new(s.ingest), intake, keys, clock.clone())
             .await
             .map_err(|e| exit::config(format!("ingest cannot listen on {}: {e}", s.ingest)))?
             .with_metrics(metrics);
+        if let Some(redis) = &stores.redis {
+            gateway = gateway.with_shared_rates(Arc::new(RedisRates(RateLimits::new(redis.clone()))));
+        }
         let ingest_url = format!("http://{}", gateway.local_addr());
         restore_retries(&gateway, &journal, &*clock).await?;
 
@@ -221,7 +225,10 @@ impl Andon {
                 lines: Arc::new(IndexLines { index: index.clone() }),
                 mailer: mailer.clone(),
                 secrets: Secrets::new(s.secrets.clone()),
-                queue: Arc::new(LocalQueue::default()),
+                queue: match &stores.redis {
+                    Some(redis) => Arc::new(RedisQueue::new(redis.clone())),
+                    None => Arc::new(LocalQueue::default()),
+                },
                 clock: clock.clone(),
                 public_url: public_url.unwrap_or_default(),
                 token_secret: stores.token_secret,
