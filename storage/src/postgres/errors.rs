@@ -79,9 +79,10 @@ pub(super) fn leaves_connection_whole(e: &sqlx::Error) -> bool {
     match e {
         sqlx::Error::Database(d) => {
             let code = d.code().unwrap_or_default();
-            // 57P..: the server ends the session. 08: the protocol is out of step. 25P03, 57P05: it waited too long for us. 0A000: a
+            // 57P..: the server ends the session. 08: the protocol is out of step. 25P03: it waited too long for us. 25006: read-only is a
+            // setting that a session may keep when the server is writable again. 0A000: a
             // statement was prepared for a table that has another shape since.
-            !(code.starts_with("08") || code.starts_with("57P") || code == "25P03" || code == "0A000")
+            !(code.starts_with("08") || code.starts_with("57P") || matches!(&*code, "25P03" | "25006" | "0A000"))
         }
         sqlx::Error::ColumnDecode { .. } | sqlx::Error::ColumnIndexOutOfBounds { .. } | sqlx::Error::Encode(_) => true,
         _ => false,

@@ -2,7 +2,7 @@
 
 use super::errors::text;
 use super::pool::{ConnectError, Pool};
-use super::{ANSWER_MARGIN, LOCK_TIMEOUT, PostgresDatabase, PostgresOptions};
+use super::{ANSWER_MARGIN, PostgresDatabase, PostgresOptions};
 use crate::ports::StoreError;
 use crate::relational::database::{Database, Row, Transaction, Value};
 use crate::relational::migrations::{self, migrate};
@@ -70,7 +70,7 @@ impl PostgresDatabase {
              SET default_transaction_isolation = 'read committed'; SET synchronous_commit = on",
             options.schema,
             options.timeout.as_millis(),
-            LOCK_TIMEOUT.min(options.timeout).as_millis(),
+            (options.timeout / 2).as_millis(),
             options.timeout.as_millis(),
         );
         let read_only = format!("{session}; SET default_transaction_read_only = on");
@@ -133,13 +133,23 @@ impl PostgresDatabase {
                     OpenError::Unreachable(format!(
                         "PostgreSQL at {server} refuses the connection: is the server running, and is the port right?"
                     ))
+                } else if io.kind() == std::io::ErrorKind::InvalidData {
+                    // So rustls says that it does not trust the certificate.
+                    no_secure_connection(server, io)
+                } else if connect.get_socket().is_none()
+                    && matches!(
+                        io.kind(),
+                        std::io::ErrorKind::NotFound | std::io::ErrorKind::PermissionDenied
+                    )
+                {
+                    OpenError::Setup(format!(
+                        "PostgreSQL at {server}: a file that the URL names (sslrootcert, sslcert, sslkey) cannot be read: {io}"
+                    ))
                 } else {
                     OpenError::Unreachable(format!("PostgreSQL at {server} cannot be reached: {io}"))
                 }
             }
-            sqlx::Error::Tls(tls) => OpenError::Setup(format!(
-                "PostgreSQL at {server}: no secure connection ({tls}): check sslmode and sslrootcert in the URL"
-            )),
+            sqlx::Error::Tls(tls) => no_secure_connection(server, tls),
             other => OpenError::Setup(format!("what answers at {server} is no PostgreSQL server: {other}")),
         }
     }
@@ -282,6 +292,12 @@ impl PostgresDatabase {
             | StoreError::Damaged { reason, .. } => OpenError::Setup(sentence(&reason)),
         }
     }
+}
+
+fn no_secure_connection(server: &str, why: &dyn std::fmt::Display) -> OpenError {
+    OpenError::Setup(format!(
+        "PostgreSQL at {server}: no secure connection ({why}): check sslmode and sslrootcert in the URL"
+    ))
 }
 
 /// `number` is `server_version_num`: 150004 is 15.4.

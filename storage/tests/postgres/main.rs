@@ -3,6 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod emptied;
+mod faults;
+mod migrations;
+mod records_of_postgres;
+mod server;
 mod site;
 mod start;
 

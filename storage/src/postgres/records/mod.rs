@@ -51,11 +51,11 @@ impl RecordStore for Relational<PostgresDatabase> {
 async fn write(tx: &mut PostgresTransaction, batches: &[Batch<Bytes>], rows: &Rows) -> Result<Vec<RefusedRecord>> {
     let mut refused = Vec::new();
     // A stack, the leftmost part on top: depth-first, in order.
-    let mut parts: Vec<Range<usize>> = vec![0..rows.len()];
+    let mut parts: Vec<Range<usize>> = Vec::new();
+    if rows.len() > 0 {
+        parts.push(0..rows.len());
+    }
     while let Some(part) = parts.pop() {
-        if part.is_empty() {
-            continue;
-        }
         tx.savepoint().await?;
         match tx.copy(encode::COPY, &rows.bytes(&part)).await {
             Ok(written) if written == part.len() as u64 => continue,

@@ -1,8 +1,8 @@
 //! Partitions: one for each UTC day of receipt, made ahead, indexed when their day is over, dropped by retention.
 
 use crate::ports::Result;
-use crate::postgres::{MIGRATION_TIMEOUT, PostgresDatabase};
-use crate::relational::database::{Database, Transaction, Value};
+use crate::postgres::{MIGRATION_TIMEOUT, PostgresDatabase, PostgresTransaction};
+use crate::relational::database::{Database, Row, Transaction, Value};
 use andon_engine::time::{Span, Timestamp};
 use std::collections::BTreeSet;
 
@@ -41,8 +41,9 @@ const LIST: &str = "SELECT quote_ident(c.relname),
     CROSS JOIN LATERAL (SELECT pg_get_expr(c.relpartbound, c.oid) AS bounds) b
     WHERE i.inhparent = 'records'::regclass ORDER BY 2 NULLS FIRST";
 
-/// Whether the partition has the indices of a day that is over.
-const INDEXED: &str = "SELECT to_regclass($1) IS NOT NULL AND to_regclass($2) IS NOT NULL";
+/// Whether the partition `$1` is there and lacks an index of a day that is over.
+const NEEDS_INDEX: &str = "SELECT to_regclass($1) IS NOT NULL AND (to_regclass($2) IS NULL OR to_regclass($3) IS NULL)";
+const LOCK: &str = "SELECT pg_advisory_xact_lock($1)";
 
 impl PostgresDatabase {
     async fn partitions(&self) -> Result<Vec<Partition>> {
@@ -61,7 +62,7 @@ impl PostgresDatabase {
         }
         let mut tx = self.begin().await?;
         let key = vec![Value::int(self.lock_key("partitions"))];
-        tx.fetch("SELECT pg_advisory_xact_lock($1)".into(), key).await?;
+        tx.fetch(LOCK.into(), key).await?;
         // Another process may have made them while we waited.
         for day in missing(&partitions(tx.fetch(LIST.into(), vec![]).await?)?) {
             tx.script(create(day)).await?;
@@ -84,21 +85,23 @@ impl PostgresDatabase {
 
     async fn index(&self, partition: &str) -> Result<()> {
         let plain = partition.trim_matches('"');
-        let names = [format!("{plain}_by_device"), format!("{plain}_by_application")];
-        let quoted = |n: &String| format!("\"{n}\"");
-        let values = names.iter().map(|n| Value::text(&quoted(n))).collect();
-        let done = self.fetch(INDEXED.into(), values).await?.into_iter().next();
-        if done.map(|mut r| r.bool()).transpose()? == Some(true) {
+        let quoted = |column: &str| format!("\"{plain}_by_{column}\"");
+        let (device, application) = (quoted("device"), quoted("application"));
+        let values = || [partition, &device, &application].map(Value::text).to_vec();
+        if !needs_index(self.fetch(NEEDS_INDEX.into(), values()).await?)? {
             return Ok(());
         }
         let mut tx = self.begin().await?;
         tx.extend(MIGRATION_TIMEOUT).await?;
-        for (name, column) in names.iter().zip(["device_id", "application"]) {
-            let name = quoted(name);
-            tx.script(format!(
-                "CREATE INDEX IF NOT EXISTS {name} ON {partition} ({column}, timestamp) WHERE {column} IS NOT NULL"
-            ))
-            .await?;
+        self.lock_old_days(&mut tx).await?;
+        // Another process may have indexed it while we waited, or dropped it.
+        if needs_index(tx.fetch(NEEDS_INDEX.into(), values()).await?)? {
+            for (name, column) in [(&device, "device_id"), (&application, "application")] {
+                tx.script(format!(
+                    "CREATE INDEX IF NOT EXISTS {name} ON {partition} ({column}, timestamp) WHERE {column} IS NOT NULL"
+                ))
+                .await?;
+            }
         }
         tx.commit().await
     }
@@ -109,6 +112,7 @@ impl PostgresDatabase {
             if p.to.is_some_and(|to| to <= before.as_micros()) {
                 // Each by itself: the lock on the whole table is held for a moment only.
                 let mut tx = self.begin().await?;
+                self.lock_old_days(&mut tx).await?;
                 tx.script(format!("DROP TABLE IF EXISTS {}", p.name)).await?;
                 tx.commit().await?;
                 dropped += 1;
@@ -116,10 +120,21 @@ impl PostgresDatabase {
         }
         Ok(dropped)
     }
+
+    /// Two processes that index and drop at once would see each other's half. Making days has a lock of its own: it never waits for
+    /// an index.
+    async fn lock_old_days(&self, tx: &mut PostgresTransaction) -> Result<()> {
+        let key = vec![Value::int(self.lock_key("old days"))];
+        tx.fetch(LOCK.into(), key).await.map(drop)
+    }
 }
 
-fn partitions(rows: Vec<crate::relational::database::Row>) -> Result<Vec<Partition>> {
-    let one = |mut r: crate::relational::database::Row| {
+fn needs_index(rows: Vec<Row>) -> Result<bool> {
+    rows.into_iter().next().map_or(Ok(false), |mut r| r.bool())
+}
+
+fn partitions(rows: Vec<Row>) -> Result<Vec<Partition>> {
+    let one = |mut r: Row| {
         Ok(Partition {
             name: r.text()?,
             from: r.opt_int()?,
