@@ -80,6 +80,7 @@ pub struct PostgresDatabase {
     schema: String,
     server: String,
     limit: Duration,
+    last_refused: records::LastRefused,
 }
 
 impl PostgresDatabase {

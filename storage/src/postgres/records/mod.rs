@@ -15,6 +15,7 @@ use andon_engine::time::Timestamp;
 use bytes::Bytes;
 use encode::Rows;
 use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
 
 #[async_trait::async_trait]
 impl RecordStore for Relational<PostgresDatabase> {
@@ -29,9 +30,10 @@ impl RecordStore for Relational<PostgresDatabase> {
         let mut tx = self.database().begin().await?;
         // A commit whose answer was lost is tried again: records must not be there twice.
         if !advance::<PostgresDatabase>(&mut tx, Sink::Records, cursor).await? {
-            return Ok(Vec::new());
+            return Ok(self.database().refused_before(cursor));
         }
         let refused = write(&mut tx, batches, &rows).await?;
+        self.database().note_refused(cursor, &refused);
         tx.commit().await?;
         Ok(refused)
     }
@@ -42,6 +44,22 @@ impl RecordStore for Relational<PostgresDatabase> {
 
     async fn drop_partitions(&self, before: Timestamp) -> Result<u64> {
         self.database().drop_partitions(before).await
+    }
+}
+
+/// What was refused by the last transaction, in case its commit went through and the answer did not: whoever tries again is to hear of it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct LastRefused(Arc<Mutex<Option<(Cursor, Vec<RefusedRecord>)>>>);
+
+impl PostgresDatabase {
+    fn note_refused(&self, cursor: Cursor, refused: &[RefusedRecord]) {
+        *self.last_refused.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((cursor, refused.to_vec()));
+    }
+    fn refused_before(&self, cursor: Cursor) -> Vec<RefusedRecord> {
+        match &*self.last_refused.0.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some((at, refused)) if *at == cursor => refused.clone(),
+            _ => Vec::new(),
+        }
     }
 }
 
