@@ -15,7 +15,7 @@ use andon_engine::time::Timestamp;
 use bytes::Bytes;
 use encode::Rows;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 #[async_trait::async_trait]
 impl RecordStore for Relational<PostgresDatabase> {
@@ -49,17 +49,28 @@ impl RecordStore for Relational<PostgresDatabase> {
 
 /// What was refused by the last transaction, in case its commit went through and the answer did not: whoever tries again is to hear of it.
 #[derive(Clone, Debug, Default)]
-pub(super) struct LastRefused(Arc<Mutex<Option<(Cursor, Vec<RefusedRecord>)>>>);
+pub(super) struct LastRefused(Arc<Mutex<Option<RefusedAt>>>);
+
+#[derive(Clone, Debug)]
+struct RefusedAt {
+    cursor: Cursor,
+    records: Vec<RefusedRecord>,
+}
 
 impl PostgresDatabase {
     fn note_refused(&self, cursor: Cursor, refused: &[RefusedRecord]) {
-        *self.last_refused.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((cursor, refused.to_vec()));
+        let records = refused.to_vec();
+        *self.last_refused() = Some(RefusedAt { cursor, records });
     }
     fn refused_before(&self, cursor: Cursor) -> Vec<RefusedRecord> {
-        match &*self.last_refused.0.lock().unwrap_or_else(PoisonError::into_inner) {
-            Some((at, refused)) if *at == cursor => refused.clone(),
+        match &*self.last_refused() {
+            Some(last) if last.cursor == cursor => last.records.clone(),
             _ => Vec::new(),
         }
+    }
+    fn last_refused(&self) -> MutexGuard<'_, Option<RefusedAt>> {
+        // It is replaced as a whole: nobody leaves it half changed.
+        self.last_refused.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
