@@ -20,7 +20,7 @@ pub trait RecordStore: Send + Sync + 'static {
     async fn record_cursor(&self) -> Result<Option<Cursor>>;
     /// In one transaction: the log records (those with a message) of the batches, which come in journal order, one for each entry, then
     /// the cursor. Does nothing when the cursor stands there already. The records that the store refuses for themselves are left out
-    /// and returned.
+    /// and returned, also to whoever tries again because the answer to the commit was lost.
     async fn write_records(&self, batches: &[Batch<Bytes>], cursor: Cursor) -> Result<Vec<RefusedRecord>>;
     /// Makes the partitions of today and of the days that follow, by day of receipt in UTC, so that no write waits for it.
     async fn prepare_partitions(&self, now: Timestamp) -> Result<()>;

@@ -22,6 +22,9 @@ const ANSWER_MARGIN: Duration = Duration::from_secs(2);
 /// A migration may rewrite a large table, and waits for another process that does so.
 const MIGRATION_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 
+/// What a migration waits for a table that somebody reads or writes.
+const TABLE_LOCK_TIMEOUT: Duration = Duration::from_secs(60);
+
 /// How to use a PostgreSQL server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PostgresOptions {
@@ -81,6 +84,7 @@ pub struct PostgresDatabase {
     schema: String,
     server: String,
     limit: Duration,
+    last_refused: records::LastRefused,
 }
 
 impl PostgresDatabase {
@@ -135,7 +139,13 @@ impl Database for PostgresDatabase {
 
     async fn lock_schema(&self, tx: &mut PostgresTransaction) -> Result<()> {
         tx.extend(MIGRATION_TIMEOUT).await?;
+        // Nobody queues behind this lock but others who start.
+        let wait = format!("SET LOCAL lock_timeout = {}", MIGRATION_TIMEOUT.as_millis());
+        tx.script(wait).await?;
         let key = vec![Value::int(self.lock_key("schema"))];
-        tx.fetch("SELECT pg_advisory_xact_lock($1)".into(), key).await.map(drop)
+        tx.fetch("SELECT pg_advisory_xact_lock($1)".into(), key).await?;
+        // Behind a lock on a table everybody queues.
+        tx.script(format!("SET LOCAL lock_timeout = {}", TABLE_LOCK_TIMEOUT.as_millis()))
+            .await
     }
 }

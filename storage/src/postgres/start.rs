@@ -82,6 +82,7 @@ impl PostgresDatabase {
             schema: options.schema.clone(),
             server,
             limit: options.timeout + ANSWER_MARGIN,
+            last_refused: Default::default(),
         };
         match db.readers.connect_bare().await {
             Ok(connection) => check_version(&db.server, connection.server_version_num().unwrap_or_default())?,

@@ -45,13 +45,10 @@ impl PostgresTransaction {
         }
     }
 
-    /// Gives this transaction's statements more time, the server's and ours.
+    /// Gives this transaction's statements more time, the server's and ours. A lock is waited for as ever: others queue behind it.
     pub(super) async fn extend(&mut self, limit: Duration) -> Result<()> {
         let ms = limit.as_millis();
-        self.script(format!(
-            "SET LOCAL statement_timeout = {ms}; SET LOCAL lock_timeout = {ms}"
-        ))
-        .await?;
+        self.script(format!("SET LOCAL statement_timeout = {ms}")).await?;
         self.limit = limit + super::ANSWER_MARGIN;
         Ok(())
     }

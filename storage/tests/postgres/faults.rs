@@ -324,7 +324,7 @@ async fn no_caller_ever_gets_the_answer_to_another_s_question() {
             let s = s.clone();
             tokio::spawn(async move {
                 let mut answered = 0;
-                for turn in 0..40i64 {
+                for turn in 0..15i64 {
                     let question = caller * 1_000 + turn;
                     let sql = "SELECT $1::int8 FROM pg_sleep(0.002)";
                     let patience = Duration::from_micros(if turn % 3 == 0 { 1_500 } else { 30_000_000 });
@@ -370,7 +370,7 @@ async fn no_caller_ever_gets_the_answer_to_another_s_question() {
     for caller in callers {
         answered += caller.await.unwrap();
     }
-    assert!(answered > 100, "{answered}");
+    assert!(answered > 50, "{answered}");
     until_taken(&s, 1).await;
     assert_eq!(count(&s).await, 1);
 }

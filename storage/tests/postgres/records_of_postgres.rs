@@ -1,6 +1,7 @@
 //! What PostgreSQL refuses of log records, and what it does not.
 
 use super::open;
+use super::server::{Commit, Proxy, Server};
 use super::site::{Site, administer};
 use andon_engine::batch::{Batch, BatchBuilder};
 use andon_engine::ids::{JournalId, RecordId};
@@ -9,6 +10,7 @@ use andon_engine::time::Timestamp;
 use andon_storage::conformance::cursor;
 use andon_storage::ports::StoreError;
 use andon_storage::ports::records::{RecordFilter, RecordReader, RecordStore};
+use andon_storage::postgres::{PostgresOptions, PostgresStore};
 use andon_storage::relational::database::{Database, Transaction, Value};
 use bytes::Bytes;
 
@@ -82,6 +84,28 @@ async fn what_is_refused_is_found_among_the_others_and_named() {
         .unwrap();
     assert_eq!(refused.len(), 1);
     assert_eq!(s.record_cursor().await.unwrap(), Some(cursor(1, 4)));
+}
+
+#[tokio::test]
+async fn what_was_refused_is_told_again_when_the_answer_was_lost() {
+    let server = Server::start();
+    let proxy = Proxy::start(&server.url, server.port()).await;
+    let s = PostgresStore::open(&proxy.url, PostgresOptions::default())
+        .await
+        .unwrap();
+    let rule = "ALTER TABLE andon.records ADD CONSTRAINT no_secrets CHECK (message NOT LIKE '%secret%')";
+    administer(&server.url, &[rule.to_owned()]);
+    // The day is there, so that the next COMMIT is the one of the records.
+    s.prepare_partitions(NOON).await.unwrap();
+    proxy.commit.send_replace(Commit::LoseAnswer);
+    let batches = [batch(1, &[log("a", ""), log("secret", ""), log("b", "")])];
+    let e = s.write_records(&batches, cursor(1, 1)).await.unwrap_err();
+    assert!(matches!(e, StoreError::Unavailable { .. }), "{e}");
+    proxy.commit.send_replace(Commit::Pass);
+    let refused = s.write_records(&batches, cursor(1, 1)).await.unwrap();
+    assert_eq!(refused.len(), 1);
+    assert_eq!(refused[0].record_id, RecordId::new(JournalId(1), 1, 1));
+    assert_eq!(s.records(&RecordFilter::default(), 10).await.unwrap().len(), 2);
 }
 
 #[tokio::test]

@@ -125,10 +125,13 @@ fn null(out: &mut Vec<u8>) {
 }
 
 fn field(out: &mut Vec<u8>, bytes: &[u8]) {
-    // A record is far below 2 GiB; PostgreSQL would refuse the row.
-    let len = i32::try_from(bytes.len()).expect("a field is part of a record, and a record at most some 100 KiB");
-    out.extend_from_slice(&len.to_be_bytes());
+    length(out, bytes.len());
     out.extend_from_slice(bytes);
+}
+
+fn length(out: &mut Vec<u8>, bytes: usize) {
+    let length = i32::try_from(bytes).expect("a field is a part of a record, and a record far below 2 GiB");
+    out.extend_from_slice(&length.to_be_bytes());
 }
 
 fn text(out: &mut Vec<u8>, text: Option<&str>) {
@@ -139,12 +142,9 @@ fn text(out: &mut Vec<u8>, text: Option<&str>) {
 }
 
 fn jsonb(out: &mut Vec<u8>, json: &str) {
-    let at = out.len();
-    field(out, json.as_bytes());
-    // The version stands before the text, and counts.
-    out.insert(at + 4, JSONB);
-    let len = (json.len() + 1) as i32;
-    out[at..at + 4].copy_from_slice(&len.to_be_bytes());
+    length(out, 1 + json.len());
+    out.push(JSONB);
+    out.extend_from_slice(json.as_bytes());
 }
 
 #[cfg(test)]

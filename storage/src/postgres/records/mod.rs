@@ -14,6 +14,7 @@ use andon_engine::time::Timestamp;
 use bytes::Bytes;
 use encode::Rows;
 use std::ops::Range;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 #[async_trait::async_trait]
 impl RecordStore for Relational<PostgresDatabase> {
@@ -29,9 +30,10 @@ impl RecordStore for Relational<PostgresDatabase> {
             let (mut tx, moved) = self.begin_at(Sink::Records, cursor).await?;
             // A commit whose answer was lost is tried again: records must not be there twice.
             if !moved {
-                return Ok(Vec::new());
+                return Ok(self.database().refused_before(cursor));
             }
             let refused = write(&mut tx, batches, &rows).await?;
+            self.database().note_refused(cursor, &refused);
             self.commit_at(tx, Sink::Records, cursor).await?;
             Ok(refused)
         })
@@ -44,6 +46,33 @@ impl RecordStore for Relational<PostgresDatabase> {
 
     async fn drop_partitions(&self, before: Timestamp) -> Result<u64> {
         self.database().drop_partitions(before).await
+    }
+}
+
+/// What was refused by the last transaction, in case its commit went through and the answer did not: whoever tries again is to hear of it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct LastRefused(Arc<Mutex<Option<RefusedAt>>>);
+
+#[derive(Clone, Debug)]
+struct RefusedAt {
+    cursor: Cursor,
+    records: Vec<RefusedRecord>,
+}
+
+impl PostgresDatabase {
+    fn note_refused(&self, cursor: Cursor, refused: &[RefusedRecord]) {
+        let records = refused.to_vec();
+        *self.last_refused() = Some(RefusedAt { cursor, records });
+    }
+    fn refused_before(&self, cursor: Cursor) -> Vec<RefusedRecord> {
+        match &*self.last_refused() {
+            Some(last) if last.cursor == cursor => last.records.clone(),
+            _ => Vec::new(),
+        }
+    }
+    fn last_refused(&self) -> MutexGuard<'_, Option<RefusedAt>> {
+        // It is replaced as a whole: nobody leaves it half changed.
+        self.last_refused.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

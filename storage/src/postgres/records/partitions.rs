@@ -70,26 +70,27 @@ impl PostgresDatabase {
         tx.commit().await
     }
 
-    /// Also indexes the days that are over; that may take minutes, in which records of such a day wait.
+    /// Also indexes a day that is over, one in each call: whoever calls waits for it.
     pub(super) async fn prepare_partitions(&self, now: Timestamp) -> Result<()> {
         let today = day(now);
         self.ensure_partitions(&(today..today + DAYS_AHEAD).collect()).await?;
         let closed = now.minus(CLOSED_AFTER).as_micros();
         for p in self.partitions().await? {
-            if p.to.is_some_and(|to| to <= closed) {
-                self.index(&p.name).await?;
+            if p.to.is_some_and(|to| to <= closed) && self.index(&p.name).await? {
+                break;
             }
         }
         Ok(())
     }
 
-    async fn index(&self, partition: &str) -> Result<()> {
+    /// False when there was nothing to do.
+    async fn index(&self, partition: &str) -> Result<bool> {
         let plain = partition.trim_matches('"');
         let quoted = |column: &str| format!("\"{plain}_by_{column}\"");
         let (device, application) = (quoted("device"), quoted("application"));
         let values = || [partition, &device, &application].map(Value::text).to_vec();
         if !needs_index(self.fetch(NEEDS_INDEX.into(), values()).await?)? {
-            return Ok(());
+            return Ok(false);
         }
         let mut tx = self.begin().await?;
         tx.extend(MIGRATION_TIMEOUT).await?;
@@ -103,7 +104,7 @@ impl PostgresDatabase {
                 .await?;
             }
         }
-        tx.commit().await
+        tx.commit().await.map(|()| true)
     }
 
     pub(super) async fn drop_partitions(&self, before: Timestamp) -> Result<u64> {
