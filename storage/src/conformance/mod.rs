@@ -11,6 +11,7 @@ pub mod effects;
 pub mod fast_state;
 pub mod keys;
 pub mod log_index;
+pub mod records;
 pub mod rows;
 pub mod sample;
 

@@ -173,7 +173,9 @@ impl Proposal {
 pub enum Proposed {
     Waiting,
     /// Not even stored: this version is in force, not the one that it was made from.
-    Stale { in_force: u64 },
+    Stale {
+        in_force: u64,
+    },
 }
 
 /// What the processes of a site exchange through the relational store.
@@ -253,7 +255,10 @@ mod tests {
         assert_eq!(proposal(4, with_site(99, "Bonn")).verdict(&new), Verdict::InForce(5));
         // Somebody else was first.
         let refused = proposal(4, with_site(0, "Jena")).verdict(&new);
-        assert!(matches!(&refused, Verdict::Refuse(why) if why.contains("version 5 is in force")), "{refused:?}");
+        assert!(
+            matches!(&refused, Verdict::Refuse(why) if why.contains("version 5 is in force")),
+            "{refused:?}"
+        );
         // It was in force, and has been changed since.
         let refused = proposal(4, with_site(0, "Bonn")).verdict(&with_site(6, "Bonn"));
         assert!(matches!(refused, Verdict::Refuse(_)), "{refused:?}");

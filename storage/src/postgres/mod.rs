@@ -2,6 +2,7 @@
 
 mod errors;
 mod pool;
+mod records;
 mod start;
 mod transaction;
 
@@ -20,8 +21,6 @@ use xxhash_rust::xxh3::xxh3_64;
 const ANSWER_MARGIN: Duration = Duration::from_secs(2);
 /// A migration may rewrite a large table, and waits for another process that does so.
 const MIGRATION_TIMEOUT: Duration = Duration::from_secs(15 * 60);
-/// How long one of our statements waits for a lock that somebody else holds.
-const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How to use a PostgreSQL server.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,7 +32,8 @@ pub struct PostgresOptions {
     pub migrate: bool,
     /// The most connections of this process, at least 2: two fifths of them for what writes, the others for what reads.
     pub connections: u32,
-    /// How long a statement may take, and how long we wait for an answer before the server counts as gone (a little longer).
+    /// How long a statement may take, half of it for a lock that somebody else holds. We wait a little longer for the answer, then the
+    /// server counts as gone.
     pub timeout: Duration,
     /// The part of Andon that this is, for `pg_stat_activity`: `gateway` is shown as `andon gateway`.
     pub role: String,
@@ -112,11 +112,11 @@ impl Database for PostgresDatabase {
     type Transaction = PostgresTransaction;
 
     async fn fetch(&self, sql: Sql, values: Vec<Value>) -> Result<Vec<Row>> {
-        transaction::fetch(self.readers.acquire().await?, self.limit, sql, values).await
+        transaction::fetch(&self.readers, self.limit, sql, values).await
     }
 
     async fn begin(&self) -> Result<PostgresTransaction> {
-        PostgresTransaction::begin(self.writers.acquire().await?, self.limit).await
+        PostgresTransaction::begin(&self.writers, self.limit).await
     }
 
     async fn lock_schema(&self, tx: &mut PostgresTransaction) -> Result<()> {

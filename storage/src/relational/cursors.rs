@@ -37,7 +37,7 @@ const ADVANCE: &str = "INSERT INTO sink_cursors (sink, journal, seq) VALUES ($1,
 const DELETE: &str = "DELETE FROM sink_cursors WHERE sink = $1";
 
 impl<D: Database> Relational<D> {
-    pub(super) async fn cursor(&self, sink: Sink) -> Result<Option<Cursor>> {
+    pub(crate) async fn cursor(&self, sink: Sink) -> Result<Option<Cursor>> {
         let rows = self.db.fetch(READ.into(), vec![Value::text(sink.as_str())]).await?;
         stored(rows)
     }
@@ -56,7 +56,7 @@ impl<D: Database> Relational<D> {
 }
 
 /// Moves the cursor on. False when it stands there already: this was written before.
-pub(super) async fn advance<D: Database>(tx: &mut D::Transaction, sink: Sink, to: Cursor) -> Result<bool> {
+pub(crate) async fn advance<D: Database>(tx: &mut D::Transaction, sink: Sink, to: Cursor) -> Result<bool> {
     if tx.execute(ADVANCE.into(), values::<D>(sink, to)?).await? > 0 {
         return Ok(true);
     }

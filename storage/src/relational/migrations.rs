@@ -33,7 +33,7 @@ pub const RELATIONAL: &[Migration] = &[
 ];
 
 /// What only PostgreSQL has.
-pub const POSTGRES: &[Migration] = &[];
+pub const POSTGRES: &[Migration] = &[migration!(1001, "1001_records")];
 
 /// Every migration of the relational store on `D`, in order.
 pub fn relational<D: Database>() -> Vec<Migration> {
@@ -132,9 +132,9 @@ mod tests {
 
     #[test]
     fn versions_count_up_and_every_statement_may_run_twice() {
-        for set in [RELATIONAL, CHECKPOINTS] {
+        for (set, first) in [(RELATIONAL, 1), (CHECKPOINTS, 1), (POSTGRES, 1001)] {
             for (i, m) in set.iter().enumerate() {
-                assert_eq!(m.version as usize, i + 1, "{}", m.name);
+                assert_eq!(m.version as usize, first + i, "{}", m.name);
                 assert!(m.sql.starts_with("-- "), "{} begins with a line that says why", m.name);
                 for statement in m.sql.split(';').filter(|s| s.contains("CREATE")) {
                     assert!(statement.contains("IF NOT EXISTS"), "{}: {statement}", m.name);

@@ -12,7 +12,7 @@ mod people;
 mod rows;
 
 pub use cursors::Sink;
-pub(crate) use cursors::{moves, stored};
+pub(crate) use cursors::{advance, moves, stored};
 
 use database::Database;
 

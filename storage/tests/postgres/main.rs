@@ -2,7 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod faults;
+mod migrations;
+mod records_of_postgres;
+mod server;
 mod site;
+mod start;
 
 use andon_storage::conformance;
 use andon_storage::postgres::PostgresStore;
@@ -58,4 +63,14 @@ conformance!(
     what_was_sent_and_what_died_is_noted_with_its_slot,
     what_is_finished_is_pruned_after_its_time,
     hostile_names_are_only_names,
+);
+conformance!(
+    records,
+    an_empty_store_has_no_records,
+    a_record_comes_back_as_it_went_in,
+    records_of_a_cursor_are_there_once,
+    any_value_is_kept,
+    fields_that_are_hard_to_hold_are_not_lost,
+    a_list_holds_what_is_asked_for_in_order_and_in_pages,
+    a_day_is_made_ahead_dropped_and_made_again,
 );
