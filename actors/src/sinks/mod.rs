@@ -4,6 +4,7 @@
 //! store that has lost what it had is filled again from its cursor on: from the archive, then from the journal.
 
 pub mod effects;
+pub mod fast_state;
 pub mod log_index;
 mod log_records;
 mod progress;
