@@ -97,6 +97,7 @@ struct Inside(&'static [&'static str], Field, u8, fn(&Node<'_>) -> bool);
 pub(super) struct Members {
     slots: [Option<Found>; FIELDS],
     objects: [Option<usize>; OBJECTS.len()],
+    any_object: bool,
 }
 
 impl Members {
@@ -167,13 +168,19 @@ impl Members {
             _ => None,
         };
         match object {
-            Some(i) => self.objects[i] = Some(value),
+            Some(i) => {
+                self.objects[i] = Some(value);
+                self.any_object = true;
+            }
             None => rest.push(value),
         }
     }
 
     /// Looks into the objects for what fields still want, once all members are known.
     pub(super) fn look_inside(&mut self, nodes: &[Node<'_>], rest: &mut Vec<usize>) {
+        if !self.any_object {
+            return;
+        }
         for (i, (_, insides)) in OBJECTS.iter().enumerate() {
             let Some(object) = self.objects[i] else { continue };
             let mut emptied = false;
