@@ -10,6 +10,7 @@ pub mod deliveries;
 pub mod effects;
 pub mod keys;
 pub mod log_index;
+mod log_scan;
 pub mod rows;
 pub mod sample;
 
