@@ -15,6 +15,7 @@ pub mod log_index;
 pub mod loss;
 pub mod ownership;
 pub mod records;
+mod log_scan;
 pub mod rows;
 pub mod sample;
 

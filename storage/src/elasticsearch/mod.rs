@@ -61,6 +61,18 @@ fn fenced(reason: String) -> StoreError {
     StoreError::Fenced { store: STORE, reason }
 }
 
+/// The bodies of the bulk requests by which `add` stores these batches under this prefix: for measuring it beside a bare client.
+///
+/// # Panics
+/// When the prefix is none.
+pub fn bulk_bodies(prefix: &str, batches: &[Batch<Bytes>], bytes: usize) -> Vec<Bytes> {
+    let names = Names::new(prefix).expect("a prefix of lower-case letters, digits, - and _");
+    let mut encoder = bulk::Encoder::new(names, batches.to_vec());
+    std::iter::from_fn(|| encoder.next(bytes))
+        .map(|bulk| bulk.body)
+        .collect()
+}
+
 /// The log index on Elasticsearch.
 #[derive(Clone)]
 pub struct ElasticsearchIndex {

@@ -48,7 +48,7 @@ impl Front {
         }
     }
 
-    pub fn from_now_on(&self, decide: impl FnMut(&Request) -> Fate + Send + 'static) {
+    pub fn decide(&self, decide: impl FnMut(&Request) -> Fate + Send + 'static) {
         *self.decide.lock().unwrap() = Box::new(decide);
     }
 }

@@ -118,7 +118,7 @@ async fn a_node_that_takes_nothing_is_unavailable_and_then_takes_the_same_again(
         };
         let index = ElasticsearchIndex::open(&front.url, options).await.unwrap();
         let entry = [batch(1, &[log("one"), log("two")])];
-        front.from_now_on(|request| match request.is("POST /_bulk") {
+        front.decide(|request| match request.is("POST /_bulk") {
             true => Fate::Answer(429, format!(r#"{{"error":{REJECTED},"status":429}}"#)),
             false => Fate::Forward,
         });
@@ -128,7 +128,7 @@ async fn a_node_that_takes_nothing_is_unavailable_and_then_takes_the_same_again(
 
         // What is no answer to this request is none at all.
         for kind in 0..4 {
-            front.from_now_on(move |request| match request.is("POST /_bulk") {
+            front.decide(move |request| match request.is("POST /_bulk") {
                 true => {
                     let whole = items(request, |_| 201);
                     Fate::Answer(
@@ -146,7 +146,7 @@ async fn a_node_that_takes_nothing_is_unavailable_and_then_takes_the_same_again(
             let e = index.add(&entry).await.unwrap_err();
             assert!(matches!(e, StoreError::Unavailable { .. }), "{e:?}");
         }
-        front.from_now_on(|_| Fate::Forward);
+        front.decide(|_| Fate::Forward);
         assert_eq!(index.add(&entry).await.unwrap(), []);
         index.commit(cursor(1, 1)).await.unwrap();
         assert_eq!(count(&index).await, 2);
@@ -185,13 +185,13 @@ async fn a_commit_whose_answer_was_lost_is_known_for_done() {
         let index = ElasticsearchIndex::open(&front.url, site.options()).await.unwrap();
         for seq in 1..=3 {
             index.add(&[batch(seq, &[log("x")])]).await.unwrap();
-            front.from_now_on(|request| match request.is("PUT ") {
+            front.decide(|request| match request.is("PUT ") {
                 true => Fate::LoseAnswer,
                 false => Fate::Forward,
             });
             let e = index.commit(cursor(1, seq)).await.unwrap_err();
             assert!(matches!(e, StoreError::Unavailable { .. }), "{e:?}");
-            front.from_now_on(|_| Fate::Forward);
+            front.decide(|_| Fate::Forward);
             // Whether it asks first or commits again at once.
             if seq == 2 {
                 assert_eq!(index.log_cursor().await.unwrap(), Some(cursor(1, 2)));
@@ -214,7 +214,7 @@ async fn a_search_that_not_all_shards_answered_is_an_error() {
             r#"{"took":1,"timed_out":false,"_shards":{"total":2,"successful":1,"failed":1},"hits":{"total":{"value":0,"relation":"eq"},"hits":[]}}"#,
             r#"{"took":1}"#,
         ] {
-            front.from_now_on(move |_| Fate::Answer(200, answer.to_owned()));
+            front.decide(move |_| Fate::Answer(200, answer.to_owned()));
             let e = index.count(&LogFilter::default()).await.unwrap_err();
             assert!(matches!(e, StoreError::Unavailable { .. }), "{e:?}");
         }
