@@ -89,7 +89,11 @@ pub async fn run(plan: &Plan, clock: &Arc<dyn Clock>) -> anyhow::Result<Report> 
     };
     let sender = Sender::new(&addresses.ingest, &key, Ledger::in_memory(), patience)?;
     sender.await_key(KEY_WITHIN).await?;
-    let workload = Arc::new(Workload::new(format!("crash-{}", run_tag(clock.now())), plan.seed, Pace::default()));
+    let workload = Arc::new(Workload::new(
+        format!("crash-{}", run_tag(clock.now())),
+        plan.seed,
+        Pace::default(),
+    ));
     let mut workers = tokio::task::JoinSet::new();
     for _ in 0..WORKERS {
         workers.spawn(workload::work(workload.clone(), sender.clone(), clock.clone()));

@@ -3,9 +3,7 @@
 use crate::ledger::{Fate, Ledger};
 use crate::oracle::api::Dashboard;
 use crate::oracle::mail::{Mail, read_outbox};
-use crate::oracle::{
-    Finding, Raised, Stored, gather, judge_first_told, judge_incidents, judge_records, judge_repeats,
-};
+use crate::oracle::{Finding, Raised, Stored, gather, judge_first_told, judge_incidents, judge_records, judge_repeats};
 use crate::sender::Sender;
 use crate::workload::Workload;
 use std::collections::{BTreeMap, BTreeSet};
@@ -97,7 +95,11 @@ fn judge_told(mails: &[Mail], raised: &[Raised]) -> Finding {
         .filter(|r| !mails.iter().any(|m| m.mentions(&r.id)))
         .map(|r| r.subject.clone())
         .collect();
-    Finding::none("each fatal incident is told", format!("{} raised", fatal.count()), untold)
+    Finding::none(
+        "each fatal incident is told",
+        format!("{} raised", fatal.count()),
+        untold,
+    )
 }
 
 #[cfg(test)]
@@ -111,9 +113,17 @@ mod tests {
         ledger.sending(&ids(&["a", "b", "c", "d"])).unwrap();
         ledger.acknowledged(&ids(&["a", "b", "c"])).unwrap();
         let stored: Vec<Stored> = ["a", "b", "b", "d"]
-            .map(|id| Stored { id: Some(id.into()), ..Stored::default() })
+            .map(|id| Stored {
+                id: Some(id.into()),
+                ..Stored::default()
+            })
             .into();
-        let want = Found { acknowledged: 3, once: 1, more: 1, missing: 1 };
+        let want = Found {
+            acknowledged: 3,
+            once: 1,
+            more: 1,
+            missing: 1,
+        };
         assert_eq!(Found::of(&ledger, &stored), want);
     }
 }

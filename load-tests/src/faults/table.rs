@@ -80,7 +80,10 @@ fn cell(text: &str) -> String {
 }
 
 fn markers(form: &str) -> (String, String) {
-    (format!("<!-- faults of {form} -->"), format!("<!-- end of faults of {form} -->"))
+    (
+        format!("<!-- faults of {form} -->"),
+        format!("<!-- end of faults of {form} -->"),
+    )
 }
 
 /// The text with the table of the report's form put between its markers.
@@ -138,7 +141,10 @@ mod tests {
         assert_eq!(rows.len(), 5);
         assert!(rows.iter().all(|l| columns(l) == columns(rows[0])), "{text}");
         assert_eq!(text.matches("it costs").count(), 1);
-        let broken = Row { error: Some("x".into()), ..Row::default() };
+        let broken = Row {
+            error: Some("x".into()),
+            ..Row::default()
+        };
         assert_eq!(columns(&line(&broken, None)), columns(rows[0]));
     }
 }
