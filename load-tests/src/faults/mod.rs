@@ -13,7 +13,7 @@ pub use row::Row;
 pub use table::write_into;
 
 use crate::ledger::Fate;
-use crate::look::{Look, look};
+use crate::look::{Look, Places, look};
 use crate::oracle::api::Dashboard;
 use crate::oracle::{Finding, gather};
 use crate::play::caught_up;
@@ -205,6 +205,11 @@ async fn one(plan: &Plan, fault: &Fault, servers: &Servers, clock: &Arc<dyn Cloc
     let spoiled = extra.finish().await?;
 
     let dashboard = Dashboard::new(&addresses.dashboard, &key)?;
+    let places = Places {
+        dashboard: &dashboard,
+        outbox: &outbox,
+        postgres_url: Some(servers.url(Kind::Postgres)),
+    };
     let repeats_allowed = match fault.what {
         _ if fault.forgets_mail() => mails_before,
         What::QuotaFull => 1,
@@ -213,7 +218,7 @@ async fn one(plan: &Plan, fault: &Fault, servers: &Servers, clock: &Arc<dyn Cloc
     let deadline = healed + during + plan.settle;
     let judged = loop {
         let settled = gather::settled(&dashboard, deadline).await;
-        let look = look(&sender, &dashboard, &workload, &outbox, repeats_allowed).await;
+        let look = look(&sender, &workload, &places, repeats_allowed).await;
         match look {
             Ok(look) => {
                 let refused = judge_refused(fault, &dashboard, &spoiled).await;
@@ -234,6 +239,7 @@ async fn one(plan: &Plan, fault: &Fault, servers: &Servers, clock: &Arc<dyn Cloc
         Look {
             findings: of_workload,
             records,
+            rows,
             incidents,
             incidents_expected,
             mails,
@@ -257,6 +263,7 @@ async fn one(plan: &Plan, fault: &Fault, servers: &Servers, clock: &Arc<dyn Cloc
         acknowledged_during,
         counts,
         records,
+        rows,
         incidents,
         incidents_expected,
         mails,

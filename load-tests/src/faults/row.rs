@@ -22,6 +22,8 @@ pub struct Row {
     /// Requests while it lasted.
     pub counts: Counts,
     pub records: Found,
+    /// In PostgreSQL's table of records.
+    pub rows: Option<Found>,
     pub incidents: usize,
     pub incidents_expected: usize,
     pub mails: usize,
@@ -81,7 +83,7 @@ impl Row {
         }
         let mut text = format!(
             "{:<26} {}; {} records acknowledged meanwhile, {} times 503, {} s at most between two; lag {} at most, gone after {} s; \
-             {} of {} found once, {} more than once; {} of {} incidents; {} e-mails, {} twice",
+             {} of {} found once, {} more than once (rows: {}, {}); {} of {} incidents; {} e-mails, {} twice",
             self.name,
             self.verdict(),
             self.acknowledged_during,
@@ -92,6 +94,8 @@ impl Row {
             self.records.once,
             self.records.acknowledged,
             self.records.more,
+            self.rows.unwrap_or_default().once,
+            self.rows.unwrap_or_default().more,
             self.incidents,
             self.incidents_expected,
             self.mails,
