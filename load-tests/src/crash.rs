@@ -3,7 +3,7 @@
 
 use crate::clock::run_tag;
 use crate::ledger::{Fate, Ledger};
-use crate::look::look;
+use crate::look::{Places, look};
 use crate::oracle::api::Dashboard;
 use crate::oracle::{Finding, Verdict, gather};
 use crate::play::caught_up;
@@ -89,7 +89,11 @@ pub async fn run(plan: &Plan, clock: &Arc<dyn Clock>) -> anyhow::Result<Report> 
     };
     let sender = Sender::new(&addresses.ingest, &key, Ledger::in_memory(), patience)?;
     sender.await_key(KEY_WITHIN).await?;
-    let workload = Arc::new(Workload::new(format!("crash-{}", run_tag(clock.now())), plan.seed, Pace::default()));
+    let workload = Arc::new(Workload::new(
+        format!("crash-{}", run_tag(clock.now())),
+        plan.seed,
+        Pace::default(),
+    ));
     let mut workers = tokio::task::JoinSet::new();
     for _ in 0..WORKERS {
         workers.spawn(workload::work(workload.clone(), sender.clone(), clock.clone()));
@@ -143,14 +147,12 @@ pub async fn run(plan: &Plan, clock: &Arc<dyn Clock>) -> anyhow::Result<Report> 
         done.context("a worker ended badly")??;
     }
     bar.set_message("waiting until everything is to be seen");
-    let (findings, mails_repeated) = judge(
-        &sender,
-        &Dashboard::new(&addresses.dashboard, &key)?,
-        &workload,
-        &data,
-        plan.rounds as usize,
-    )
-    .await?;
+    let places = Places {
+        dashboard: &Dashboard::new(&addresses.dashboard, &key)?,
+        outbox: &data.join("outbox"),
+        postgres_url: plan.stores.postgres.as_deref(),
+    };
+    let (findings, mails_repeated) = judge(&sender, &workload, &places, plan.rounds as usize).await?;
     bar.finish_and_clear();
     server.kill().await?;
     let name = format!("kill -9, {} rounds, seed {}", plan.rounds, plan.seed);
@@ -165,15 +167,14 @@ pub async fn run(plan: &Plan, clock: &Arc<dyn Clock>) -> anyhow::Result<Report> 
 /// Looks until all is as it must be, or time is up; gives the findings and how many e-mails a crash sent again.
 async fn judge(
     sender: &Sender,
-    dashboard: &Dashboard,
     workload: &Workload,
-    data: &std::path::Path,
+    places: &Places<'_>,
     kills: usize,
 ) -> anyhow::Result<(Vec<Finding>, usize)> {
     let deadline = Instant::now() + SETTLE;
     loop {
-        let settled = gather::settled(dashboard, deadline).await;
-        let look = look(sender, dashboard, workload, &data.join("outbox"), kills).await?;
+        let settled = gather::settled(places.dashboard, deadline).await;
+        let look = look(sender, workload, places, kills).await?;
         let mut findings = vec![caught_up(settled)];
         findings.extend(look.findings);
         if findings.iter().all(|f| f.ok) || Instant::now() >= deadline {

@@ -54,7 +54,9 @@ fn lags(text: &str) -> BTreeMap<String, u64> {
         .filter_map(|line| {
             let labels = line.strip_prefix(LAG)?.strip_prefix('{')?;
             let (labels, value) = labels.rsplit_once('}')?;
-            let sink = labels.split(',').find_map(|l| l.trim().strip_prefix("sink=\"")?.strip_suffix('"'))?;
+            let sink = labels
+                .split(',')
+                .find_map(|l| l.trim().strip_prefix("sink=\"")?.strip_suffix('"'))?;
             let value: f64 = value.trim().parse().ok()?;
             (value >= 0.0).then(|| (sink.to_owned(), value as u64))
         })

@@ -98,7 +98,9 @@ pub struct Server {
 
 impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Server").field("launch", &self.launch).finish_non_exhaustive()
+        f.debug_struct("Server")
+            .field("launch", &self.launch)
+            .finish_non_exhaustive()
     }
 }
 
@@ -141,7 +143,9 @@ impl Server {
     /// Waits for the lines that say where it answers. In two services the dashboard is started once the gateway has seen to the schema.
     pub async fn ready(&mut self) -> anyhow::Result<Addresses> {
         let first = self.ingest.ready().await?;
-        let ingest = first.ingest.context("the ready line does not say where records are taken")?;
+        let ingest = first
+            .ingest
+            .context("the ready line does not say where records are taken")?;
         self.ingest_at = ingest.trim_start_matches("http://").to_owned();
         let dashboard = match self.launch.form {
             Form::Up => first.dashboard,
@@ -154,7 +158,9 @@ impl Server {
                         dashboard: format!("http://{}", self.dashboard_at),
                     });
                 }
-                let started = self.dashboard.insert(spawn_dashboard(&self.launch, &self.dashboard_at)?);
+                let started = self
+                    .dashboard
+                    .insert(spawn_dashboard(&self.launch, &self.dashboard_at)?);
                 started.ready().await?.dashboard
             }
         };
@@ -181,7 +187,11 @@ impl Server {
     pub fn lives(&mut self) -> anyhow::Result<()> {
         for process in [Some(&mut self.ingest), self.dashboard.as_mut()].into_iter().flatten() {
             if let Some(status) = process.ended()? {
-                bail!("{} ended by itself with {status}; {}", process.name, process.last_words());
+                bail!(
+                    "{} ended by itself with {status}; {}",
+                    process.name,
+                    process.last_words()
+                );
             }
         }
         Ok(())
@@ -196,7 +206,9 @@ impl Server {
     pub async fn create_key(&self) -> anyhow::Result<String> {
         let mut command = Command::new(&self.launch.binary);
         command
-            .args(["key", "create", "--name", "oracle", "--scope", "ingest", "--scope", "read"])
+            .args([
+                "key", "create", "--name", "oracle", "--scope", "ingest", "--scope", "read",
+            ])
             .args(["--json", "--data-dir"])
             .arg(&self.launch.data)
             .stdin(Stdio::null())
@@ -251,7 +263,11 @@ fn spawn_dashboard(launch: &Launch, at: &str) -> anyhow::Result<Process> {
         .args(["dashboard", "--dashboard", at, "--json"])
         .args(["--public-url", &format!("http://{at}")])
         .args(launch.stores.arguments());
-    Process::spawn("andon dashboard", command, errors_path(&launch.data, "dashboard.stderr.log"))
+    Process::spawn(
+        "andon dashboard",
+        command,
+        errors_path(&launch.data, "dashboard.stderr.log"),
+    )
 }
 
 impl Process {
@@ -392,7 +408,12 @@ mod tests {
         let arguments: Vec<&str> = stores.arguments().collect();
         assert_eq!(
             arguments,
-            ["--postgres-url", "postgres://u:secret@h/d", "--elasticsearch-url", "http://h"]
+            [
+                "--postgres-url",
+                "postgres://u:secret@h/d",
+                "--elasticsearch-url",
+                "http://h"
+            ]
         );
         assert!(!format!("{stores:?}").contains("secret"));
     }

@@ -159,7 +159,9 @@ impl Workload {
     pub(crate) fn bulky(&self, n: u64, now: Timestamp) -> Vec<Draft> {
         let noise = self.noise.get_or_init(|| {
             let mut rng = StdRng::seed_from_u64(self.seed);
-            (0..BULKY * BULKY_LETTERS).map(|_| rng.random_range('!'..='~')).collect()
+            (0..BULKY * BULKY_LETTERS)
+                .map(|_| rng.random_range('!'..='~'))
+                .collect()
         });
         (0..BULKY)
             .map(|i| {

@@ -14,18 +14,34 @@ struct Cluster {
 impl Cluster {
     async fn ask(&self, method: Method, path: &str, body: impl Into<reqwest::Body>) -> (u16, Value) {
         let request = self.client.request(method, format!("{}/{path}", self.url));
-        let response = request.header("content-type", "application/json").body(body).send().await.unwrap();
+        let response = request
+            .header("content-type", "application/json")
+            .body(body)
+            .send()
+            .await
+            .unwrap();
         (response.status().as_u16(), response.json().await.unwrap_or_default())
     }
 }
 
 fn bulk(ids: std::ops::Range<u32>) -> String {
-    ids.map(|i| format!("{}\n{}\n", json!({ "index": { "_id": i.to_string() } }), json!({ "message": format!("no {i}"), "timestamp": i })))
-        .collect()
+    ids.map(|i| {
+        format!(
+            "{}\n{}\n",
+            json!({ "index": { "_id": i.to_string() } }),
+            json!({ "message": format!("no {i}"), "timestamp": i })
+        )
+    })
+    .collect()
 }
 
 fn statuses(answer: &Value) -> Vec<u64> {
-    answer["items"].as_array().unwrap().iter().map(|i| i["index"]["status"].as_u64().unwrap()).collect()
+    answer["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|i| i["index"]["status"].as_u64().unwrap())
+        .collect()
 }
 
 #[tokio::test]
@@ -46,13 +62,21 @@ async fn a_bulk_request_is_turned_away_as_a_whole_or_in_part_and_a_spoiled_docum
 
     overload.set(Answer::Overloaded);
     let (status, said) = cluster.ask(Method::POST, &path, bulk(0..4)).await;
-    assert_eq!((status, &said["error"]["type"]), (429, &json!("es_rejected_execution_exception")));
+    assert_eq!(
+        (status, &said["error"]["type"]),
+        (429, &json!("es_rejected_execution_exception"))
+    );
 
     overload.set(Answer::OverloadedItems { every: 3 });
     let (status, said) = cluster.ask(Method::POST, &path, bulk(0..5)).await;
     assert_eq!((status, &said["errors"]), (200, &json!(true)));
     assert_eq!(statuses(&said), [429, 201, 201, 429, 201]);
-    let ids: Vec<&str> = said["items"].as_array().unwrap().iter().map(|i| i["index"]["_id"].as_str().unwrap()).collect();
+    let ids: Vec<&str> = said["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|i| i["index"]["_id"].as_str().unwrap())
+        .collect();
     assert_eq!(ids, ["0", "1", "2", "3", "4"]);
 
     overload.set(Answer::Spoil { marker: "no 7".into() });

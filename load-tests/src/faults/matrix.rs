@@ -58,7 +58,9 @@ impl Fault {
             What::Wire(k, Mode::Hang) => of(k, "hangs: connections taken, no answer"),
             What::Wire(k, Mode::Refuse) => of(k, "refuses connections"),
             What::Wire(k, Mode::Cut { .. }) => of(k, "connections cut in requests and answers"),
-            What::Wire(k, Mode::Slow { bytes_per_second }) => of(k, &format!("slow: {bytes_per_second} B/s a connection")),
+            What::Wire(k, Mode::Slow { bytes_per_second }) => {
+                of(k, &format!("slow: {bytes_per_second} B/s a connection"))
+            }
             What::Wire(k, Mode::Delay(d)) => of(k, &format!("far away: {} ms each way", d.as_millis())),
             What::Wire(k, Mode::Pass) => of(k, "behind a proxy"),
             What::Overloaded => "Elasticsearch answers bulk requests 429".into(),
@@ -114,7 +116,10 @@ impl Fault {
 
 /// Every fault, in the order of the table.
 pub(super) fn all() -> Vec<Fault> {
-    let mut faults = vec![Fault { name: "none".into(), what: What::Nothing }];
+    let mut faults = vec![Fault {
+        name: "none".into(),
+        what: What::Nothing,
+    }];
     for kind in KINDS {
         let each = [
             ("stopped", What::Stop(kind)),
@@ -141,7 +146,10 @@ pub(super) fn all() -> Vec<Fault> {
         ("journal-disk-full", What::DiskFull),
         ("journal-quota-full", What::QuotaFull),
     ];
-    faults.extend(others.map(|(name, what)| Fault { name: name.into(), what }));
+    faults.extend(others.map(|(name, what)| Fault {
+        name: name.into(),
+        what,
+    }));
     faults
 }
 
@@ -155,7 +163,10 @@ pub(super) fn chosen(only: &[String]) -> anyhow::Result<Vec<Fault>> {
             all.iter().map(|f| f.name.as_str()).collect::<Vec<_>>().join(", ")
         );
     }
-    Ok(all.into_iter().filter(|f| only.is_empty() || only.contains(&f.name)).collect())
+    Ok(all
+        .into_iter()
+        .filter(|f| only.is_empty() || only.contains(&f.name))
+        .collect())
 }
 
 /// What stands between Andon and the servers.
@@ -204,9 +215,16 @@ pub(super) async fn prepare(fault: &Fault, servers: &Servers) -> anyhow::Result<
         _ => 300,
     };
     let mut admin = servers.session("postgres").await?;
-    let now: i32 = sqlx::query("SELECT current_setting('max_connections')::int").fetch_one(&mut admin).await?.get(0);
+    let now: i32 = sqlx::query("SELECT current_setting('max_connections')::int")
+        .fetch_one(&mut admin)
+        .await?
+        .get(0);
     if now != max_connections as i32 {
-        execute(&mut admin, &format!("ALTER SYSTEM SET max_connections = {max_connections}")).await?;
+        execute(
+            &mut admin,
+            &format!("ALTER SYSTEM SET max_connections = {max_connections}"),
+        )
+        .await?;
         drop(admin);
         servers.script(Kind::Postgres, "restart").await?;
     }
@@ -284,7 +302,10 @@ async fn take_connections(servers: &Servers) -> anyhow::Result<Vec<PgConnection>
                 ensure!(full, "PostgreSQL refuses a connection, but not for want of one: {e:#}");
                 let mut ours = Vec::new();
                 for session in &mut taken {
-                    let pid: i32 = sqlx::query("SELECT pg_backend_pid()").fetch_one(&mut *session).await?.get(0);
+                    let pid: i32 = sqlx::query("SELECT pg_backend_pid()")
+                        .fetch_one(&mut *session)
+                        .await?
+                        .get(0);
                     ours.push(pid);
                 }
                 let others = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
@@ -396,6 +417,11 @@ mod tests {
         assert_eq!(chosen(&[]).unwrap().len(), all().len());
         let one = chosen(&["redis-cut".to_owned()]).unwrap();
         assert_eq!((one.len(), one[0].name.as_str()), (1, "redis-cut"));
-        assert!(chosen(&["redis-melted".to_owned()]).unwrap_err().to_string().contains("redis-cut"));
+        assert!(
+            chosen(&["redis-melted".to_owned()])
+                .unwrap_err()
+                .to_string()
+                .contains("redis-cut")
+        );
     }
 }

@@ -13,7 +13,7 @@ pub use row::Row;
 pub use table::write_into;
 
 use crate::ledger::Fate;
-use crate::look::{Look, look};
+use crate::look::{Look, Places, look};
 use crate::oracle::api::Dashboard;
 use crate::oracle::{Finding, gather};
 use crate::play::caught_up;
@@ -122,7 +122,10 @@ async fn one(plan: &Plan, fault: &Fault, servers: &Servers, clock: &Arc<dyn Cloc
     matrix::prepare(fault, servers).await.context("before the fault")?;
     let between = Between::start(servers, fault).await?;
     let temporary = tempfile::tempdir().context("cannot make a temporary folder")?;
-    let root = plan.data_dir.as_ref().map_or_else(|| temporary.path().to_owned(), |d| d.join(&fault.name));
+    let root = plan
+        .data_dir
+        .as_ref()
+        .map_or_else(|| temporary.path().to_owned(), |d| d.join(&fault.name));
     let data = root.join("data");
     std::fs::create_dir_all(&data).with_context(|| format!("cannot make {}", data.display()))?;
     let disk = match fault.what {
@@ -156,7 +159,11 @@ async fn one(plan: &Plan, fault: &Fault, servers: &Servers, clock: &Arc<dyn Cloc
     let during = Duration::from_secs(plan.seconds);
     let before = (during / 5).clamp(Duration::from_secs(2), Duration::from_secs(10));
     let pace = Pace::within(BATCH_EVERY, before + during + AFTER, FATALS);
-    let workload = Arc::new(Workload::new(format!("fault-{}", run_tag(clock.now())), plan.seed, pace));
+    let workload = Arc::new(Workload::new(
+        format!("fault-{}", run_tag(clock.now())),
+        plan.seed,
+        pace,
+    ));
     let mut work = JoinSet::new();
     for _ in 0..WORKERS {
         work.spawn(workload::work(workload.clone(), sender.clone(), clock.clone()));
@@ -171,13 +178,17 @@ async fn one(plan: &Plan, fault: &Fault, servers: &Servers, clock: &Arc<dyn Cloc
     let acknowledged_before = sender.with_ledger(|l| l.count(Fate::Acknowledged));
     sender.attempts().begin();
     lag.begin();
-    let held = matrix::inject(fault, servers, &between, &data).await.context("cannot inject the fault")?;
+    let held = matrix::inject(fault, servers, &between, &data)
+        .await
+        .context("cannot inject the fault")?;
     let extra = Extra::start(fault, &workload, &sender, &addresses.ingest, &key, clock)?;
     let lived = run.goes_on(during).await.context("during the fault");
     let counts = sender.attempts().end();
     let acknowledged_during = sender.with_ledger(|l| l.count(Fate::Acknowledged)) - acknowledged_before;
     let lag_max = lag.highest();
-    matrix::heal(fault, servers, &between, held).await.context("cannot end the fault")?;
+    matrix::heal(fault, servers, &between, held)
+        .await
+        .context("cannot end the fault")?;
     lived?;
     if fault.what == What::QuotaFull {
         std::fs::write(&config, configuration(fault, true)).context("cannot write the configuration")?;
@@ -194,6 +205,11 @@ async fn one(plan: &Plan, fault: &Fault, servers: &Servers, clock: &Arc<dyn Cloc
     let spoiled = extra.finish().await?;
 
     let dashboard = Dashboard::new(&addresses.dashboard, &key)?;
+    let places = Places {
+        dashboard: &dashboard,
+        outbox: &outbox,
+        postgres_url: Some(servers.url(Kind::Postgres)),
+    };
     let repeats_allowed = match fault.what {
         _ if fault.forgets_mail() => mails_before,
         What::QuotaFull => 1,
@@ -202,7 +218,7 @@ async fn one(plan: &Plan, fault: &Fault, servers: &Servers, clock: &Arc<dyn Cloc
     let deadline = healed + during + plan.settle;
     let judged = loop {
         let settled = gather::settled(&dashboard, deadline).await;
-        let look = look(&sender, &dashboard, &workload, &outbox, repeats_allowed).await;
+        let look = look(&sender, &workload, &places, repeats_allowed).await;
         match look {
             Ok(look) => {
                 let refused = judge_refused(fault, &dashboard, &spoiled).await;
@@ -218,9 +234,26 @@ async fn one(plan: &Plan, fault: &Fault, servers: &Servers, clock: &Arc<dyn Cloc
     };
     run.server.lives()?;
     let drained = lag.drained(healed, calm.entries);
-    let (mut findings, Look { findings: of_workload, records, incidents, incidents_expected, mails, mails_repeated }) = judged;
+    let (
+        mut findings,
+        Look {
+            findings: of_workload,
+            records,
+            rows,
+            incidents,
+            incidents_expected,
+            mails,
+            mails_repeated,
+        },
+    ) = judged;
     findings.extend(of_workload);
-    findings.extend(row::judge_course(fault, &counts, &lag_max, drained, GAP_MAX.min(during)));
+    findings.extend(row::judge_course(
+        fault,
+        &counts,
+        &lag_max,
+        drained,
+        GAP_MAX.min(during),
+    ));
     run.server.kill().await?;
     drop(disk);
     Ok(Row {
@@ -230,6 +263,7 @@ async fn one(plan: &Plan, fault: &Fault, servers: &Servers, clock: &Arc<dyn Cloc
         acknowledged_during,
         counts,
         records,
+        rows,
         incidents,
         incidents_expected,
         mails,
@@ -300,7 +334,13 @@ impl Extra {
         let (mut work, mut spoiled) = (JoinSet::new(), Vec::new());
         if fault.what == What::Mapping {
             let drafts: Vec<_> = (0..SPOILED_RECORDS)
-                .map(|i| workload.single(&format!("spoiled-{i}"), clock.now(), format!("{SPOILED} {}-{i}", workload.run())))
+                .map(|i| {
+                    workload.single(
+                        &format!("spoiled-{i}"),
+                        clock.now(),
+                        format!("{SPOILED} {}-{i}", workload.run()),
+                    )
+                })
                 .collect();
             spoiled = drafts.iter().filter_map(|d| d.message.clone()).collect();
             // Books of their own: these are acknowledged and yet must not be found.
@@ -308,7 +348,12 @@ impl Extra {
             work.spawn(async move {
                 for draft in drafts {
                     let answer = apart.post(&workload::post_of(&[draft])).await?;
-                    anyhow::ensure!(answer.status == 202, "a record was answered {} {}", answer.status, answer.text);
+                    anyhow::ensure!(
+                        answer.status == 202,
+                        "a record was answered {} {}",
+                        answer.status,
+                        answer.text
+                    );
                 }
                 Ok(())
             });
@@ -356,7 +401,9 @@ async fn judge_refused(fault: &Fault, dashboard: &Dashboard, spoiled: &[String])
         .filter(|message| found.iter().filter(|x| x.contains(message.as_str())).count() != 1)
         .map(|message| format!("{message} is not there once"))
         .collect();
-    let strangers = found.iter().filter(|x| !spoiled.iter().any(|message| x.contains(message.as_str())));
+    let strangers = found
+        .iter()
+        .filter(|x| !spoiled.iter().any(|message| x.contains(message.as_str())));
     wrong.extend(strangers.map(|x| format!("{x} should not be there")));
     Some(Finding::none(check, format!("{} records", spoiled.len()), wrong))
 }

@@ -30,9 +30,13 @@ pub enum Answer {
     /// Each is answered 429 as a whole, as a node does whose memory for requests is taken.
     Overloaded,
     /// Every so many documents one is answered 429 and the others are stored, as a shard does whose queue is full.
-    OverloadedItems { every: u64 },
+    OverloadedItems {
+        every: u64,
+    },
     /// In documents that hold this text the stamps are replaced by objects, so that the mapping refuses them for its own reasons.
-    Spoil { marker: String },
+    Spoil {
+        marker: String,
+    },
 }
 
 /// A running proxy. Dropping it ends it.
@@ -78,7 +82,9 @@ struct Shared {
 impl Overload {
     /// `upstream` is the root of a cluster, `http://127.0.0.1:9200`.
     pub async fn start(upstream: &str) -> anyhow::Result<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0").await.context("the proxy cannot listen")?;
+        let listener = TcpListener::bind("127.0.0.1:0")
+            .await
+            .context("the proxy cannot listen")?;
         let address = listener.local_addr()?;
         let answer = watch::Sender::new(Answer::Pass);
         let seen = Arc::new(Seen::default());
@@ -151,10 +157,17 @@ impl Shared {
             false => Answer::Pass,
         };
         let made = match answer {
-            Answer::Pass => self.forward(head.method, &path, head.headers, body).await.map(Into::into),
+            Answer::Pass => self
+                .forward(head.method, &path, head.headers, body)
+                .await
+                .map(Into::into),
             Answer::Overloaded => {
                 self.seen.turned_away.fetch_add(1, Ordering::Relaxed);
-                return failure(StatusCode::TOO_MANY_REQUESTS, "es_rejected_execution_exception", REJECTED);
+                return failure(
+                    StatusCode::TOO_MANY_REQUESTS,
+                    "es_rejected_execution_exception",
+                    REJECTED,
+                );
             }
             Answer::OverloadedItems { every } => {
                 let (kept, verdicts) = self.split(&body, every);
@@ -167,7 +180,9 @@ impl Shared {
             }
             Answer::Spoil { marker } => {
                 let body = self.spoiled_body(&body, &marker);
-                self.forward(head.method, &path, head.headers, body.into()).await.map(Into::into)
+                self.forward(head.method, &path, head.headers, body.into())
+                    .await
+                    .map(Into::into)
             }
         };
         made.unwrap_or_else(|e| failure(StatusCode::BAD_GATEWAY, "proxy", &format!("{e:#}")))
@@ -183,7 +198,11 @@ impl Shared {
         for name in [HOST, CONTENT_LENGTH, CONNECTION, TRANSFER_ENCODING] {
             headers.remove(name);
         }
-        let request = self.client.request(method, format!("{}{path}", self.upstream)).headers(headers).body(body);
+        let request = self
+            .client
+            .request(method, format!("{}{path}", self.upstream))
+            .headers(headers)
+            .body(body);
         let response = request.send().await.context("the cluster does not answer")?;
         let (status, mut headers) = (response.status(), response.headers().clone());
         for name in [CONTENT_LENGTH, CONNECTION, TRANSFER_ENCODING] {
@@ -287,7 +306,9 @@ fn turned_away(action: &Value) -> Value {
 fn merged(stored: Reply, verdicts: Vec<Option<Value>>) -> Response<Full<Bytes>> {
     match serde_json::from_slice(&stored.body) {
         Ok(Value::Object(mut answer)) if answer.get("items").is_some_and(Value::is_array) => {
-            let items = answer.remove("items").and_then(|v| if let Value::Array(a) = v { Some(a) } else { None });
+            let items = answer
+                .remove("items")
+                .and_then(|v| if let Value::Array(a) = v { Some(a) } else { None });
             answer_of(answer, verdicts, items.unwrap_or_default())
         }
         // The cluster refused the request as a whole.
@@ -297,7 +318,10 @@ fn merged(stored: Reply, verdicts: Vec<Option<Value>>) -> Response<Full<Bytes>> 
 
 fn answer_of(mut answer: Map<String, Value>, verdicts: Vec<Option<Value>>, items: Vec<Value>) -> Response<Full<Bytes>> {
     let mut items = items.into_iter();
-    let all: Vec<Value> = verdicts.into_iter().filter_map(|v| v.or_else(|| items.next())).collect();
+    let all: Vec<Value> = verdicts
+        .into_iter()
+        .filter_map(|v| v.or_else(|| items.next()))
+        .collect();
     answer.entry("took").or_insert(json!(1));
     answer.insert("errors".into(), json!(true));
     answer.insert("items".into(), Value::Array(all));
@@ -316,7 +340,10 @@ fn json_answer(status: StatusCode, body: &Value) -> Response<Full<Bytes>> {
     let headers = made.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     // Clients look for this to know that they speak to Elasticsearch.
-    headers.insert(HeaderName::from_static("x-elastic-product"), HeaderValue::from_static("Elasticsearch"));
+    headers.insert(
+        HeaderName::from_static("x-elastic-product"),
+        HeaderValue::from_static("Elasticsearch"),
+    );
     made
 }
 
@@ -332,7 +359,10 @@ mod tests {
     fn operations_keep_their_lines_together() {
         let found = operations(BODY);
         assert_eq!(found.len(), 3);
-        assert_eq!(found.iter().flat_map(|(_, lines)| lines.to_vec()).collect::<Vec<u8>>(), BODY);
+        assert_eq!(
+            found.iter().flat_map(|(_, lines)| lines.to_vec()).collect::<Vec<u8>>(),
+            BODY
+        );
         assert_eq!(found[1].0["delete"]["_id"], "2");
         // A body that ends in the middle of an operation does not run over its end.
         assert_eq!(operations(&BODY[..BODY.len() - 20]).len(), 3);
@@ -352,7 +382,12 @@ mod tests {
         let made = merged(stored, vec![Some(away("a")), None, Some(away("c"))]);
         let body = made.into_body().collect().await.unwrap().to_bytes();
         let answer: Value = serde_json::from_slice(&body).unwrap();
-        let ids: Vec<&Value> = answer["items"].as_array().unwrap().iter().map(|i| &i["index"]["_id"]).collect();
+        let ids: Vec<&Value> = answer["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|i| &i["index"]["_id"])
+            .collect();
         assert_eq!(ids, ["a", "b", "c"]);
         assert_eq!((&answer["errors"], &answer["took"]), (&json!(true), &json!(3)));
     }

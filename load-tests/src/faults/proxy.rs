@@ -32,9 +32,13 @@ pub enum Mode {
     Hang,
     /// Each connection is reset after it has carried so many bytes towards the store: every other one in the middle of what is sent, the
     /// rest when the answer to it comes, so that the store has done what the client never hears of.
-    Cut { after: u64 },
+    Cut {
+        after: u64,
+    },
     /// So many bytes a second in each direction of each connection.
-    Slow { bytes_per_second: u64 },
+    Slow {
+        bytes_per_second: u64,
+    },
     /// Every byte arrives so much later.
     Delay(Duration),
 }
@@ -171,7 +175,13 @@ async fn connection(
         active: AtomicBool::new(false),
     };
     let up = pump(&mut client_in, &mut server_out, mode.clone(), &cut, Direction::ToStore);
-    let down = pump(&mut server_in, &mut client_out, mode.clone(), &cut, Direction::FromStore);
+    let down = pump(
+        &mut server_in,
+        &mut client_out,
+        mode.clone(),
+        &cut,
+        Direction::FromStore,
+    );
     let mut refusing = mode.clone();
     let end = tokio::select! {
         both = async { tokio::try_join!(up, down) } => both.err(),
@@ -424,7 +434,9 @@ mod tests {
         assert!(asks(&mut open, b"late").await.is_ok());
         // There and back.
         assert!(start.elapsed() >= Duration::from_millis(100), "{:?}", start.elapsed());
-        proxy.set(Mode::Slow { bytes_per_second: 5_000 });
+        proxy.set(Mode::Slow {
+            bytes_per_second: 5_000,
+        });
         let start = Instant::now();
         assert!(asks(&mut open, &[7; 1_000]).await.is_ok());
         // The first twentieth of a second's bytes leave at once, each further one after its pause.

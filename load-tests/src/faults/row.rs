@@ -22,6 +22,8 @@ pub struct Row {
     /// Requests while it lasted.
     pub counts: Counts,
     pub records: Found,
+    /// In PostgreSQL's table of records.
+    pub rows: Option<Found>,
     pub incidents: usize,
     pub incidents_expected: usize,
     pub mails: usize,
@@ -66,7 +68,11 @@ impl Row {
             return "holds".into();
         }
         let wrong = self.findings.iter().find(|f| !f.ok).map(|f| f.check.clone());
-        let wrong = wrong.or_else(|| self.error.as_ref().map(|e| e.lines().next().unwrap_or_default().to_owned()));
+        let wrong = wrong.or_else(|| {
+            self.error
+                .as_ref()
+                .map(|e| e.lines().next().unwrap_or_default().to_owned())
+        });
         format!("FAILED: {}", wrong.unwrap_or_default())
     }
 
@@ -77,7 +83,7 @@ impl Row {
         }
         let mut text = format!(
             "{:<26} {}; {} records acknowledged meanwhile, {} times 503, {} s at most between two; lag {} at most, gone after {} s; \
-             {} of {} found once, {} more than once; {} of {} incidents; {} e-mails, {} twice",
+             {} of {} found once, {} more than once (rows: {}, {}); {} of {} incidents; {} e-mails, {} twice",
             self.name,
             self.verdict(),
             self.acknowledged_during,
@@ -88,6 +94,8 @@ impl Row {
             self.records.once,
             self.records.acknowledged,
             self.records.more,
+            self.rows.unwrap_or_default().once,
+            self.rows.unwrap_or_default().more,
             self.incidents,
             self.incidents_expected,
             self.mails,
@@ -95,7 +103,10 @@ impl Row {
         );
         for finding in self.findings.iter().filter(|f| !f.ok) {
             text.push_str(&format!("\n  {}: {}", finding.check, finding.detail));
-            finding.examples.iter().for_each(|x| text.push_str(&format!("\n    {x}")));
+            finding
+                .examples
+                .iter()
+                .for_each(|x| text.push_str(&format!("\n    {x}")));
         }
         text
     }
@@ -110,7 +121,10 @@ pub(super) fn judge_course(
     gap_max: Duration,
 ) -> Vec<Finding> {
     let mut wrong = Vec::new();
-    let others = counts.turned_away.iter().filter(|(status, _)| !(fault.is_of_journal() && **status == 503));
+    let others = counts
+        .turned_away
+        .iter()
+        .filter(|(status, _)| !(fault.is_of_journal() && **status == 503));
     wrong.extend(others.map(|(status, n)| format!("{n} requests were answered {status}")));
     if counts.unanswered > 0 {
         wrong.push(format!("{} requests were not answered", counts.unanswered));
@@ -120,14 +134,25 @@ pub(super) fn judge_course(
             wrong.push("nobody was told with a 503 that the journal is full".into());
         }
     } else if u128::from(counts.longest_gap_ms) >= gap_max.as_millis() {
-        wrong.push(format!("{} s without an acknowledgement", seconds(counts.longest_gap_ms)));
+        wrong.push(format!(
+            "{} s without an acknowledgement",
+            seconds(counts.longest_gap_ms)
+        ));
     }
-    let ingest = Finding::none("ingest goes on", format!("{} requests acknowledged", counts.accepted), wrong);
+    let ingest = Finding::none(
+        "ingest goes on",
+        format!("{} requests acknowledged", counts.accepted),
+        wrong,
+    );
     let unseen = fault.holds_up_sinks() && lag_max.entries < LAG_SEEN;
     let lag = Finding::none(
         "lag is to be seen in the metrics",
         format!("{} entries at most", lag_max.entries),
-        if unseen { vec!["no sink was seen to be behind".into()] } else { Vec::new() },
+        if unseen {
+            vec!["no sink was seen to be behind".into()]
+        } else {
+            Vec::new()
+        },
     );
     let stuck = drained.is_none().then(|| "some sink never caught up".to_owned());
     let drained = Finding::none("lag drains by itself", "after the fault", stuck.into_iter().collect());
@@ -147,7 +172,10 @@ mod tests {
             unanswered: 0,
             longest_gap_ms: gap_ms,
         };
-        let lag = Highest { entries: lag, sink: "rows".into() };
+        let lag = Highest {
+            entries: lag,
+            sink: "rows".into(),
+        };
         let drained = drained.then_some(Duration::from_secs(1));
         let all = judge_course(fault, &counts, &lag, drained, Duration::from_secs(5));
         all.into_iter().filter(|f| !f.ok).map(|f| f.check).collect()
@@ -156,16 +184,25 @@ mod tests {
     #[test]
     fn a_store_may_cost_no_acknowledgement_and_the_journal_must_say_503() {
         assert!(course("postgres-stopped", &[], 300, 50, true).is_empty());
-        assert_eq!(course("postgres-stopped", &[(503, 1)], 300, 50, true), ["ingest goes on"]);
+        assert_eq!(
+            course("postgres-stopped", &[(503, 1)], 300, 50, true),
+            ["ingest goes on"]
+        );
         assert_eq!(course("postgres-stopped", &[], 5_000, 50, true), ["ingest goes on"]);
         assert!(course("journal-disk-full", &[(503, 1)], 9_000, 0, true).is_empty());
         assert_eq!(course("journal-disk-full", &[], 300, 0, true), ["ingest goes on"]);
-        assert_eq!(course("journal-disk-full", &[(503, 1), (500, 1)], 300, 0, true), ["ingest goes on"]);
+        assert_eq!(
+            course("journal-disk-full", &[(503, 1), (500, 1)], 300, 0, true),
+            ["ingest goes on"]
+        );
     }
 
     #[test]
     fn a_store_that_is_gone_shows_as_lag_that_goes_away() {
-        assert_eq!(course("elasticsearch-frozen", &[], 1, 0, true), ["lag is to be seen in the metrics"]);
+        assert_eq!(
+            course("elasticsearch-frozen", &[], 1, 0, true),
+            ["lag is to be seen in the metrics"]
+        );
         // Redis holds up no sink.
         assert!(course("redis-frozen", &[], 1, 0, true).is_empty());
         assert_eq!(course("redis-frozen", &[], 1, 0, false), ["lag drains by itself"]);

@@ -56,7 +56,9 @@ pub struct Servers {
 impl fmt::Debug for Servers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The URLs have passwords.
-        f.debug_struct("Servers").field("dir", &self.dir).finish_non_exhaustive()
+        f.debug_struct("Servers")
+            .field("dir", &self.dir)
+            .finish_non_exhaustive()
     }
 }
 
@@ -106,14 +108,18 @@ impl Servers {
     pub fn address(&self, kind: Kind) -> anyhow::Result<SocketAddr> {
         let url = reqwest::Url::parse(self.url(kind)).context("the script printed no URL")?;
         let (host, port) = (url.host_str().unwrap_or_default(), url.port().unwrap_or_default());
-        format!("{host}:{port}").parse().context("the script printed a URL without an address")
+        format!("{host}:{port}")
+            .parse()
+            .context("the script printed a URL without an address")
     }
 
     /// The URL with another address in it: that of a proxy.
     pub fn url_at(&self, kind: Kind, at: SocketAddr) -> anyhow::Result<String> {
         let mut url = reqwest::Url::parse(self.url(kind)).context("the script printed no URL")?;
-        url.set_host(Some(&at.ip().to_string())).context("an address is a host")?;
-        url.set_port(Some(at.port())).map_err(|()| anyhow::anyhow!("a URL without a port"))?;
+        url.set_host(Some(&at.ip().to_string()))
+            .context("an address is a host")?;
+        url.set_port(Some(at.port()))
+            .map_err(|()| anyhow::anyhow!("a URL without a port"))?;
         Ok(url.as_str().trim_end_matches('/').to_owned())
     }
 
@@ -170,7 +176,11 @@ impl Servers {
         let client = http_client()?;
         let root = self.url(Kind::Elasticsearch);
         let ask = async |method: reqwest::Method, path: &str| {
-            let response = client.request(method, format!("{root}/{path}")).timeout(ASKED_WITHIN).send().await?;
+            let response = client
+                .request(method, format!("{root}/{path}"))
+                .timeout(ASKED_WITHIN)
+                .send()
+                .await?;
             response.error_for_status()?.text().await
         };
         #[derive(Deserialize)]
@@ -186,7 +196,11 @@ impl Servers {
         struct Named {
             name: String,
         }
-        let indices = ask(reqwest::Method::GET, "_cat/indices?format=json&h=index&expand_wildcards=all").await?;
+        let indices = ask(
+            reqwest::Method::GET,
+            "_cat/indices?format=json&h=index&expand_wildcards=all",
+        )
+        .await?;
         for Index { index } in serde_json::from_str::<Vec<Index>>(&indices).context("_cat/indices")? {
             if !index.starts_with('.') {
                 ask(reqwest::Method::DELETE, &index).await?;
@@ -195,7 +209,11 @@ impl Servers {
         let templates = ask(reqwest::Method::GET, "_index_template").await?;
         let templates: Templates = serde_json::from_str(&templates).context("_index_template")?;
         // Some come with Elasticsearch.
-        for Named { name } in templates.index_templates.into_iter().filter(|t| t.name.starts_with("andon")) {
+        for Named { name } in templates
+            .index_templates
+            .into_iter()
+            .filter(|t| t.name.starts_with("andon"))
+        {
             ask(reqwest::Method::DELETE, &format!("_index_template/{name}")).await?;
         }
         Ok(())
@@ -210,7 +228,9 @@ impl Servers {
             .options([("default_transaction_read_only", "off")])
             .disable_statement_logging();
         let connecting = PgConnection::connect_with(&options);
-        Ok(tokio::time::timeout(ASKED_WITHIN, connecting).await.context("PostgreSQL does not answer")??)
+        Ok(tokio::time::timeout(ASKED_WITHIN, connecting)
+            .await
+            .context("PostgreSQL does not answer")??)
     }
 }
 
@@ -237,7 +257,11 @@ impl Drop for Servers {
                 .stdin(std::process::Stdio::null())
                 .status();
             if !stopped.is_ok_and(|s| s.success()) {
-                eprintln!("andon-load: the test server {} in {} may still run", kind.name(), self.dir.display());
+                eprintln!(
+                    "andon-load: the test server {} in {} may still run",
+                    kind.name(),
+                    self.dir.display()
+                );
             }
         }
     }

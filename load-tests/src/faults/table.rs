@@ -21,9 +21,9 @@ impl Report {
             self.rows.len()
         );
         out.push_str(
-            "| fault | acknowledged meanwhile | 503 | longest gap, s | acknowledged in all | found once | twice | missing | \
-             incidents | e-mails | twice | most lag, entries | gone after, s | verdict |\n\
-             |---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---|\n",
+            "| fault | acknowledged meanwhile | 503 | longest gap, s | acknowledged in all | found once in Elasticsearch | twice | missing | rows once in \
+             PostgreSQL | twice | missing | incidents | e-mails | twice | most lag, entries | gone after, s | verdict |\n\
+             |---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---|\n",
         );
         let mut edges: Vec<&str> = Vec::new();
         for row in &self.rows {
@@ -49,15 +49,15 @@ fn line(row: &Row, note: Option<usize>) -> String {
     let mark = note.map(|n| format!(" [{n}]")).unwrap_or_default();
     let name = format!("{}{mark}", cell(&row.fault));
     if row.error.is_some() {
-        return format!("| {name} | | | | | | | | | | | | | {} |", cell(&row.verdict()));
+        return format!("| {name} | | | | | | | | | | | | | | | | {} |", cell(&row.verdict()));
     }
     let lag = match row.lag_max.sink.is_empty() {
         true => row.lag_max.entries.to_string(),
         false => format!("{} ({})", row.lag_max.entries, cell(&row.lag_max.sink)),
     };
-    let r = &row.records;
+    let (r, rows) = (&row.records, row.rows.unwrap_or_default());
     format!(
-        "| {name} | {} | {} | {} | {} | {} | {} | {} | {} of {} | {} | {} | {lag} | {} | {} |",
+        "| {name} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} of {} | {} | {} | {lag} | {} | {} |",
         row.acknowledged_during,
         row.unavailable(),
         seconds(row.counts.longest_gap_ms),
@@ -65,6 +65,9 @@ fn line(row: &Row, note: Option<usize>) -> String {
         r.once,
         r.more,
         r.missing,
+        rows.once,
+        rows.more,
+        rows.missing,
         row.incidents,
         row.incidents_expected,
         row.mails,
@@ -80,7 +83,10 @@ fn cell(text: &str) -> String {
 }
 
 fn markers(form: &str) -> (String, String) {
-    (format!("<!-- faults of {form} -->"), format!("<!-- end of faults of {form} -->"))
+    (
+        format!("<!-- faults of {form} -->"),
+        format!("<!-- end of faults of {form} -->"),
+    )
 }
 
 /// The text with the table of the report's form put between its markers.
@@ -138,7 +144,10 @@ mod tests {
         assert_eq!(rows.len(), 5);
         assert!(rows.iter().all(|l| columns(l) == columns(rows[0])), "{text}");
         assert_eq!(text.matches("it costs").count(), 1);
-        let broken = Row { error: Some("x".into()), ..Row::default() };
+        let broken = Row {
+            error: Some("x".into()),
+            ..Row::default()
+        };
         assert_eq!(columns(&line(&broken, None)), columns(rows[0]));
     }
 }

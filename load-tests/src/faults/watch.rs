@@ -39,7 +39,8 @@ impl LagWatch {
                 if let Ok(lags) = metrics.lags().await {
                     let mut seen = into.lock().unwrap_or_else(PoisonError::into_inner);
                     seen.highest.see(&lags);
-                    seen.samples.push((Instant::now(), lags.values().copied().max().unwrap_or_default()));
+                    seen.samples
+                        .push((Instant::now(), lags.values().copied().max().unwrap_or_default()));
                 }
             }
         });

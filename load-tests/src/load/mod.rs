@@ -283,7 +283,11 @@ impl fmt::Display for Report {
                 f,
                 "lag: {} entries at most{}, {} when the last answer had come",
                 max.entries,
-                if max.sink.is_empty() { String::new() } else { format!(" ({})", max.sink) },
+                if max.sink.is_empty() {
+                    String::new()
+                } else {
+                    format!(" ({})", max.sink)
+                },
                 end.entries
             )?;
         }

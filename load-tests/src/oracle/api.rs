@@ -221,7 +221,10 @@ impl Dashboard {
             stage: String,
         }
         let data: Data = self
-            .graphql("query($first: Int!) { quarantine(first: $first) { excerpt stage } }", json!({ "first": PAGE }))
+            .graphql(
+                "query($first: Int!) { quarantine(first: $first) { excerpt stage } }",
+                json!({ "first": PAGE }),
+            )
             .await?;
         let of_stage = data.quarantine.into_iter().filter(|r| r.stage == stage);
         Ok(of_stage.map(|r| r.excerpt).collect())
