@@ -16,6 +16,7 @@ use andon_actors::judging::{Judging, JudgingArgs};
 use andon_actors::notifier::{Fallback, LocalQueue, Mailer, Notifier, NotifierArgs, RedisQueue, Secrets};
 use andon_actors::self_log::SelfLog;
 use andon_actors::sinks::effects::EffectWriter;
+use andon_actors::sinks::fast_state::FastStateFeed;
 use andon_actors::sinks::log_index::LogIndexWriter;
 use andon_actors::sinks::records::RecordsWriter;
 use andon_actors::sinks::rows::RowWriter;
@@ -27,9 +28,12 @@ use andon_engine::limits::{RETRY_WINDOW, SHARDS};
 use andon_engine::rule::Configuration;
 use andon_engine::time::{Clock, Span};
 use andon_gateway::{Config as GatewayConfig, Gateway};
+use andon_storage::fast_state::{FastStateOptions, LocalFastState};
 use andon_storage::journal::Journal;
 use andon_storage::keys::KeyCache;
 use andon_storage::link_token::LinkTokens;
+use andon_storage::ports::fast_state::{FastState, READINGS_KEPT};
+use andon_storage::redis::fast_state::RedisFastState;
 use andon_storage::redis::limits::RateLimits;
 use andon_storage::redis::live::LiveBus;
 use std::sync::atomic::{AtomicBool, AtomicU64};
@@ -145,6 +149,13 @@ impl Andon {
             let writer = RecordsWriter::new(records, relational.clone(), journal.id(), clock.clone(), keep);
             background.sink(writer, &journal).await?;
         }
+        let fast: Arc<dyn FastState> = match &stores.redis {
+            Some(redis) => Arc::new(RedisFastState::new(redis.clone(), clock.clone())),
+            None => Arc::new(LocalFastState::new(clock.clone(), FastStateOptions::default())),
+        };
+        let feeding = FastStateFeed::new(fast.clone(), journal.clone(), READINGS_KEPT);
+        background.sinks.push(feeding.progress());
+        background.tasks.spawn(feeding.run(background.stop_sinks.subscribe()));
         let retention = s.stores.retention;
         let dropping = drop_old_logs(index.clone(), retention, clock.clone(), background.stop());
         background.tasks.spawn(dropping);
