@@ -4,6 +4,7 @@
 mod commands;
 mod input;
 mod program;
+mod refusals;
 mod restart;
 mod rules;
 mod servers;
