@@ -4,6 +4,7 @@ pub mod conformance;
 pub mod journal;
 pub mod keys;
 pub mod link_token;
+pub mod owner;
 pub mod ports;
 pub mod postgres;
 pub mod relational;

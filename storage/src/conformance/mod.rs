@@ -8,8 +8,11 @@
 pub mod checkpoint;
 pub mod deliveries;
 pub mod effects;
+pub mod exchange;
 pub mod keys;
 pub mod log_index;
+pub mod loss;
+pub mod ownership;
 pub mod records;
 pub mod rows;
 pub mod sample;

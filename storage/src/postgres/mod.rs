@@ -65,7 +65,8 @@ impl Relational<PostgresDatabase> {
     pub async fn open(url: &str, options: PostgresOptions) -> std::result::Result<PostgresStore, OpenError> {
         let db = PostgresDatabase::connect(url, &options).await?;
         db.migrate_or_check(options.migrate).await?;
-        Ok(Relational::ready(db))
+        let (described, store) = (db.clone(), Relational::ready(db, options.migrate).await);
+        store.map_err(|e| described.unexpected(e))
     }
 
     /// Ends the connections. What is running is rolled back.
@@ -113,7 +114,20 @@ impl Database for PostgresDatabase {
     const NUMBERED: bool = true;
     const TYPES: &'static [(&'static str, &'static str)] = &[("{id}", "TEXT COLLATE \"C\""), ("{bytes}", "BYTEA")];
     const MIGRATIONS: &'static [Migration] = migrations::POSTGRES;
+    const NOW: Option<&'static str> = Some("SELECT (EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::BIGINT");
+    const LOCK_KEY_SHARE: &'static str = " FOR KEY SHARE";
+    const LOCK_ROW: &'static str = " FOR UPDATE";
+    const RECORDS: Option<&'static str> = Some("records");
     type Transaction = PostgresTransaction;
+
+    async fn make_schema(&self) -> Result<()> {
+        let mut tx = self.begin().await?;
+        self.lock_schema(&mut tx).await?;
+        // The name was checked when the options were.
+        tx.script(format!("CREATE SCHEMA IF NOT EXISTS \"{}\"", self.schema))
+            .await?;
+        tx.commit().await
+    }
 
     async fn fetch(&self, sql: Sql, values: Vec<Value>) -> Result<Vec<Row>> {
         transaction::fetch(&self.readers, self.limit, sql, values).await

@@ -282,7 +282,7 @@ impl PostgresDatabase {
     }
 
     /// What a check or a migration met.
-    fn unexpected(&self, e: StoreError) -> OpenError {
+    pub(super) fn unexpected(&self, e: StoreError) -> OpenError {
         let sentence = |reason: &str| format!("PostgreSQL at {}: {reason}", self.server);
         match e {
             StoreError::Unavailable { reason, .. } => OpenError::Unreachable(sentence(&reason)),

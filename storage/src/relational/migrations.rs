@@ -73,13 +73,35 @@ pub async fn migrate<D: Database>(database: &D, migrations: &[Migration]) -> Res
     let done = applied::<D>(tx.fetch(APPLIED.into(), vec![]).await?, migrations)?;
     for m in migrations.iter().filter(|m| !done.contains(&m.version)) {
         tx.script(render::<D>(m.sql)).await?;
-        tx.execute(
-            "INSERT INTO schema_migrations (version, name, checksum) VALUES ($1, $2, $3)".into(),
-            vec![Value::int(m.version), Value::text(m.name), Value::text(&checksum_of(m))],
-        )
-        .await?;
+        note::<D>(&mut tx, m).await?;
     }
     tx.commit().await
+}
+
+/// Runs every migration again, those noted too: for a database that has lost some of its tables, or all. Each may run twice.
+pub(super) async fn repeat<D: Database>(database: &D) -> Result<()> {
+    let migrations = relational::<D>();
+    database.make_schema().await?;
+    let mut tx = database.begin().await?;
+    database.lock_schema(&mut tx).await?;
+    tx.script(CREATE_TABLE.to_owned()).await?;
+    let done = applied::<D>(tx.fetch(APPLIED.into(), vec![]).await?, &migrations)?;
+    for m in &migrations {
+        tx.script(render::<D>(m.sql)).await?;
+        if !done.contains(&m.version) {
+            note::<D>(&mut tx, m).await?;
+        }
+    }
+    tx.commit().await
+}
+
+async fn note<D: Database>(tx: &mut D::Transaction, m: &Migration) -> Result<()> {
+    tx.execute(
+        "INSERT INTO schema_migrations (version, name, checksum) VALUES ($1, $2, $3)".into(),
+        vec![Value::int(m.version), Value::text(m.name), Value::text(&checksum_of(m))],
+    )
+    .await
+    .map(drop)
 }
 
 /// How many of `migrations` the schema does not have yet.

@@ -8,8 +8,7 @@ mod read;
 use super::{PostgresDatabase, PostgresTransaction};
 use crate::ports::records::{RecordStore, RefusedRecord};
 use crate::ports::{Cursor, Result, StoreError};
-use crate::relational::database::{Database, Transaction};
-use crate::relational::{Relational, Sink, advance};
+use crate::relational::{Relational, Sink};
 use andon_engine::batch::Batch;
 use andon_engine::time::Timestamp;
 use bytes::Bytes;
@@ -25,17 +24,20 @@ impl RecordStore for Relational<PostgresDatabase> {
 
     async fn write_records(&self, batches: &[Batch<Bytes>], cursor: Cursor) -> Result<Vec<RefusedRecord>> {
         let rows = Rows::of(batches);
-        // Before the transaction: making a partition locks more than adding to it does.
-        self.database().ensure_partitions(rows.days()).await?;
-        let mut tx = self.database().begin().await?;
-        // A commit whose answer was lost is tried again: records must not be there twice.
-        if !advance::<PostgresDatabase>(&mut tx, Sink::Records, cursor).await? {
-            return Ok(self.database().refused_before(cursor));
-        }
-        let refused = write(&mut tx, batches, &rows).await?;
-        self.database().note_refused(cursor, &refused);
-        tx.commit().await?;
-        Ok(refused)
+        self.as_sink(Sink::Records, async {
+            // Before the transaction: making a partition locks more than adding to it does.
+            self.database().ensure_partitions(rows.days()).await?;
+            let (mut tx, moved) = self.begin_at(Sink::Records, cursor).await?;
+            // A commit whose answer was lost is tried again: records must not be there twice.
+            if !moved {
+                return Ok(self.database().refused_before(cursor));
+            }
+            let refused = write(&mut tx, batches, &rows).await?;
+            self.database().note_refused(cursor, &refused);
+            self.commit_at(tx, Sink::Records, cursor).await?;
+            Ok(refused)
+        })
+        .await
     }
 
     async fn prepare_partitions(&self, now: Timestamp) -> Result<()> {
