@@ -16,6 +16,9 @@ const REASON_CHARS_MAX: usize = 500;
 /// No answer to what is asked here comes near it; one that says it is longer is not read.
 const ANSWER_BYTES_MAX: u64 = 512 * 1024 * 1024;
 
+/// The kind of the complaint about an index that is not there.
+pub(super) const NO_INDEX: &str = "index_not_found_exception";
+
 /// What Andon asks of an account, for the errors that say that something is missing.
 pub(super) const PRIVILEGES: &str =
     "Andon needs the cluster privileges monitor and manage_index_templates, and manage, read and write on its indices";
@@ -106,8 +109,8 @@ impl Answer {
         let complaint = self.complaint();
         let status = self.status;
         match status {
-            401 => unavailable(format!("{what}: the user name, password or API key is wrong (401)")),
-            403 if complaint.kind == "security_exception" => unavailable(format!(
+            401 => refused(format!("{what}: the user name, password or API key is wrong (401)")),
+            403 if complaint.kind == "security_exception" => refused(format!(
                 "{what}: a privilege is missing: {}; {PRIVILEGES}",
                 complaint.reason
             )),

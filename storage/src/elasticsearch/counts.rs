@@ -82,7 +82,7 @@ pub(super) async fn histogram(
             "aggs": { "near": { "filter": near, "aggs": { "bars": histogram } } },
         });
         let found = ask(client, names, body).await.map_err(|e| match e {
-            StoreError::Refused { reason, .. } if reason.contains("too_many_buckets") => too_many(),
+            StoreError::Refused { reason, .. } if reason.contains("too many buckets") => too_many(),
             e => e,
         })?;
         let total = found.hits.total()?;

@@ -53,7 +53,7 @@ pub(super) async fn make(client: &Client, index: &str, alias: &str, creation: &V
         return Ok(());
     }
     if answer.complaint().kind != "resource_already_exists_exception" {
-        return Err(temporary(answer.failure(&what)));
+        return Err(answer.failure(&what));
     }
     let mapping: Value = client
         .call(&what, Method::Get, &format!("{path}/_mapping"), &[], None)

@@ -1,13 +1,13 @@
 //! The cursor document: journal, position, the owner's number and who wrote it. Written by compare-and-set.
 
-use super::client::{Client, json_body};
+use super::client::{Client, NO_INDEX, json_body};
 use super::indices::Names;
 use super::unavailable;
 use crate::ports::{Cursor, Result};
 use ::elasticsearch::http::Method;
 use andon_engine::ids::JournalId;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 
 const ID: &str = "log_index";
 
@@ -67,7 +67,12 @@ pub(super) async fn read(client: &Client, names: &Names) -> Result<Option<State>
     let what = "reading the cursor";
     let answer = client.ask(Method::Get, &path, &[], None).await?;
     if answer.status == 404 {
-        return Ok(None);
+        // Only Elasticsearch itself can say that there is none: not a proxy that does not know the way.
+        let says_so = answer.json::<Value>(what).is_ok_and(|v| v["found"] == false);
+        return match says_so || answer.complaint().kind == NO_INDEX {
+            true => Ok(None),
+            false => Err(answer.failure(what)),
+        };
     }
     if !answer.ok() {
         return Err(answer.failure(what));

@@ -1,7 +1,7 @@
 //! The one writer: what it has added and committed, and what it does when the index loses something or refuses it.
 
 use super::bulk::{Bulk, Encoder, Item, Sent, send};
-use super::client::Client;
+use super::client::{Client, NO_INDEX};
 use super::indices::{Day, Names, RetentionClass};
 use super::pace::Pace;
 use super::setup::{days_before, make, put_template, temporary};
@@ -109,7 +109,7 @@ impl Writer {
 
     /// The stored cursor. Where the cluster has lost what this writer knew, it goes on from what is there.
     pub(super) async fn cursor(&mut self, client: &Client, names: &Names) -> Result<Option<Cursor>> {
-        let state = state::read(client, names).await?;
+        let state = state::read(client, names).await.map_err(temporary)?;
         let cursor = state.as_ref().and_then(|s| s.cursor);
         if is_lost(self.committed, cursor).is_some() {
             self.go_on_from(state)?;
@@ -175,7 +175,7 @@ impl Writer {
             new.push(batch.clone());
             added = Some(at);
         }
-        let refused = self.send_all(client, names, new).await?;
+        let refused = self.send_all(client, names, new).await.map_err(temporary)?;
         // Not before all is there: what is given again after a failure is sent again, and overwrites itself.
         self.added = added;
         Ok(refused)
@@ -367,8 +367,8 @@ impl Writer {
                 cursor.seq
             )));
         }
-        self.refresh(client, names).await?;
-        self.write(client, names, Some(cursor), now).await?;
+        self.refresh(client, names).await.map_err(temporary)?;
+        self.write(client, names, Some(cursor), now).await.map_err(temporary)?;
         self.committed = Some(cursor);
         self.added = Some(cursor);
         Ok(())
@@ -380,13 +380,13 @@ impl Writer {
         for some in touched.chunks(INDICES_IN_PATH) {
             let path = format!("/{}/_refresh", some.join(","));
             let answer = client.ask(Method::Post, &path, &[], None).await?;
-            if answer.status == 404 {
+            if answer.status == 404 && answer.complaint().kind == NO_INDEX {
                 self.still_there(client, names).await?;
                 let reason = format!("{what}: {}", answer.complaint());
                 return Err(self.lose(client, names, reason).await?);
             }
             if !answer.ok() {
-                return Err(temporary(answer.failure(what)));
+                return Err(answer.failure(what));
             }
             let done: Value = answer.json(what)?;
             if done["_shards"]["failed"].as_u64() != Some(0) {
@@ -409,10 +409,7 @@ impl Writer {
             let place = self.state.as_ref().map(|s| s.place);
             self.uncertain = true;
             let by = (self.epoch, self.id);
-            match state::write(client, names, cursor, by, place, now.to_string())
-                .await
-                .map_err(temporary)?
-            {
+            match state::write(client, names, cursor, by, place, now.to_string()).await? {
                 Write::Done(place) => {
                     self.wrote(cursor, place);
                     return Ok(());
@@ -476,7 +473,7 @@ impl Writer {
             self.go_on_from(state)?;
             self.uncertain = true;
             let written = state::write(client, names, cursor, (epoch, self.id), place, now.to_string()).await;
-            match written.map_err(temporary)? {
+            match written? {
                 Write::Done(place) => {
                     self.wrote(cursor, place);
                     return Ok(());

@@ -27,9 +27,12 @@ pub struct Front {
 
 impl Front {
     pub async fn new(node: &str, decide: impl FnMut(&Request) -> Fate + Send + 'static) -> Self {
-        let node = node.trim_start_matches("http://").trim_end_matches('/').to_owned();
+        let node = node.trim_start_matches("http://").trim_end_matches('/');
+        let (user, node) = node.rsplit_once('@').map_or(("", node), |(user, node)| (user, node));
+        let at = if user.is_empty() { "" } else { "@" };
+        let node = node.to_owned();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
+        let url = format!("http://{user}{at}{}", listener.local_addr().unwrap());
         let decide: Arc<Mutex<Decide>> = Arc::new(Mutex::new(Box::new(decide)));
         let deciding = decide.clone();
         let accepting = tokio::spawn(async move {

@@ -4,10 +4,11 @@ use crate::front::{Fate, Front, Request};
 use crate::site::{Site, batch, log};
 use andon_engine::ids::{JournalId, RecordId};
 use andon_engine::record::Record;
+use andon_engine::time::Span;
 use andon_storage::conformance::cursor;
 use andon_storage::elasticsearch::{ElasticsearchIndex, ElasticsearchOptions};
 use andon_storage::ports::StoreError;
-use andon_storage::ports::log_index::{LogFilter, LogIndex};
+use andon_storage::ports::log_index::{LogCounts, LogFilter, LogIndex};
 use elasticsearch::http::Method;
 use serde_json::json;
 use std::time::Duration;
@@ -218,6 +219,47 @@ async fn a_search_that_not_all_shards_answered_is_an_error() {
             let e = index.count(&LogFilter::default()).await.unwrap_err();
             assert!(matches!(e, StoreError::Unavailable { .. }), "{e:?}");
         }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_privilege_that_is_taken_away_is_no_fault_of_a_record() {
+    Site::with(async |site| {
+        let front = Front::new(&site.url, |_| Fate::Forward).await;
+        let index = ElasticsearchIndex::open(&front.url, site.options()).await.unwrap();
+        let denied = r#"{"error":{"root_cause":[],"type":"security_exception","reason":"action is unauthorized for user [x]"},"status":403}"#;
+        let entry = [batch(1, &[log("x")])];
+        let unavailable = |e: StoreError| assert!(matches!(e, StoreError::Unavailable { .. }), "{e:?}");
+        for (status, body) in [(403, denied), (401, denied), (404, "<html>no such page"), (302, "")] {
+            front.decide(move |_| Fate::Answer(status, body.to_owned()));
+            unavailable(index.add(&entry).await.unwrap_err());
+            unavailable(index.log_cursor().await.unwrap_err());
+        }
+        front.decide(|_| Fate::Forward);
+        index.add(&entry).await.unwrap();
+        for (status, body) in [(403, denied), (401, denied), (404, "<html>no such page")] {
+            front.decide(move |_| Fate::Answer(status, body.to_owned()));
+            unavailable(index.commit(cursor(1, 1)).await.unwrap_err());
+        }
+        front.decide(|_| Fate::Forward);
+        index.commit(cursor(1, 1)).await.unwrap();
+        assert_eq!(count(&index).await, 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn more_bars_than_the_cluster_counts_are_refused_in_words() {
+    Site::with(async |site| {
+        let front = Front::new(&site.url, |_| Fate::Forward).await;
+        let index = ElasticsearchIndex::open(&front.url, site.options()).await.unwrap();
+        // As Elasticsearch 8.19 writes it.
+        let answer = r#"{"error":{"root_cause":[],"type":"search_phase_execution_exception","reason":"","phase":"fetch","grouped":true,"failed_shards":[],"caused_by":{"type":"too_many_buckets_exception","reason":"Trying to create too many buckets. Must be less than or equal to: [65536] but this number of buckets was exceeded. This limit can be set by changing the [search.max_buckets] cluster level setting.","max_buckets":65536}},"status":400}"#;
+        front.decide(move |_| Fate::Answer(400, answer.to_owned()));
+        let e = index.histogram(&LogFilter::default(), Span::micros(1)).await.unwrap_err();
+        assert!(matches!(e, StoreError::Refused { .. }), "{e:?}");
+        assert!(e.to_string().contains("take longer ones"), "{e}");
     })
     .await;
 }

@@ -122,6 +122,7 @@ async fn a_template_that_cannot_be_put_is_said() {
         })
         .await;
         let e = said(&front.url, site.options()).await;
+        assert!(matches!(e, StoreError::Refused { .. }), "{e:?}");
         assert!(e.to_string().contains("the index template: a privilege is missing"), "{e}");
     })
     .await;
