@@ -90,7 +90,7 @@ impl DashboardService {
         let mut stores = s.stores.clone();
         stores.migrate = false;
         let relational = open_relational(&stores, None, "dashboard").await?;
-        let index = open_index(&stores, None, &clock, None).await?;
+        let index = open_index(&stores, None, &clock, true).await?;
         let journal = journal_of(&*relational).await?;
         let redis = Redis::connect(RedisOptions::new(stores.redis_url.unwrap_or_default(), journal))
             .await

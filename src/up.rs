@@ -20,7 +20,6 @@ use andon_actors::judging::Judging;
 use andon_actors::sinks::fenced;
 use andon_dashboard_api::{System, SystemStatus};
 use andon_engine::time::Clock;
-use andon_storage::ports::site::Owned;
 use process::{init_logs, signalled};
 use settings::{Settings, gateway_settings, up_settings};
 use start::Background;
@@ -82,10 +81,6 @@ pub struct Andon {
     gateway: JoinSet<()>,
     stop_gateway: watch::Sender<bool>,
     stopping: Arc<AtomicBool>,
-    /// Why this process may not write any more, once it is so.
-    fenced: watch::Sender<Option<String>>,
-    owned: Owned,
-    clock: Arc<dyn Clock>,
     running: Arc<Running>,
     json: bool,
 }
@@ -131,16 +126,12 @@ impl Andon {
 
     /// Runs until a signal or until a journal fails for good, then ends everything in order.
     async fn until_told(self) -> ExitCode {
-        let mut owner = self.fenced.subscribe();
         let failure = tokio::select! {
             () = signalled() => None,
             failure = self.stores.journal.failed() => Some(failure),
             failure = self.stores.effects.failed() => Some(failure),
             (store, reason) = fenced(&self.background.sinks) => return taken_over(store, &reason),
-            reason = owner.wait_for(Option::is_some) => {
-                let reason = reason.ok().and_then(|r| r.clone()).unwrap_or_default();
-                return taken_over("the site", &reason);
-            }
+            reason = self.stores.owned.lost() => return taken_over("the site", &reason),
         };
         if let Some(failure) = failure {
             // What is on disk is decided by recovery at the next start; going on could only add to the doubt.
@@ -181,9 +172,6 @@ impl Andon {
         .await
         .is_ok();
         self.judging.stop().await;
-        if let Err(e) = self.stores.relational.release_site(self.owned.epoch, self.clock.now()).await {
-            tracing::debug!(error = %e, "the site could not be given free; its lease runs out");
-        }
         self.stores.close().await;
         tracing::info!(judged, ended, "stopped");
     }

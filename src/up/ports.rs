@@ -3,6 +3,7 @@
 use super::settings::Retention;
 use andon_engine::time::Timestamp;
 use andon_storage::elasticsearch::{ElasticsearchIndex, RetentionClass};
+use andon_storage::owner::Keeper;
 use andon_storage::ports::deliveries::DeliveryStore;
 use andon_storage::ports::incidents::IncidentStore;
 use andon_storage::ports::keys::KeyStore;
@@ -10,7 +11,7 @@ use andon_storage::ports::log_index::{LogCounts, LogIndex};
 use andon_storage::ports::people::PeopleStore;
 use andon_storage::ports::records::RecordStore;
 use andon_storage::ports::rows::{EffectStore, RowStore};
-use andon_storage::ports::site::{OwnerStore, SiteStore};
+use andon_storage::ports::site::SiteStore;
 use andon_storage::ports::{Cursor, Result};
 use andon_storage::postgres::PostgresStore;
 use andon_storage::relational::Sink;
@@ -22,12 +23,10 @@ use std::sync::Arc;
 /// The relational store.
 #[async_trait]
 pub trait Relations:
-    EffectStore + RowStore + IncidentStore + KeyStore + DeliveryStore + PeopleStore + OwnerStore + SiteStore
+    EffectStore + RowStore + IncidentStore + KeyStore + DeliveryStore + PeopleStore + SiteStore + Keeper
 {
     /// Sets a writer's cursor whatever it was.
     async fn adopt(&self, sink: Sink, cursor: Option<Cursor>) -> Result<()>;
-    /// Puts back what can be put back when the store was emptied. Cheap when it was not.
-    async fn heal(&self) -> Result<bool>;
     /// The table of log records, where the database has one.
     fn records(self: Arc<Self>) -> Option<Arc<dyn RecordStore>>;
     /// Waits for what runs, then lets go of the store.
@@ -38,9 +37,6 @@ pub trait Relations:
 impl Relations for SqliteStore {
     async fn adopt(&self, sink: Sink, cursor: Option<Cursor>) -> Result<()> {
         SqliteStore::adopt(self, sink, cursor).await
-    }
-    async fn heal(&self) -> Result<bool> {
-        SqliteStore::heal(self).await
     }
     fn records(self: Arc<Self>) -> Option<Arc<dyn RecordStore>> {
         None
@@ -54,9 +50,6 @@ impl Relations for SqliteStore {
 impl Relations for PostgresStore {
     async fn adopt(&self, sink: Sink, cursor: Option<Cursor>) -> Result<()> {
         PostgresStore::adopt(self, sink, cursor).await
-    }
-    async fn heal(&self) -> Result<bool> {
-        PostgresStore::heal(self).await
     }
     fn records(self: Arc<Self>) -> Option<Arc<dyn RecordStore>> {
         Some(self)
@@ -73,6 +66,10 @@ pub trait Logs: LogIndex + LogCounts {
     async fn adopt(&self, cursor: Cursor) -> Result<()>;
     /// Drops what was received longer ago than is to be kept, if it lies in parts of its own; says how many parts.
     async fn drop_older(&self, keep: Retention, now: Timestamp) -> Result<u64>;
+    /// The highest epoch of an owner that it has met.
+    async fn stored_epoch(&self) -> Result<u64>;
+    /// Writes as the owner with this epoch from now on, and keeps earlier ones out.
+    async fn set_epoch(&self, epoch: u64) -> Result<()>;
     async fn close(&self) -> Result<()>;
 }
 
@@ -92,6 +89,12 @@ impl Logs for ElasticsearchIndex {
         }
         Ok(dropped)
     }
+    async fn stored_epoch(&self) -> Result<u64> {
+        ElasticsearchIndex::stored_epoch(self).await
+    }
+    async fn set_epoch(&self, epoch: u64) -> Result<()> {
+        ElasticsearchIndex::set_epoch(self, epoch).await
+    }
     async fn close(&self) -> Result<()> {
         // Every request is finished or given up by its own time-out.
         Ok(())
@@ -106,6 +109,13 @@ impl Logs for TantivyIndex {
     async fn drop_older(&self, _: Retention, _: Timestamp) -> Result<u64> {
         // Its segments hold records of any day.
         Ok(0)
+    }
+    async fn stored_epoch(&self) -> Result<u64> {
+        Ok(0)
+    }
+    async fn set_epoch(&self, _: u64) -> Result<()> {
+        // The folder is locked by its one process.
+        Ok(())
     }
     async fn close(&self) -> Result<()> {
         TantivyIndex::close(self).await

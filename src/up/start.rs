@@ -6,7 +6,7 @@ use super::requests::Requests;
 use super::process::{keep_metrics_small, metrics_of_process};
 use super::settings::{DashboardSettings, Retention, Settings};
 use super::stores::Stores;
-use super::{Andon, owner, told};
+use super::{Andon, told};
 use crate::adapters::{
     AfterEffects, Failures, IndexLines, JournalIntake, RedisRates, Running, SenderKeys, feed_live, tell_status, watch_shards,
 };
@@ -89,9 +89,6 @@ impl Andon {
         let (journal, effects) = (stores.journal.clone(), stores.effects.clone());
         let (relational, index) = (stores.relational.clone(), stores.index.clone());
         let mut background = Background::new();
-        let fenced = watch::Sender::new(None);
-        let keeping = owner::keep(relational.clone(), stores.owned, clock.clone(), fenced.clone(), background.stop());
-        background.tasks.spawn(keeping);
         let stopping = Arc::new(AtomicBool::new(false));
         let accepted = Arc::new(AtomicU64::new(0));
         let self_log = SelfLog::start(journal.clone(), clock.clone());
@@ -251,7 +248,7 @@ impl Andon {
             let _ = notifier.set(worker.clone());
             let stop = background.stop();
             background.tasks.spawn(async move { worker.run(told(stop)).await });
-            let fallback = Fallback::new(mailer, s.alert_to.clone(), clock.clone());
+            let fallback = Fallback::new(mailer, s.alert_to.clone(), clock);
             let watching = watch_incidents_store(background.sinks[0].clone(), fallback, background.stop());
             background.tasks.spawn(watching);
         }
@@ -263,7 +260,6 @@ impl Andon {
         });
 
         let nobody_would_be_mailed = config::nobody_would_be_mailed(&configuration.borrow());
-        let owned = stores.owned;
         Ok(Andon {
             ingest_url,
             dashboard_url,
@@ -275,9 +271,6 @@ impl Andon {
             gateway: serving,
             stop_gateway,
             stopping,
-            fenced,
-            owned,
-            clock,
             running,
             json: s.json,
         })

@@ -12,7 +12,7 @@ use andon_storage::elasticsearch::{ElasticsearchIndex, ElasticsearchOptions};
 use andon_storage::journal::{FileIo, Journal, JournalOptions, OpenReport};
 use andon_storage::ports::Cursor;
 use andon_storage::ports::checkpoint::CheckpointStore;
-use andon_storage::ports::site::Owned;
+use andon_storage::owner::Ownership;
 use andon_storage::layered_checkpoints::LayeredCheckpoints;
 use andon_storage::redis::checkpoints::RedisCheckpoints;
 use andon_storage::redis::{Redis, RedisOptions};
@@ -60,7 +60,7 @@ pub(super) struct Stores {
     pub(super) index: Arc<dyn Logs>,
     pub(super) token_secret: [u8; 32],
     /// What this process writes with.
-    pub(super) owned: Owned,
+    pub(super) owned: Ownership,
 }
 
 impl Stores {
@@ -85,18 +85,22 @@ impl Stores {
         };
         let effects = open("effects", effects_options).await?;
         let relational = open_relational(&s.stores, Some(dir), "gateway").await?;
-        // Before anything is written: from here on every transaction of the writers is behind the fence.
-        let owned = owner::claim(&*relational, journal.id(), dir, &**clock).await?;
         let checkpoints = Arc::new(
             CheckpointFile::open(&dir.join("checkpoints.db"))
                 .await
                 .map_err(exit::config)?,
         );
         let redis = match &s.stores.redis_url {
-            Some(url) => Some(open_redis(url, &journal, owned).await?),
+            Some(url) => Some(open_redis(url, &journal).await?),
             None => None,
         };
-        let index = open_index(&s.stores, Some(dir), clock, Some(owned)).await?;
+        let index = open_index(&s.stores, Some(dir), clock, false).await?;
+        if !s.adopt_stores {
+            // Before the site is claimed: a start on the wrong stores must not keep their owner from writing.
+            belongs(&*relational, &*index, &journal, &effects).await?;
+        }
+        // From here on every transaction of the writers is behind the fence.
+        let owned = owner::own(&relational, redis.as_ref(), &*index, &journal, &dir.join("journal"), clock).await?;
         let shards = || (0..SHARDS as u16).chain([ROUTER_SHARD]);
         if s.adopt_stores {
             // The stores keep what they hold. What these journals still have is judged and stored from their first entry on.
@@ -149,7 +153,7 @@ impl Stores {
     }
 
     /// Ends the stores, the journals last: what a store has not taken is in there.
-    pub(super) async fn close(&self) {
+    pub(super) async fn close(self) {
         if let Err(e) = self.index.close().await {
             tracing::warn!(error = %e, "the log index did not close cleanly; the journal has what it lacks");
         }
@@ -158,6 +162,9 @@ impl Stores {
         }
         if let Some(redis) = &self.redis {
             redis.close().await;
+        }
+        if let Err(e) = self.owned.release().await {
+            tracing::debug!(error = %e, "the site could not be given free; its lease runs out");
         }
         self.relational.close().await;
         self.journal.close().await;
@@ -187,35 +194,51 @@ async fn open_postgres(s: &StoreSettings, url: &str, role: &str) -> anyhow::Resu
     PostgresStore::open(url, options).await.map_err(exit::config)
 }
 
-async fn open_redis(url: &str, journal: &Journal, owned: Owned) -> anyhow::Result<Redis> {
+/// No store follows another journal than ours, or has come further.
+async fn belongs(
+    relational: &dyn Relations,
+    index: &dyn Logs,
+    journal: &Journal,
+    effects: &Journal,
+) -> anyhow::Result<()> {
+    let cursors = [
+        ("the store of incidents", relational.effect_cursor().await, effects),
+        ("the store of roll-ups", relational.row_cursor().await, journal),
+        ("the log index", index.log_cursor().await, journal),
+    ];
+    for (name, cursor, journal) in cursors {
+        if let Some(cursor) = cursor.map_err(exit::config)? {
+            cursor.check(name, journal.id(), journal.durable_seq()).map_err(exit::config)?;
+        }
+    }
+    Ok(())
+}
+
+async fn open_redis(url: &str, journal: &Journal) -> anyhow::Result<Redis> {
     let redis = Redis::connect(RedisOptions::new(url, journal.id())).await.map_err(exit::config)?;
     for warning in redis.warnings() {
         tracing::warn!("{warning}");
     }
-    redis.set_epoch(owned.epoch).await.map_err(exit::config)?;
     Ok(redis)
 }
 
-/// Elasticsearch if an address is given, else tantivy in the data folder. Without `owned` it is only read.
+/// Elasticsearch if an address is given, else tantivy in the data folder.
 pub(crate) async fn open_index(
     s: &StoreSettings,
     dir: Option<&Path>,
     clock: &Arc<dyn Clock>,
-    owned: Option<Owned>,
+    read_only: bool,
 ) -> anyhow::Result<Arc<dyn Logs>> {
     Ok(match (&s.elasticsearch_url, dir) {
         (Some(url), _) => {
             let mut options = ElasticsearchOptions::new(clock.clone());
-            options.read_only = owned.is_none();
+            options.read_only = read_only;
             options.api_key = s.elasticsearch_api_key.clone();
             options.ca_certificate = s.elasticsearch_ca.clone();
             if let Some(prefix) = &s.elasticsearch_prefix {
                 options.prefix = prefix.clone();
             }
             let index = ElasticsearchIndex::open(url, options).await.map_err(exit::config)?;
-            if let Some(owned) = owned {
-                index.set_epoch(owned.epoch).await.map_err(exit::config)?;
-            }
             Arc::new(index)
         }
         (None, Some(dir)) => {

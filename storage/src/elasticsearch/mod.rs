@@ -120,6 +120,12 @@ impl ElasticsearchIndex {
             .await
     }
 
+    /// The number of the latest owner that has written: 0, none.
+    pub async fn stored_epoch(&self) -> Result<u64> {
+        let stored = state::read(&self.shared.client, &self.shared.names).await?;
+        Ok(stored.map_or(0, |s| s.epoch))
+    }
+
     /// Takes the index over for the owner with this number, which rises with each owner of the site: whoever had it before is fenced
     /// off from now on.
     ///

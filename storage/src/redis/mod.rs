@@ -144,6 +144,12 @@ impl Redis {
         answer.done(self.epoch_number())
     }
 
+    /// The latest owner that has been here: 0, none.
+    pub async fn stored_epoch(&self) -> Result<u64> {
+        let stored = self.run(("GET", vec![self.key("epoch")])).await?;
+        Ok(stored.as_str().and_then(|text| text.parse().ok()).unwrap_or(0))
+    }
+
     /// Ends the connections.
     pub async fn close(&self) {
         tokio::join!(self.inner.quick.close(), self.inner.bulk.close());
