@@ -50,4 +50,6 @@ cat "$scratch/web.log"
 [ $rust_failed -eq 0 ] || { echo "the Rust checks failed" >&2; exit 1; }
 [ $web_failed -eq 0 ] || { echo "the web checks failed" >&2; exit 1; }
 
+# What follows starts servers of its own, which it can stop and empty.
+deploy/test/servers.sh stop
 deploy/test/e2e.sh

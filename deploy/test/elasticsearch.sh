@@ -36,7 +36,7 @@ fetch() {
     new=$home.new
     rm -rf "$new" "$home"
     mkdir -p "$new"
-    JAVA_HOME=$java mvn --quiet --batch-mode org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy \
+    JAVA_HOME=$java mvn --quiet --batch-mode -Dstyle.color=never org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy \
       -Dartifact="org.elasticsearch.distribution.integ-test-zip:elasticsearch:$version:zip" -DoutputDirectory="$new"
     zip=$new/elasticsearch-$version.zip
     sha256sum --check --quiet <<<"$sha256  $zip" || fail "Maven Central gave another file than the one that this script knows: $zip"

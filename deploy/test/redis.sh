@@ -54,7 +54,7 @@ forget() {
 }
 
 address() {
-  echo "redis://:$(cat "$1/password")@127.0.0.1:$(cat "$1/port")/0"
+  echo "redis://default:$(cat "$1/password")@127.0.0.1:$(cat "$1/port")/0"
 }
 
 main "$@"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the tests need and the machine has not: Chromium for the browser tests, Python's venv for the SMTP server, and the three
 # servers. On Debian and its kin, as root or by sudo. Elsewhere it says what to install.
-# A server whose URL is given (ANDON_TEST_POSTGRES_URL and so on) is not installed. What a package installs is not started.
+# What a package installs is not started.
 set -euo pipefail
 
 missing=()
@@ -9,26 +9,19 @@ missing=()
 python3 -c 'import venv, ensurepip' 2>/dev/null || missing+=(python3-venv)
 command -v openssl >/dev/null || missing+=(openssl)
 command -v curl >/dev/null || missing+=(curl)
-if [ -z "${ANDON_TEST_POSTGRES_URL:-}" ]; then
-  compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || command -v initdb >/dev/null || missing+=(postgresql)
-fi
-# The fault tests ask PostgreSQL by hand.
+# Also where ANDON_TEST_…_URL names servers for the Rust tests: the fault tests stop, freeze and empty servers of their own.
+compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || command -v initdb >/dev/null || missing+=(postgresql)
 command -v psql >/dev/null || missing+=(postgresql-client)
-if [ -z "${ANDON_TEST_REDIS_URL:-}" ]; then
-  command -v redis-server >/dev/null || missing+=(redis-server)
-fi
-if [ -z "${ANDON_TEST_ELASTICSEARCH_URL:-}" ]; then
-  command -v mvn >/dev/null || missing+=(maven)
-  [ -n "${ANDON_TEST_JAVA_HOME:-}${JAVA_HOME_17_X64:-}${JAVA_HOME_21_X64:-}" ] ||
-    compgen -G '/usr/lib/jvm/*-17-*/bin/javac' >/dev/null || compgen -G '/usr/lib/jvm/*-21-*/bin/javac' >/dev/null ||
-    missing+=(openjdk-17-jdk-headless)
-fi
+command -v redis-server >/dev/null || missing+=(redis-server)
+command -v mvn >/dev/null || missing+=(maven)
+[ -n "${ANDON_TEST_JAVA_HOME:-}${JAVA_HOME_17_X64:-}${JAVA_HOME_21_X64:-}" ] ||
+  compgen -G '/usr/lib/jvm/*-17-*/bin/javac' >/dev/null || compgen -G '/usr/lib/jvm/*-21-*/bin/javac' >/dev/null ||
+  missing+=(openjdk-17-jdk-headless)
 [ ${#missing[@]} -eq 0 ] && exit 0
 
 if ! command -v apt-get >/dev/null; then
   echo "the tests need, in the names of Debian's packages: ${missing[*]}." >&2
-  echo "For another browser set CHROMIUM to its path; for servers that run already set ANDON_TEST_POSTGRES_URL," \
-    "ANDON_TEST_REDIS_URL and ANDON_TEST_ELASTICSEARCH_URL." >&2
+  echo "For another browser set CHROMIUM to its path, for another JDK 17 or 21 ANDON_TEST_JAVA_HOME." >&2
   exit 1
 fi
 as_root=()

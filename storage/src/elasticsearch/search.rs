@@ -1,6 +1,6 @@
 //! Searches for records.
 
-use super::client::Client;
+use super::client::{Client, json_body};
 use super::indices::Names;
 use super::query::query;
 use super::{damaged, unavailable};
@@ -14,7 +14,14 @@ use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use std::time::Duration;
+use tokio::time::Instant;
 
+/// The status of a search that not every shard can answer.
+const NO_SHARD: u16 = 503;
+/// How long a shard may take to start before that is a fault.
+const SHARDS_START_WITHIN: Duration = Duration::from_secs(3);
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// Records of one request: of 256 KiB at most, and Elasticsearch holds the answer in memory.
 const PAGE: usize = 1_000;
 
@@ -74,9 +81,19 @@ pub(super) async fn ask(client: &Client, names: &Names, mut body: Value) -> Resu
         ("allow_partial_search_results", "false"),
         ("pre_filter_shard_size", "1"),
     ];
-    let found: Found = client
-        .call("a search", Method::Post, &path, &parameters, Some(body))
-        .await?;
+    let until = Instant::now() + SHARDS_START_WITHIN;
+    let answer = loop {
+        let answer = client.ask(Method::Post, &path, &parameters, Some(json_body(&body))).await?;
+        // An index that was made this moment, the first of a day, is there before its shard is.
+        if answer.status != NO_SHARD || Instant::now() >= until {
+            break answer;
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
+    };
+    if !answer.ok() {
+        return Err(answer.failure("a search"));
+    }
+    let found: Found = answer.json("a search")?;
     if found.timed_out || found._shards.failed > 0 {
         return Err(unavailable(format!(
             "a search: not all of it was looked at ({} shards failed, timed out: {})",

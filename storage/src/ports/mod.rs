@@ -2,12 +2,14 @@
 
 pub mod checkpoint;
 pub mod deliveries;
+pub mod fast_state;
 pub mod incidents;
 pub mod keys;
 pub mod log_index;
 pub mod people;
 pub mod records;
 pub mod rows;
+pub mod site;
 
 use andon_engine::ids::JournalId;
 
