@@ -112,6 +112,7 @@ impl Writer {
         let state = state::read(client, names).await.map_err(temporary)?;
         let cursor = state.as_ref().and_then(|s| s.cursor);
         if is_lost(self.committed, cursor).is_some() {
+            self.prepare(client, names).await.map_err(temporary)?;
             self.go_on_from(state)?;
         } else {
             self.own(state.as_ref())?;
@@ -369,6 +370,8 @@ impl Writer {
         }
         self.refresh(client, names).await.map_err(temporary)?;
         self.write(client, names, Some(cursor), now).await.map_err(temporary)?;
+        // Not before the cursor says so: a cluster that comes back empty in between is noticed by them.
+        self.touched.clear();
         self.committed = Some(cursor);
         self.added = Some(cursor);
         Ok(())
@@ -396,7 +399,6 @@ impl Writer {
                 )));
             }
         }
-        self.touched.clear();
         Ok(())
     }
 
@@ -415,7 +417,7 @@ impl Writer {
                     return Ok(());
                 }
                 Write::Conflict => {}
-                Write::Gone if self.committed.is_some() => {
+                Write::Gone if self.committed.is_some() || !self.touched.is_empty() => {
                     let reason = "the index of the cursor is gone".to_owned();
                     return Err(self.lose(client, names, reason).await?);
                 }

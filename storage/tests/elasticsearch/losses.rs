@@ -78,6 +78,43 @@ async fn a_cluster_that_comes_back_empty_is_filled_again() {
 }
 
 #[tokio::test]
+async fn a_cluster_that_comes_back_empty_within_the_first_commit_is_filled_again() {
+    Site::with(async |site| {
+        let front = Front::new(&site.url, |_| Fate::Forward).await;
+        let index = ElasticsearchIndex::open(&front.url, site.options()).await.unwrap();
+        let entry = [batch(1, &[log("a")])];
+        index.add(&entry).await.unwrap();
+        front.decide(|request| match request.is("PUT ") {
+            true => Fate::Answer(503, String::new()),
+            false => Fate::Forward,
+        });
+        assert!(matches!(
+            index.commit(cursor(1, 1)).await,
+            Err(StoreError::Unavailable { .. })
+        ));
+        front.decide(|_| Fate::Forward);
+        site.wipe().await;
+        assert_lost(index.commit(cursor(1, 1)).await);
+        index.add(&entry).await.unwrap();
+
+        // And between making it searchable and writing the cursor: as if it had been emptied just then.
+        let gone =
+            r#"{"error":{"root_cause":[],"type":"index_not_found_exception","reason":"no such index"},"status":404}"#;
+        front.decide(move |request| match request.is("PUT ") {
+            true => Fate::Answer(404, gone.to_owned()),
+            false => Fate::Forward,
+        });
+        assert!(index.commit(cursor(1, 1)).await.unwrap_err().is_temporary());
+        front.decide(|_| Fate::Forward);
+        assert_eq!(index.log_cursor().await.unwrap(), None);
+        index.add(&entry).await.unwrap();
+        index.commit(cursor(1, 1)).await.unwrap();
+        assert_eq!(count(&index).await, 1);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_day_that_is_deleted_loses_only_what_was_committed_there() {
     Site::with(async |site| {
         let day = format!("/{}-logs-standard-1970.01.01", site.prefix);
