@@ -112,7 +112,6 @@ impl Link {
 
     /// Sends all of them at once. An answer each, or fewer with an error where the connection failed.
     pub(crate) async fn run_all(&self, commands: Vec<Command>) -> Vec<Result<Value, fred::error::Error>> {
-        let wanted = commands.len();
         let pipeline = self.client().pipeline();
         let queue = pipeline.with_options(&self.options(self.shared.timeout));
         for (name, args) in commands {
@@ -123,7 +122,9 @@ impl Link {
             }
         }
         let answers = pipeline.try_all::<Value>().await;
-        let failed = (answers.len() < wanted).then(|| answers.iter().find_map(|a| a.as_ref().err())).flatten();
+        // A pipeline that failed as a whole has one answer.
+        let answered = answers.iter().any(Result::is_ok);
+        let failed = answers.iter().find_map(|a| a.as_ref().err()).filter(|_| !answered);
         self.shared.note(failed);
         answers
     }

@@ -1,12 +1,14 @@
 //! Checkpoints in Redis alone, and layered over the file.
 
-use crate::support::{Server, Space, send};
+use crate::support::{PASSWORD, Proxy, Server, Space, send};
 use andon_engine::ids::JournalId;
 use andon_storage::conformance::{self, cursor};
 use andon_storage::layered_checkpoints::{LEADER, LayeredCheckpoints};
 use andon_storage::ports::checkpoint::{CheckpointStore, EntityChange, ShardCheckpoint};
 use andon_storage::ports::{Result, StoreError};
 use andon_storage::redis::checkpoints::RedisCheckpoints;
+use andon_storage::redis::live::{LiveBus, LiveEvent, LiveKind};
+use andon_storage::redis::{Redis, RedisOptions};
 use andon_storage::sqlite::CheckpointFile;
 use bytes::Bytes;
 use std::path::Path;
@@ -258,6 +260,34 @@ async fn a_frozen_server_and_one_that_is_killed_are_unavailable_and_come_back() 
     assert_lost(lost);
     assert_eq!(store.load(0).await.unwrap().cursor, None);
     saved(&store, 0, 3, many(10, 3)).await;
+}
+
+#[tokio::test]
+async fn a_connection_that_silently_died_is_replaced() {
+    let server = Server::start(&[]).await;
+    let proxy = Proxy::start(server.port).await;
+    let url = format!("redis://:{PASSWORD}@127.0.0.1:{}", proxy.port);
+    let redis = Redis::connect(RedisOptions::new(url, JournalId(1))).await.unwrap();
+    let store = RedisCheckpoints::new(redis.clone());
+    saved(&store, 0, 1, many(10, 1)).await;
+    let bus = LiveBus::new(redis);
+    let mut feed = bus.subscribe(&[LiveKind::Status]).await.unwrap();
+    assert_eq!(feed.next().await, LiveEvent::Gap(LiveKind::Status));
+    proxy.stall();
+    // The kernel would wait for a quarter of an hour, and the sockets are full long before.
+    assert_unavailable(store.save(0, cursor(1, 2), many(900, 2)).await);
+    saved(&store, 0, 2, many(900, 2)).await;
+    assert_eq!(content(&store, 0).await.0, Some(2));
+    // Who only listens notices too.
+    assert_eq!(feed.next().await, LiveEvent::Gap(LiveKind::Status));
+    // The publisher's connection is replaced in its own time; until then its messages are dropped.
+    loop {
+        bus.publish(LiveKind::Status, Bytes::from_static(b"again"));
+        let heard = tokio::time::timeout(std::time::Duration::from_millis(50), feed.next()).await;
+        if heard.is_ok_and(|event| matches!(event, LiveEvent::Message(..))) {
+            break;
+        }
+    }
 }
 
 #[tokio::test]
