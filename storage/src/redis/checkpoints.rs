@@ -240,8 +240,12 @@ fn packed(hot: bool, state: &[u8]) -> Value {
 }
 
 fn unpacked(key: Value, state: Value) -> Result<SavedEntity> {
-    let key = key.into_string().ok_or_else(|| unreadable("the key of an entity is no text"))?;
-    let state = state.into_bytes().ok_or_else(|| unreadable("the state of an entity is no bytes"))?;
+    let key = key
+        .into_string()
+        .ok_or_else(|| unreadable("the key of an entity is no text"))?;
+    let state = state
+        .into_bytes()
+        .ok_or_else(|| unreadable("the state of an entity is no bytes"))?;
     match state.first() {
         Some(mark @ (b'0' | b'1')) => Ok(SavedEntity {
             key,
@@ -329,7 +333,11 @@ impl RedisCheckpoints {
 
     /// The arguments that every guarded script begins with.
     fn head(&self, shard: u16) -> Vec<Value> {
-        vec![text(shard.to_string()), self.redis.epoch(), text(self.states_prefix(shard))]
+        vec![
+            text(shard.to_string()),
+            self.redis.epoch(),
+            text(self.states_prefix(shard)),
+        ]
     }
 
     async fn guarded(&self, script: &Script, shard: u16, args: impl IntoIterator<Item = Value>) -> Result<Answer> {
@@ -348,7 +356,9 @@ impl RedisCheckpoints {
     }
 
     async fn raw_line(&self, shard: u16) -> Result<Value> {
-        self.redis.run(("HGET", vec![self.redis.key("cp"), text(shard.to_string())])).await
+        self.redis
+            .run(("HGET", vec![self.redis.key("cp"), text(shard.to_string())]))
+            .await
     }
 
     async fn line(&self, shard: u16) -> Result<Option<Line>> {
@@ -357,7 +367,8 @@ impl RedisCheckpoints {
             return Ok(None);
         }
         let line = answer.as_string().as_deref().and_then(Line::parse);
-        line.map(Some).ok_or_else(|| unreadable("a line of its checkpoints cannot be read"))
+        line.map(Some)
+            .ok_or_else(|| unreadable("a line of its checkpoints cannot be read"))
     }
 
     /// What is stored, as far as this process may go on from it.
@@ -474,7 +485,12 @@ impl RedisCheckpoints {
             let mut entities: HashMap<String, SavedEntity> = HashMap::new();
             let mut at = text("0");
             loop {
-                let scan = vec![states.clone(), at, Value::from_static_str("COUNT"), Value::Integer(SCAN_COUNT)];
+                let scan = vec![
+                    states.clone(),
+                    at,
+                    Value::from_static_str("COUNT"),
+                    Value::Integer(SCAN_COUNT),
+                ];
                 let Value::Array(answer) = self.redis.run(("HSCAN", scan)).await? else {
                     return Err(unreadable("a scan's answer is no list"));
                 };
@@ -531,7 +547,10 @@ impl RedisCheckpoints {
         moves(STORE, before.as_ref().map(|l| l.cursor), to)?;
         // The last change of a key counts.
         let changes: HashMap<String, EntityChange> = changes.into_iter().map(|c| (c.key.clone(), c)).collect();
-        let size: usize = changes.values().map(|c| c.key.len() + c.state.as_ref().map_or(0, Bytes::len)).sum();
+        let size: usize = changes
+            .values()
+            .map(|c| c.key.len() + c.state.as_ref().map_or(0, Bytes::len))
+            .sum();
         let tried = token();
         let fresh = token();
         let small = changes.len() <= ONE_STEP_CHANGES && size <= ONE_STEP_BYTES;
@@ -554,7 +573,9 @@ impl RedisCheckpoints {
             args.push(text(changes.len().to_string()));
             let staged = text(format!("{}redo:{tried}", self.states_prefix(shard)));
             let entries = changes.into_values().map(|c| {
-                let state = c.state.map_or_else(|| Value::from_static_str("-"), |s| packed(c.hot, &s));
+                let state = c
+                    .state
+                    .map_or_else(|| Value::from_static_str("-"), |s| packed(c.hot, &s));
                 (c.key, state)
             });
             self.write_chunks(&staged, entries).await?;
@@ -617,7 +638,12 @@ impl CheckpointStore for RedisCheckpoints {
         let mut known = cell.lock().await;
         let line = self.settle(shard, &mut known).await?;
         let token = line.map_or(String::new(), |l| l.token);
-        let args = vec![text(shard.to_string()), text(self.states_prefix(shard)), text(token), text(key)];
+        let args = vec![
+            text(shard.to_string()),
+            text(self.states_prefix(shard)),
+            text(token),
+            text(key),
+        ];
         let answer = self.redis.eval(&FETCH, vec![self.redis.key("cp")], args).await?;
         if matches!(answer, Answer::Lost(_)) {
             *known = Known::Lost;

@@ -103,9 +103,15 @@ impl Link {
         self.run_within(self.shared.timeout, (name, args)).await
     }
 
-    pub(crate) async fn run_within(&self, timeout: Duration, (name, args): Command) -> Result<Value, fred::error::Error> {
+    pub(crate) async fn run_within(
+        &self,
+        timeout: Duration,
+        (name, args): Command,
+    ) -> Result<Value, fred::error::Error> {
         let client = self.client().with_options(&self.options(timeout));
-        let answer = client.custom(CustomCommand::new_static(name, ClusterHash::FirstKey, false), args).await;
+        let answer = client
+            .custom(CustomCommand::new_static(name, ClusterHash::FirstKey, false), args)
+            .await;
         self.shared.note(answer.as_ref().err());
         answer
     }
@@ -115,8 +121,9 @@ impl Link {
         let pipeline = self.client().pipeline();
         let queue = pipeline.with_options(&self.options(self.shared.timeout));
         for (name, args) in commands {
-            let queued: Result<Value, _> =
-                queue.custom(CustomCommand::new_static(name, ClusterHash::FirstKey, false), args).await;
+            let queued: Result<Value, _> = queue
+                .custom(CustomCommand::new_static(name, ClusterHash::FirstKey, false), args)
+                .await;
             if let Err(e) = queued {
                 return vec![Err(e)];
             }
@@ -139,7 +146,10 @@ impl Link {
     /// Subscribes this connection, which then takes no other commands but PING. When this returns, the server has heard of it; whether
     /// it allows it, only `PUBSUB NUMSUB` tells, because fred does not hand on that answer.
     pub(crate) async fn subscribe(&self, channels: Vec<String>) -> Result<(), fred::error::Error> {
-        self.client().with_options(&self.options(self.shared.timeout)).subscribe(channels).await?;
+        self.client()
+            .with_options(&self.options(self.shared.timeout))
+            .subscribe(channels)
+            .await?;
         self.run(("PING", vec![])).await.map(|_| ())
     }
 }

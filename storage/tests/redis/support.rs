@@ -18,7 +18,10 @@ pub async fn raw(url: &str) -> Client {
 
 pub async fn send(client: &Client, command: &'static str, args: &[&str]) -> Value {
     let args: Vec<Value> = args.iter().map(|a| Value::from(*a)).collect();
-    client.custom(CustomCommand::new_static(command, ClusterHash::FirstKey, false), args).await.unwrap()
+    client
+        .custom(CustomCommand::new_static(command, ClusterHash::FirstKey, false), args)
+        .await
+        .unwrap()
 }
 
 /// Keys of one test on the shared server, removed at its end.
@@ -29,8 +32,9 @@ pub struct Space {
 
 impl Space {
     pub fn new() -> Self {
-        let url = std::env::var("ANDON_TEST_REDIS_URL")
-            .expect("ANDON_TEST_REDIS_URL names no Redis server: run `make test`, or `deploy/test/servers.sh` and set it");
+        let url = std::env::var("ANDON_TEST_REDIS_URL").expect(
+            "ANDON_TEST_REDIS_URL names no Redis server: run `make test`, or `deploy/test/servers.sh` and set it",
+        );
         Self {
             namespace: format!("andon:test-{:016x}", rand::random::<u64>()),
             url,
@@ -58,10 +62,13 @@ impl Space {
         let mut at = "0".to_owned();
         loop {
             let pattern = format!("{}:*", self.namespace);
-            let Value::Array(mut found) = send(&client, "SCAN", &[&at, "MATCH", &pattern, "COUNT", "1000"]).await else {
+            let Value::Array(mut found) = send(&client, "SCAN", &[&at, "MATCH", &pattern, "COUNT", "1000"]).await
+            else {
                 panic!("a scan answers a list");
             };
-            let Some(Value::Array(page)) = found.pop() else { panic!("a scan answers keys") };
+            let Some(Value::Array(page)) = found.pop() else {
+                panic!("a scan answers keys")
+            };
             keys.extend(page.into_iter().map(|k| k.as_string().unwrap()));
             at = found.pop().unwrap().as_string().unwrap();
             if at == "0" {
@@ -188,7 +195,9 @@ impl Proxy {
                 let (mut client, _) = listener.accept().await.unwrap();
                 let mut stall = stall.subscribe();
                 tokio::spawn(async move {
-                    let Ok(mut server) = tokio::net::TcpStream::connect(("127.0.0.1", to)).await else { return };
+                    let Ok(mut server) = tokio::net::TcpStream::connect(("127.0.0.1", to)).await else {
+                        return;
+                    };
                     tokio::select! {
                         _ = tokio::io::copy_bidirectional(&mut client, &mut server) => {}
                         _ = stall.changed() => std::future::pending().await,
