@@ -9,6 +9,7 @@ pub mod jobs;
 pub mod limits;
 pub mod live;
 
+mod checkpoint_scripts;
 mod checks;
 mod link;
 pub mod metrics;
