@@ -4,7 +4,7 @@ CARGO ?= cargo
 DEMO_DATA ?= demo-data
 export CARGO_TERM_COLOR ?= auto
 
-.PHONY: demo demo-reset test web web-test rust-test lint e2e test-tools clean
+.PHONY: demo demo-reset test web web-test rust-build rust-test lint e2e test-tools clean
 
 # Builds the web app and the release binary side by side, starts Andon and the simulated plant, prints the address.
 demo:
@@ -16,7 +16,7 @@ demo-reset:
 test: test-tools
 	deploy/test/all.sh
 
-# What the tests need beside Rust and Node: a browser and an SMTP server. Does nothing when they are there.
+# What the tests need beside Rust and Node: a browser, an SMTP server, PostgreSQL, Redis, Elasticsearch. Does nothing when they are there.
 test-tools:
 	deploy/test/tools.sh
 
@@ -30,8 +30,13 @@ lint:
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 
+rust-build:
+	$(CARGO) test --workspace --locked --no-run
+	$(CARGO) build --workspace --bins --locked
+
+# With the servers that ANDON_TEST_…_URL name; those that it does not name are started for it.
 rust-test:
-	$(CARGO) test --workspace --locked
+	deploy/test/servers.sh -- $(CARGO) test --workspace --locked
 
 e2e:
 	deploy/test/e2e.sh

@@ -130,7 +130,7 @@ fn checkpoints(c: &mut Criterion) {
                     for n in 0..times {
                         let some = pairs(changes(n as usize * count, count, entities, n as u8), &prefix);
                         let from = tokio::time::Instant::now();
-                        client.mset::<(), _>(some).await.expect("set");
+                        client.mset(some).await.expect("set");
                         took += from.elapsed();
                     }
                     took

@@ -2,6 +2,7 @@
 
 use andon_engine::control::Operation;
 use andon_engine::time::Timestamp;
+use serde::{Deserialize, Serialize};
 
 /// Why an operation was not taken, or may not have been.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -26,7 +27,7 @@ pub trait System: Send + Sync + 'static {
     }
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SystemStatus {
     pub version: String,
     pub started_at: Timestamp,
@@ -41,14 +42,14 @@ pub struct SystemStatus {
     pub nobody_would_be_mailed: Option<String>,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct JournalHealth {
     pub bytes: u64,
     pub quota_bytes: u64,
     pub last_seq: u64,
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SinkHealth {
     pub name: String,
     /// Journal entries behind the head.
@@ -57,7 +58,7 @@ pub struct SinkHealth {
     pub error: Option<String>,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ShardsHealth {
     pub count: u32,
     pub entities: u64,

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# End to end with the real program: a browser on a running Andon, the scenarios with their known truth, and kill -9 under load.
-# ROUNDS sets how often the crash test kills (50 for a full run, 5 by default). Builds nothing but what is missing.
+# End to end with the real program: a browser on a running Andon, the scenarios with their known truth, kill -9 under load on the embedded
+# and on the real stores, and faults of the stores. ROUNDS sets how often the crash test kills (50 for a full run, 5 by default), FAULTS
+# and FAULT_SECONDS which faults and for how long ("all" and 60 for a full run). Builds nothing but what is missing.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -62,3 +63,17 @@ done
 
 echo "== kill -9 =="
 "$load" crash --binary "$andon" --rounds "${ROUNDS:-5}" --seed "${SEED:-1}"
+
+echo "== kill -9, PostgreSQL, Redis and Elasticsearch, two services =="
+# Stores of its own: the oracle wants them empty.
+env -u ANDON_TEST_POSTGRES_URL -u ANDON_TEST_REDIS_URL -u ANDON_TEST_ELASTICSEARCH_URL deploy/test/servers.sh -- \
+  bash -c '"$0" crash --binary "$1" --rounds "$2" --seed "$3" --two-services --postgres-url "$ANDON_TEST_POSTGRES_URL" \
+    --redis-url "$ANDON_TEST_REDIS_URL" --elasticsearch-url "$ANDON_TEST_ELASTICSEARCH_URL"' \
+  "$load" "$andon" "${ROUNDS:-5}" "${SEED:-1}"
+
+echo "== faults of the stores =="
+# One of each kind, spread over the stores.
+faults=${FAULTS:-postgres-stopped,postgres-cut,postgres-read-only,redis-emptied,redis-frozen,elasticsearch-frozen,elasticsearch-emptied,elasticsearch-429-items,journal-disk-full}
+[ "$(id -u)" -eq 0 ] || faults=${faults/journal-disk-full/journal-quota-full} # a small disk needs root
+[ "$faults" = all ] && chosen=() || chosen=(--only "$faults")
+"$load" faults --binary "$andon" --seconds "${FAULT_SECONDS:-4}" --form "${FORM:-up}" "${chosen[@]}" ${WRITE:+--write "$WRITE"}

@@ -1,6 +1,6 @@
 //! Control entries: whatever besides records changes the state of an entity enters the journal as one of these.
 
-use crate::ids::{IncidentId, RuleId};
+use crate::ids::{IncidentId, OperationId, RuleId};
 use crate::rule::Configuration;
 use crate::subject::Subject;
 use crate::time::Timestamp;
@@ -32,6 +32,9 @@ pub enum Control {
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Operation {
+    /// The same operation in a second journal entry (who asked, or who journaled, did not hear that it was taken) changes nothing.
+    #[serde(default)]
+    pub id: OperationId,
     pub incident: IncidentId,
     pub rule: RuleId,
     pub subject: Subject,

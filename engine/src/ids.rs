@@ -36,7 +36,7 @@ text_id! {
 macro_rules! hex_id {
     ($($(#[$doc:meta])* $name:ident;)*) => {$(
         $(#[$doc])*
-        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
         #[serde(transparent)]
         pub struct $name(pub u128);
         impl fmt::Display for $name {
@@ -60,6 +60,8 @@ hex_id! {
     IncidentId;
     /// An alert: a hash of incident, reason and position, hence the same after a replay.
     AlertId;
+    /// What a person did, once: drawn at random where it is asked for. 0 is none, of a journal from before operations had one.
+    OperationId;
 }
 
 /// A text that is not an identifier of the kind asked for.

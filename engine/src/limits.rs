@@ -30,6 +30,8 @@ pub const FINGERPRINTS_MAX: usize = 1_024;
 pub const RETRY_WINDOW: Span = Span::mins(10);
 /// Hashes remembered at most: 4 million of 16 bytes and their table come to about 150 MB.
 pub const RETRY_ENTRIES_MAX: usize = 4_000_000;
+/// Operations on one subject under one rule that are known again when their entry comes twice.
+pub const OPERATIONS_REMEMBERED: usize = 64;
 /// Rules of one site.
 pub const RULES_MAX: usize = 10_000;
 /// Shards of a process.

@@ -4,9 +4,10 @@ use andon_engine::control::{Action, Operation};
 use andon_engine::effect::{Alert, AlertReason, Effect};
 use andon_engine::entity::Entity;
 use andon_engine::fingerprint::fingerprint;
-use andon_engine::ids::{JournalId, Position, RecordId, RouteId, RuleId};
+use andon_engine::ids::{JournalId, OperationId, Position, RecordId, RouteId, RuleId};
 use andon_engine::incident::{Activity, Incident, TimelineKind};
 use andon_engine::level::Level;
+use andon_engine::limits::OPERATIONS_REMEMBERED;
 use andon_engine::record::{Flags, Record};
 use andon_engine::rule::{Condition, Configuration, Direction, Limit, Priority, Rule, Selector, default_rules};
 use andon_engine::ruleset::RuleSet;
@@ -30,6 +31,7 @@ struct Bench {
     entity: Entity,
     said: Vec<Effect>,
     seq: u64,
+    operations: u128,
 }
 
 impl Bench {
@@ -46,6 +48,7 @@ impl Bench {
             entity: Entity::new(Subject::new(subject, id)),
             said: Vec::new(),
             seq: 0,
+            operations: 0,
         }
     }
 
@@ -122,8 +125,15 @@ impl Bench {
     }
 
     fn operate(&mut self, seconds: f64, action: Action) -> Vec<Effect> {
+        // Each an operation of its own.
+        self.operations += 1;
+        self.operate_as(OperationId(self.operations), seconds, action)
+    }
+
+    fn operate_as(&mut self, id: OperationId, seconds: f64, action: Action) -> Vec<Effect> {
         let incident = self.incident();
         let op = Operation {
+            id,
             incident: incident.id,
             rule: incident.rule,
             subject: incident.subject,
@@ -260,6 +270,36 @@ fn it_returns_to_normal_reopens_and_after_the_reopen_time_is_a_new_incident() {
         b.reasons(),
         [AlertReason::Opened, AlertReason::Reopened, AlertReason::Opened]
     );
+}
+
+#[test]
+fn an_operation_that_is_journaled_twice_counts_once() {
+    let mut b = Bench::application();
+    for n in 0..5 {
+        b.error(f64::from(n), "broken");
+    }
+    let comment = || Action::Comment { text: "seen".into() };
+    let id = OperationId(u128::MAX);
+    assert_eq!(kinds(&b.operate_as(id, 10.0, comment())), [TimelineKind::Commented]);
+    assert!(
+        b.operate_as(id, 10.0, comment()).is_empty(),
+        "the same again changes nothing"
+    );
+    // Also after its checkpoint was loaded, and after others.
+    for n in 1..OPERATIONS_REMEMBERED as u128 {
+        assert_eq!(kinds(&b.operate_as(OperationId(n), 10.0, comment())).len(), 1);
+    }
+    b.entity = serde_json::from_slice(&serde_json::to_vec(&b.entity).unwrap()).unwrap();
+    assert!(b.operate_as(id, 10.0, comment()).is_empty());
+    assert_eq!(
+        kinds(&b.said).iter().filter(|k| **k == TimelineKind::Commented).count(),
+        OPERATIONS_REMEMBERED
+    );
+    // Two people may say the same, and an entry from before operations had ids is never a repeat.
+    assert_eq!(kinds(&b.operate_as(OperationId(999), 10.0, comment())).len(), 1);
+    for _ in 0..2 {
+        assert_eq!(kinds(&b.operate_as(OperationId::default(), 10.0, comment())).len(), 1);
+    }
 }
 
 #[test]

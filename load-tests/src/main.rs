@@ -6,7 +6,8 @@ use andon_engine::time::Clock;
 use andon_load::clock::{SystemClock, run_tag};
 use andon_load::load::{self, Options};
 use andon_load::play::{self, PlantRun, Stage};
-use andon_load::{crash, plant, scenarios};
+use andon_load::server::{Form, StoreUrls};
+use andon_load::{crash, faults, plant, scenarios};
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -40,6 +41,8 @@ enum Command {
     Load(LoadArgs),
     /// Kill Andon with SIGKILL under load, again and again, and check that nothing acknowledged is lost or told twice.
     Crash(CrashArgs),
+    /// Let PostgreSQL, Redis, Elasticsearch and the journal's disk fail under load, in every way, and check that nothing is lost or told twice.
+    Faults(FaultsArgs),
 }
 
 #[derive(Debug, Args)]
@@ -138,8 +141,65 @@ struct CrashArgs {
     /// Keep the data in this folder (it must be empty or absent) instead of a temporary one.
     #[arg(long)]
     data_dir: Option<PathBuf>,
+    #[command(flatten)]
+    stores: Stores,
+    /// `andon gateway` and `andon dashboard` instead of `andon up`; needs all three stores.
+    #[arg(long, requires_all = ["postgres_url", "redis_url", "elasticsearch_url"])]
+    two_services: bool,
     #[arg(long)]
     json: bool,
+}
+
+#[derive(Debug, Args)]
+struct FaultsArgs {
+    /// The `andon` binary.
+    #[arg(long)]
+    binary: PathBuf,
+    /// Names of faults, separated by commas; without it all. A wrong name lists them.
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<String>,
+    /// How long each fault lasts.
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(2..=3_600))]
+    seconds: u64,
+    #[arg(long, value_enum, default_value_t = Form::Up)]
+    form: Form,
+    /// How long, in seconds, the server may take after a fault until everything is to be seen.
+    #[arg(long, default_value_t = 180)]
+    settle: u64,
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// The folder with postgres.sh, redis.sh and elasticsearch.sh.
+    #[arg(long, default_value = "deploy/test")]
+    scripts: PathBuf,
+    /// Servers that run already, in a folder as `servers.sh start` makes it. Their data is destroyed. Without it, servers of its own.
+    #[arg(long)]
+    servers: Option<PathBuf>,
+    /// Keep the data and the logs of each fault in this folder.
+    #[arg(long)]
+    data_dir: Option<PathBuf>,
+    /// A Markdown file whose table of this form is replaced by this run's.
+    #[arg(long)]
+    write: Option<PathBuf>,
+    #[arg(long)]
+    json: bool,
+}
+
+/// Stores that the run has to itself: they must be empty.
+#[derive(Args)]
+struct Stores {
+    #[arg(long)]
+    postgres_url: Option<String>,
+    #[arg(long)]
+    redis_url: Option<String>,
+    #[arg(long)]
+    elasticsearch_url: Option<String>,
+}
+
+impl std::fmt::Debug for Stores {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The URLs have passwords.
+        f.debug_struct("Stores").finish_non_exhaustive()
+    }
 }
 
 fn rate(text: &str) -> Result<f64, String> {
@@ -199,10 +259,35 @@ async fn run(command: Command) -> anyhow::Result<bool> {
                 rounds: a.rounds,
                 seed: a.seed,
                 data_dir: a.data_dir,
+                stores: StoreUrls {
+                    postgres: a.stores.postgres_url,
+                    redis: a.stores.redis_url,
+                    elasticsearch: a.stores.elasticsearch_url,
+                },
+                form: if a.two_services { Form::Services } else { Form::Up },
             };
             let report = crash::run(&plan, &clock).await?;
             show(a.json, &report, &report)?;
             Ok(report.verdict.passed)
+        }
+        Command::Faults(a) => {
+            let plan = faults::Plan {
+                binary: a.binary,
+                scripts: a.scripts,
+                servers: a.servers,
+                form: a.form,
+                seconds: a.seconds,
+                only: a.only,
+                seed: a.seed,
+                settle: Duration::from_secs(a.settle),
+                data_dir: a.data_dir,
+            };
+            let report = faults::run(&plan, &clock).await?;
+            if let Some(path) = a.write {
+                faults::write(&report, &path)?;
+            }
+            show(a.json, &report, &report)?;
+            Ok(report.passed)
         }
     }
 }

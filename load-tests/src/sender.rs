@@ -1,6 +1,7 @@
 //! The reliable sender: what a careful agent does. It retries with the same ids until the server answers for good, and notes in the
 //! ledger what was sent, acknowledged and rejected.
 
+use crate::attempts::Attempts;
 use crate::ledger::Ledger;
 use anyhow::Context as _;
 use bytes::Bytes;
@@ -91,6 +92,7 @@ pub struct Sender {
     key: String,
     ledger: Arc<Mutex<Ledger>>,
     patience: Patience,
+    attempts: Arc<Attempts>,
 }
 
 /// An HTTP client that can speak TLS.
@@ -114,7 +116,13 @@ impl Sender {
             key: key.to_owned(),
             ledger: Arc::new(Mutex::new(ledger)),
             patience,
+            attempts: Arc::default(),
         })
+    }
+
+    /// What single attempts come to, of this sender and its clones.
+    pub fn attempts(&self) -> &Attempts {
+        &self.attempts
     }
 
     /// A look at the ledger, or a change of it.
@@ -160,18 +168,22 @@ impl Sender {
                 Ok(Ok(Reply::Final(mut answer))) => {
                     (answer.attempts, answer.uncertain) = (attempts, uncertain);
                     self.note(post, &answer)?;
+                    self.attempts.answered(answer.status);
                     return Ok(answer);
                 }
                 Ok(Ok(Reply::Later(status, wait, text))) => {
+                    self.attempts.answered(status.as_u16());
                     // A 503 may follow a failed fsync; then the records may be on disk all the same.
                     uncertain |= status.is_server_error();
                     (format!("{status}: {text}"), wait)
                 }
                 Ok(Err(e)) => {
+                    self.attempts.unanswered();
                     uncertain |= !e.is_connect();
                     (describe(&e), None)
                 }
                 Err(_) => {
+                    self.attempts.unanswered();
                     uncertain = true;
                     (format!("no answer within {:?}", self.patience.attempt), None)
                 }

@@ -11,7 +11,7 @@ use crate::telemetry;
 use crate::view::incident::Incident;
 use crate::view::scalar::DateTime;
 use andon_engine::control::{Action, Operation};
-use andon_engine::ids::IncidentId;
+use andon_engine::ids::{IncidentId, OperationId};
 use andon_engine::incident::{Activity, Incident as EngineIncident, TimelineKind};
 use andon_engine::time::Span;
 use async_graphql::{Context, ID, Object, Result, SimpleObject};
@@ -158,6 +158,7 @@ impl<'a> Operator<'a> {
         };
         for action in &actions {
             let operation = Operation {
+                id: OperationId(rand::random()),
                 incident: self.before.id,
                 rule: self.before.rule.clone(),
                 subject: self.before.subject.clone(),

@@ -3,10 +3,10 @@
 use super::Outcome;
 use crate::control::{Action, Operation};
 use crate::effect::{AlertReason, Effect};
-use crate::ids::{Position, RecordId, RuleId};
+use crate::ids::{OperationId, Position, RecordId, RuleId};
 use crate::incident::{Acknowledgement, Activity, Incident, Shelving, TimelineKind};
 use crate::limit::{LimitChange, LimitState};
-use crate::limits::LATENESS;
+use crate::limits::{LATENESS, OPERATIONS_REMEMBERED};
 use crate::record::{Flags, Record};
 use crate::rule::{Condition, Limit, Rule};
 use crate::ruleset::RuleSet;
@@ -35,6 +35,9 @@ pub(super) struct RuleState {
     /// The incident changed since it was last given out.
     pub(super) dirty: bool,
     told_at: Timestamp,
+    /// The last operations, oldest first.
+    #[serde(default)]
+    operated: Vec<OperationId>,
 }
 
 /// A limit's on-delay that ended by time alone.
@@ -141,6 +144,7 @@ impl RuleState {
             incident: None,
             dirty: false,
             told_at: Timestamp::MIN,
+            operated: Vec::new(),
         }
     }
 
@@ -578,6 +582,15 @@ impl RuleState {
 
     pub(super) fn operate(&mut self, op: &Operation, position: Position, out: &mut Vec<Effect>) {
         let Some(incident) = &mut self.incident else { return };
+        if op.id != OperationId::default() {
+            if self.operated.contains(&op.id) {
+                return;
+            }
+            if self.operated.len() >= OPERATIONS_REMEMBERED {
+                self.operated.remove(0);
+            }
+            self.operated.push(op.id);
+        }
         let (kind, text): (TimelineKind, Arc<str>) = match &op.action {
             Action::Acknowledge => {
                 if incident.acknowledged.is_some() {

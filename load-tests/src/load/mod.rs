@@ -11,6 +11,7 @@ pub use body::Bodies;
 pub use measure::{Latency, Recorder};
 
 use crate::ledger::Ledger;
+use crate::metrics::{Highest, Metrics};
 use crate::play::progress;
 use crate::process::{Usage, usage};
 use crate::sender::{KEY_WITHIN, Patience, Sender};
@@ -20,8 +21,8 @@ use connection::{Connection, Outcome, Target};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -59,6 +60,10 @@ pub struct Report {
     /// From sending to the answer: what a generator that waits for each answer would report.
     pub service_time: Latency,
     pub server: Option<ServerCost>,
+    /// The farthest that a sink was behind during the run, by the server's own metrics; `None` where it has none.
+    pub lag_max: Option<Highest>,
+    /// The farthest that a sink was behind when the last answer had come.
+    pub lag_at_end: Option<Highest>,
 }
 
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -113,6 +118,9 @@ pub async fn run(options: &Options, clock: &Arc<dyn Clock>) -> anyhow::Result<Re
     }
     let mut total = Recorder::default();
     let mut ticks = tokio::time::interval(Duration::from_millis(200));
+    let (metrics, lag_max) = (Metrics::new(&options.url)?, Arc::new(Mutex::new(None)));
+    let mut following = tokio::task::JoinSet::new();
+    following.spawn(follow_lag(metrics.clone(), lag_max.clone()));
     loop {
         tokio::select! {
             done = tasks.join_next() => match done {
@@ -128,6 +136,13 @@ pub async fn run(options: &Options, clock: &Arc<dyn Clock>) -> anyhow::Result<Re
     }
     bar.finish_and_clear();
     let seconds = start.elapsed().as_secs_f64();
+    following.abort_all();
+    let lag_at_end = metrics.lags().await.ok().map(|lags| {
+        let mut highest = Highest::default();
+        highest.see(&lags);
+        highest
+    });
+    let lag_max = lag_max.lock().unwrap_or_else(PoisonError::into_inner).take();
     let server = match (options.pid, before) {
         (Some(pid), Some(before)) => Some(cost(before, usage(pid)?, total.records)),
         _ => None,
@@ -143,7 +158,22 @@ pub async fn run(options: &Options, clock: &Arc<dyn Clock>) -> anyhow::Result<Re
         service_time: total.service_time(),
         errors: total.errors,
         server,
+        lag_max,
+        lag_at_end,
     })
+}
+
+/// Looks four times a second until it is ended.
+async fn follow_lag(metrics: Metrics, highest: Arc<Mutex<Option<Highest>>>) {
+    let mut ticks = tokio::time::interval(Duration::from_millis(250));
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        if let Ok(lags) = metrics.lags().await {
+            let mut highest = highest.lock().unwrap_or_else(PoisonError::into_inner);
+            highest.get_or_insert_default().see(&lags);
+        }
+    }
 }
 
 fn cost(before: Usage, after: Usage, records: u64) -> ServerCost {
@@ -246,6 +276,19 @@ impl fmt::Display for Report {
                 s.cpu_seconds,
                 s.resident_bytes as f64 / 1e6,
                 s.resident_bytes_max as f64 / 1e6
+            )?;
+        }
+        if let (Some(max), Some(end)) = (&self.lag_max, &self.lag_at_end) {
+            writeln!(
+                f,
+                "lag: {} entries at most{}, {} when the last answer had come",
+                max.entries,
+                if max.sink.is_empty() {
+                    String::new()
+                } else {
+                    format!(" ({})", max.sink)
+                },
+                end.entries
             )?;
         }
         Ok(())

@@ -208,6 +208,27 @@ impl Dashboard {
         let new_faults = d.alerts.iter().filter(|a| a.reason == "NEW_FAULT").count();
         Ok((d.fingerprints.len() as u64, new_faults as u64))
     }
+
+    /// The excerpts of the newest records in quarantine that `stage` refused.
+    pub async fn quarantined(&self, stage: &str) -> anyhow::Result<Vec<String>> {
+        #[derive(Deserialize)]
+        struct Data {
+            quarantine: Vec<Refused>,
+        }
+        #[derive(Deserialize)]
+        struct Refused {
+            excerpt: String,
+            stage: String,
+        }
+        let data: Data = self
+            .graphql(
+                "query($first: Int!) { quarantine(first: $first) { excerpt stage } }",
+                json!({ "first": PAGE }),
+            )
+            .await?;
+        let of_stage = data.quarantine.into_iter().filter(|r| r.stage == stage);
+        Ok(of_stage.map(|r| r.excerpt).collect())
+    }
 }
 
 #[derive(Deserialize)]

@@ -9,6 +9,7 @@ pub mod log_index;
 pub mod people;
 pub mod records;
 pub mod rows;
+pub mod site;
 
 use andon_engine::ids::JournalId;
 

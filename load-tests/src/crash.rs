@@ -1,30 +1,26 @@
 //! `kill -9` at random moments under load. After the last restart every acknowledged record must be found once, no incident doubled,
 //! and no e-mail for an incident sent twice but where the crash fell between sending it and noting that it was sent.
 
-mod server;
-mod workload;
-
 use crate::clock::run_tag;
 use crate::ledger::{Fate, Ledger};
+use crate::look::{Places, look};
 use crate::oracle::api::Dashboard;
-use crate::oracle::mail::read_outbox;
-use crate::oracle::{Finding, Verdict, gather, judge_first_told, judge_incidents, judge_records, judge_repeats};
+use crate::oracle::{Finding, Verdict, gather};
 use crate::play::caught_up;
 use crate::sender::{KEY_WITHIN, Patience, Sender};
+use crate::server::{Form, Launch, Server, StoreUrls};
+use crate::workload::{self, Pace, Workload};
 use andon_engine::time::Clock;
 use anyhow::{Context as _, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde::Serialize;
-use server::Server;
-use std::collections::BTreeSet;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
-use workload::Workload;
 
 /// Requests on their way at once.
 const WORKERS: usize = 4;
@@ -40,6 +36,9 @@ pub struct Plan {
     pub rounds: u32,
     pub seed: u64,
     pub data_dir: Option<PathBuf>,
+    /// Where the stores are; they must be empty.
+    pub stores: StoreUrls,
+    pub form: Form,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -72,7 +71,14 @@ pub async fn run(plan: &Plan, clock: &Arc<dyn Clock>) -> anyhow::Result<Report> 
         data.display()
     );
     let mut rng = StdRng::seed_from_u64(plan.seed);
-    let mut server = Server::start(&plan.binary, &data, None).await?;
+    let launch = Launch {
+        binary: plan.binary.clone(),
+        data: data.clone(),
+        form: plan.form,
+        stores: plan.stores.clone(),
+        config: None,
+    };
+    let mut server = Server::start(&launch, None).await?;
     let addresses = server.ready().await?;
     let key = server.create_key().await?;
     let patience = Patience {
@@ -83,7 +89,11 @@ pub async fn run(plan: &Plan, clock: &Arc<dyn Clock>) -> anyhow::Result<Report> 
     };
     let sender = Sender::new(&addresses.ingest, &key, Ledger::in_memory(), patience)?;
     sender.await_key(KEY_WITHIN).await?;
-    let workload = Arc::new(Workload::new(format!("crash-{}", run_tag(clock.now())), plan.seed));
+    let workload = Arc::new(Workload::new(
+        format!("crash-{}", run_tag(clock.now())),
+        plan.seed,
+        Pace::default(),
+    ));
     let mut workers = tokio::task::JoinSet::new();
     for _ in 0..WORKERS {
         workers.spawn(workload::work(workload.clone(), sender.clone(), clock.clone()));
@@ -104,7 +114,11 @@ pub async fn run(plan: &Plan, clock: &Arc<dyn Clock>) -> anyhow::Result<Report> 
         if let Some(done) = workers.try_join_next() {
             done.context("a worker ended badly")??;
         }
-        server.kill().await?;
+        // Of two services sometimes the one that takes records goes alone, sometimes the other with it.
+        match plan.form == Form::Services && rng.random_bool(0.5) {
+            true => server.kill_ingest().await?,
+            false => server.kill().await?,
+        }
         let acknowledged = sender.with_ledger(|l| l.count(Fate::Acknowledged));
         rounds.push(Round {
             while_starting: early,
@@ -114,7 +128,7 @@ pub async fn run(plan: &Plan, clock: &Arc<dyn Clock>) -> anyhow::Result<Report> 
         });
         bar.inc(1);
         bar.set_message(format!("{acknowledged} acknowledged"));
-        server = Server::start(&plan.binary, &data, Some(&addresses)).await?;
+        server.start_again().await?;
         started = Instant::now();
         // The last start must come through; of the others some are killed on their way.
         let last = rounds.len() == plan.rounds as usize;
@@ -133,14 +147,12 @@ pub async fn run(plan: &Plan, clock: &Arc<dyn Clock>) -> anyhow::Result<Report> 
         done.context("a worker ended badly")??;
     }
     bar.set_message("waiting until everything is to be seen");
-    let (findings, mails_repeated) = judge(
-        &sender,
-        &Dashboard::new(&addresses.dashboard, &key)?,
-        &workload,
-        &data,
-        plan.rounds as usize,
-    )
-    .await?;
+    let places = Places {
+        dashboard: &Dashboard::new(&addresses.dashboard, &key)?,
+        outbox: &data.join("outbox"),
+        postgres_url: plan.stores.postgres.as_deref(),
+    };
+    let (findings, mails_repeated) = judge(&sender, &workload, &places, plan.rounds as usize).await?;
     bar.finish_and_clear();
     server.kill().await?;
     let name = format!("kill -9, {} rounds, seed {}", plan.rounds, plan.seed);
@@ -155,48 +167,18 @@ pub async fn run(plan: &Plan, clock: &Arc<dyn Clock>) -> anyhow::Result<Report> 
 /// Looks until all is as it must be, or time is up; gives the findings and how many e-mails a crash sent again.
 async fn judge(
     sender: &Sender,
-    dashboard: &Dashboard,
     workload: &Workload,
-    data: &std::path::Path,
+    places: &Places<'_>,
     kills: usize,
 ) -> anyhow::Result<(Vec<Finding>, usize)> {
     let deadline = Instant::now() + SETTLE;
     loop {
-        let settled = gather::settled(dashboard, deadline).await;
-        let stored = gather::records(dashboard, &[("source", workload.run())]).await?;
-        let labels = workload.labels();
-        let raised = gather::incidents(dashboard, &labels).await?;
-        let mails = read_outbox(&data.join("outbox"))?;
+        let settled = gather::settled(places.dashboard, deadline).await;
+        let look = look(sender, workload, places, kills).await?;
         let mut findings = vec![caught_up(settled)];
-        findings.extend(sender.with_ledger(|l| {
-            let open = l.fates().iter().filter(|(_, f)| **f != Fate::Acknowledged);
-            let open = open.map(|(id, f)| format!("{id}: {f:?}")).collect();
-            let mut of_records = vec![Finding::none(
-                "everything was acknowledged in the end",
-                "by the workers' retries",
-                open,
-            )];
-            of_records.extend(judge_records(l.fates(), &BTreeSet::new(), &stored));
-            of_records
-        }));
-        findings.extend(judge_incidents(&labels, &format!("{}-", workload.run()), &raised));
-        let fatal = raised.iter().filter(|r| r.rule == "fatal-per-device");
-        let untold = fatal
-            .clone()
-            .filter(|r| !mails.iter().any(|m| m.mentions(&r.id)))
-            .map(|r| r.subject.clone())
-            .collect();
-        findings.push(Finding::none(
-            "each fatal incident is told",
-            format!("{} raised", fatal.count()),
-            untold,
-        ));
-        findings.push(judge_first_told(&mails, &raised));
-        findings.push(judge_repeats(&mails, kills));
+        findings.extend(look.findings);
         if findings.iter().all(|f| f.ok) || Instant::now() >= deadline {
-            let different: BTreeSet<(&str, &str)> =
-                mails.iter().map(|m| (m.to.as_str(), m.message_id.as_str())).collect();
-            return Ok((findings, mails.len() - different.len()));
+            return Ok((findings, look.mails_repeated));
         }
     }
 }

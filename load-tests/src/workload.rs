@@ -1,4 +1,4 @@
-//! What is sent while the server is being killed: much that is harmless, and errors whose incidents are known.
+//! What is sent while the server is killed or its stores fail: much that is harmless, and errors whose incidents are known.
 
 use crate::draft::{Draft, ndjson};
 use crate::scenarios::{ExpectedIncident, Label};
@@ -7,9 +7,11 @@ use andon_engine::level::Level;
 use andon_engine::subject::SubjectKind::Device;
 use andon_engine::time::{Clock, Timestamp};
 use bytes::Bytes;
+use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng as _};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -20,38 +22,74 @@ const BATCH: u64 = 40;
 const GROUP: u64 = 50;
 const ERRORS_AT: [u64; 5] = [3, 9, 20, 31, 45];
 const FATAL_AT: u64 = 17;
-/// Every so many groups a FATAL: its rule lets e-mail pass the throttle, so each is told at once.
-const FATAL_EVERY: u64 = 5;
-/// Pace of all workers together: enough to have requests in flight at any moment, and a volume that can be checked.
-const BATCH_EVERY: Duration = Duration::from_millis(10);
+
+/// Records of a bulky request, and the letters in each: 80 KiB together.
+const BULKY: usize = 10;
+const BULKY_LETTERS: usize = 8 << 10;
+
+/// How fast, and how much of it is an alarm.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Pace {
+    /// Of all workers together.
+    pub(crate) batch_every: Duration,
+    /// Every so many groups a FATAL: its rule lets e-mail pass the throttle, so each is told at once, up to ten in five minutes.
+    pub(crate) fatal_every: u64,
+}
+
+impl Default for Pace {
+    /// Enough to have requests in flight at any moment, and a volume that can be checked.
+    fn default() -> Self {
+        Self {
+            batch_every: Duration::from_millis(10),
+            fatal_every: 5,
+        }
+    }
+}
+
+impl Pace {
+    /// For a run of `length` in which at most `fatals` are to be told.
+    pub(crate) fn within(batch_every: Duration, length: Duration, fatals: u64) -> Self {
+        let group = batch_every * GROUP as u32;
+        let groups = (length.as_millis() / group.as_millis().max(1)) as u64 + 1;
+        Self {
+            batch_every,
+            fatal_every: groups.div_ceil(fatals.max(1)).max(1),
+        }
+    }
+}
 
 #[derive(Debug)]
-pub(super) struct Workload {
+pub(crate) struct Workload {
     run: String,
     seed: u64,
+    pace: Pace,
     next: AtomicU64,
     finishing: AtomicBool,
     /// All errors of a group bear one stamp, so that the minute of the rule does not depend on how long a restart takes.
     stamps: Mutex<BTreeMap<u64, Timestamp>>,
+    /// Text that does not compress.
+    noise: OnceLock<String>,
 }
 
 impl Workload {
-    pub(super) fn new(run: String, seed: u64) -> Self {
+    pub(crate) fn new(run: String, seed: u64, pace: Pace) -> Self {
         Self {
             run,
             seed,
+            pace,
             next: AtomicU64::new(0),
             finishing: AtomicBool::new(false),
             stamps: Mutex::default(),
+            noise: OnceLock::new(),
         }
     }
 
-    pub(super) fn run(&self) -> &str {
+    pub(crate) fn run(&self) -> &str {
         &self.run
     }
 
     /// From now on only what is needed to complete the groups that were begun.
-    pub(super) fn finish(&self) {
+    pub(crate) fn finish(&self) {
         self.finishing.store(true, Ordering::SeqCst);
     }
 
@@ -99,7 +137,7 @@ impl Workload {
             let d = Draft::log(format!("{}-{n}-error", self.run), stamp, Level::Error, "belt stopped");
             drafts.push(d.device(self.device("burst", group)).kind("EQ.mech.jam"));
         }
-        if part == FATAL_AT && group.is_multiple_of(FATAL_EVERY) {
+        if part == FATAL_AT && group.is_multiple_of(self.pace.fatal_every) {
             let d = Draft::log(format!("{}-{n}-fatal", self.run), stamp, Level::Fatal, "outputs off");
             drafts.push(d.device(self.device("fatal", group)).kind("CT.plc.watchdog"));
         }
@@ -109,8 +147,34 @@ impl Workload {
         drafts
     }
 
+    /// A record of this run that belongs to no group.
+    pub(crate) fn single(&self, name: &str, now: Timestamp, message: String) -> Draft {
+        let id = format!("{}-{name}", self.run);
+        let mut draft = Draft::log(id, now, Level::Info, message).device(format!("{}-single", self.run));
+        draft.source = Some(self.run.clone());
+        draft
+    }
+
+    /// A request that takes room: what it holds does not compress.
+    pub(crate) fn bulky(&self, n: u64, now: Timestamp) -> Vec<Draft> {
+        let noise = self.noise.get_or_init(|| {
+            let mut rng = StdRng::seed_from_u64(self.seed);
+            (0..BULKY * BULKY_LETTERS)
+                .map(|_| rng.random_range('!'..='~'))
+                .collect()
+        });
+        (0..BULKY)
+            .map(|i| {
+                let mut draft = self.single(&format!("bulky-{n}-{i}"), now, "a long dump".into());
+                let dump = &noise[i * BULKY_LETTERS..][..BULKY_LETTERS];
+                draft.fields.insert("dump".into(), dump.into());
+                draft
+            })
+            .collect()
+    }
+
     /// The incidents of the groups begun, all of which are whole once the workers have ended.
-    pub(super) fn labels(&self) -> Vec<Label> {
+    pub(crate) fn labels(&self) -> Vec<Label> {
         let stamps = self.stamps.lock().unwrap_or_else(PoisonError::into_inner);
         let mut out = Vec::new();
         for (group, stamp) in stamps.iter() {
@@ -124,7 +188,7 @@ impl Workload {
                 ))
             };
             out.push(expect("errors-per-device", "burst", ERRORS_AT.len() as u64));
-            if group.is_multiple_of(FATAL_EVERY) {
+            if group.is_multiple_of(self.pace.fatal_every) {
                 out.push(expect("fatal-per-device", "fatal", 1));
             }
         }
@@ -132,20 +196,23 @@ impl Workload {
     }
 }
 
+pub(crate) fn post_of(drafts: &[Draft]) -> Post {
+    let lines: Vec<Bytes> = drafts.iter().map(Draft::line).collect();
+    Post {
+        body: ndjson(lines.iter().map(|l| &l[..])),
+        content_type: "application/x-ndjson",
+        history: false,
+        ids: drafts.iter().map(|d| d.id.clone()).collect(),
+    }
+}
+
 /// Sends batch after batch, each until it is acknowledged.
-pub(super) async fn work(workload: Arc<Workload>, sender: Sender, clock: Arc<dyn Clock>) -> anyhow::Result<()> {
+pub(crate) async fn work(workload: Arc<Workload>, sender: Sender, clock: Arc<dyn Clock>) -> anyhow::Result<()> {
     let start = Instant::now();
     while let Some(n) = workload.take() {
-        tokio::time::sleep_until(start + BATCH_EVERY * (n.min(u64::from(u32::MAX)) as u32)).await;
+        tokio::time::sleep_until(start + workload.pace.batch_every * (n.min(u64::from(u32::MAX)) as u32)).await;
         let drafts = workload.batch(n, clock.now());
-        let lines: Vec<Bytes> = drafts.iter().map(Draft::line).collect();
-        let post = Post {
-            body: ndjson(lines.iter().map(|l| &l[..])),
-            content_type: "application/x-ndjson",
-            history: false,
-            ids: drafts.iter().map(|d| d.id.clone()).collect(),
-        };
-        let answer = sender.post(&post).await?;
+        let answer = sender.post(&post_of(&drafts)).await?;
         anyhow::ensure!(
             answer.status == 202 && answer.rejected.is_empty(),
             "batch {n} was answered {} {} {:?}",
@@ -165,7 +232,7 @@ mod tests {
 
     #[test]
     fn finishing_completes_the_group_that_was_begun_and_no_more() {
-        let w = Workload::new("r".into(), 1);
+        let w = Workload::new("r".into(), 1, Pace::default());
         (0..GROUP + 7).for_each(|n| assert_eq!(w.take(), Some(n)));
         w.finish();
         assert_eq!(std::iter::from_fn(|| w.take()).last(), Some(2 * GROUP - 1));
@@ -173,8 +240,18 @@ mod tests {
     }
 
     #[test]
+    fn a_run_of_any_length_tells_few_enough_to_pass_the_throttle() {
+        for seconds in [1, 10, 60, 600] {
+            let pace = Pace::within(Duration::from_millis(25), Duration::from_secs(seconds), 8);
+            let groups = seconds * 1_000 / (25 * GROUP) + 1;
+            let told = (0..groups).filter(|g| g.is_multiple_of(pace.fatal_every)).count();
+            assert!((1..=8).contains(&told), "{told} in {seconds} s");
+        }
+    }
+
+    #[test]
     fn labels_are_what_a_naive_judge_finds_whatever_the_time_between_batches() {
-        let w = Workload::new("r".into(), 1);
+        let w = Workload::new("r".into(), 1, Pace::default());
         // A restart of a minute and a half between any two batches.
         let drafts: Vec<Draft> = (0..GROUP * 6)
             .flat_map(|n| w.batch(n, Timestamp(n as i64 * 90_000_000)))
