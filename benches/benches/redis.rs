@@ -75,12 +75,16 @@ fn checkpoints(c: &mut Criterion) {
             ..RedisOptions::new(&url, JOURNAL)
         };
         let redis = Redis::connect(options).await.expect("a Redis");
-        let client = Builder::from_config(Config::from_url(&url).expect("a URL")).build().expect("a client");
+        let client = Builder::from_config(Config::from_url(&url).expect("a URL"))
+            .build()
+            .expect("a client");
         client.init().await.expect("a connection");
         (RedisCheckpoints::new(redis.clone()), redis, client)
     });
     let mut seq = 1;
-    runtime.block_on(store.save(0, at(seq), changes(0, entities, entities, 0))).expect("saved");
+    runtime
+        .block_on(store.save(0, at(seq), changes(0, entities, entities, 0)))
+        .expect("saved");
     let mut group = c.benchmark_group("checkpoints");
     for count in [100, 1_000] {
         let count = size(count, 10);
@@ -138,8 +142,14 @@ fn checkpoints(c: &mut Criterion) {
     group.bench_function(BenchmarkId::new("refill", entities), |b| {
         let dir = tempfile::tempdir().expect("a folder");
         let file = runtime.block_on(async {
-            let file = Arc::new(CheckpointFile::open(&dir.path().join("checkpoints.db")).await.expect("a file"));
-            file.save(1, at(1), changes(0, entities, entities, 7)).await.expect("saved");
+            let file = Arc::new(
+                CheckpointFile::open(&dir.path().join("checkpoints.db"))
+                    .await
+                    .expect("a file"),
+            );
+            file.save(1, at(1), changes(0, entities, entities, 7))
+                .await
+                .expect("saved");
             file
         });
         b.iter_custom(|times| {
@@ -149,7 +159,9 @@ fn checkpoints(c: &mut Criterion) {
                     store.clear().await.expect("cleared");
                     let from = tokio::time::Instant::now();
                     let filled = RedisCheckpoints::new(redis.clone());
-                    let layered = LayeredCheckpoints::open(Arc::clone(&file), filled, JOURNAL, u64::MAX).await.expect("opened");
+                    let layered = LayeredCheckpoints::open(Arc::clone(&file), filled, JOURNAL, u64::MAX)
+                        .await
+                        .expect("opened");
                     layered.settled().await;
                     took += from.elapsed();
                 }

@@ -290,7 +290,11 @@ fn request_hash(headers: &HeaderMap, key_id: &str) -> Result<Option<u128>, Refus
 
 async fn charge(shared: &Shared, grant: &Grant, records: u32) -> Result<(), Refused> {
     match grant.records_per_second {
-        Some(rate) => shared.rates.charge(&grant.id, rate, records).await.map_err(Refused::Rate),
+        Some(rate) => shared
+            .rates
+            .charge(&grant.id, rate, records)
+            .await
+            .map_err(Refused::Rate),
         // A key without a limit asks nobody.
         None => Ok(()),
     }

@@ -54,7 +54,9 @@ pub struct LocalFastState {
 
 impl std::fmt::Debug for LocalFastState {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("LocalFastState").field("options", &self.options).finish_non_exhaustive()
+        f.debug_struct("LocalFastState")
+            .field("options", &self.options)
+            .finish_non_exhaustive()
     }
 }
 
@@ -221,7 +223,10 @@ impl FastState for LocalFastState {
                 journal: batch.journal(),
                 seq: batch.seq(),
             };
-            if inner.cursor.is_some_and(|c| c.journal == cursor.journal && c.seq >= cursor.seq) {
+            if inner
+                .cursor
+                .is_some_and(|c| c.journal == cursor.journal && c.seq >= cursor.seq)
+            {
                 continue;
             }
             for record in batch.iter() {

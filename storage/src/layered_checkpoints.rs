@@ -114,7 +114,11 @@ impl Waiting {
     /// How many journal entries Redis is behind the file.
     fn lag(&self) -> u64 {
         let behind = |(shard, filed): (&u16, &Cursor)| {
-            let stored = self.stored.get(shard).filter(|s| s.journal == filed.journal).map_or(0, |s| s.seq);
+            let stored = self
+                .stored
+                .get(shard)
+                .filter(|s| s.journal == filed.journal)
+                .map_or(0, |s| s.seq);
             filed.seq.saturating_sub(stored)
         };
         self.filed.iter().map(behind).max().unwrap_or(0)
@@ -153,13 +157,14 @@ impl LayeredCheckpoints {
         };
         let beyond = stored.values().any(|c| c.check("Redis", journal, end).is_err());
         let leads = stored.get(&LEADER).map_or(0, |l| l.seq);
-        let whole = !beyond
-            && stored.values().all(|c| c.seq >= leads)
-            && filed.keys().all(|shard| stored.contains_key(shard));
+        let whole =
+            !beyond && stored.values().all(|c| c.seq >= leads) && filed.keys().all(|shard| stored.contains_key(shard));
         if beyond {
             tracing::warn!("Redis has checkpoints of positions that this journal does not have: they are replaced");
         } else if whole && reaches(&stored) > reaches(&filed) {
-            tracing::info!("Redis has newer checkpoints than the file beside the journal: the file is filled from Redis");
+            tracing::info!(
+                "Redis has newer checkpoints than the file beside the journal: the file is filled from Redis"
+            );
             match fill_file(&file, &redis, &stored).await {
                 Ok(()) => {}
                 Err(e) if e.is_temporary() && !matches!(e, StoreError::Fenced { .. }) => {
@@ -204,7 +209,10 @@ impl LayeredCheckpoints {
     /// Gives Redis `patience` to take what waits, then lets it be. The file is the caller's to close.
     pub async fn close(&self, patience: Duration) {
         if tokio::time::timeout(patience, self.settled()).await.is_err() {
-            tracing::info!(lag = self.lag(), "Redis has not taken all checkpoints; the file has them");
+            tracing::info!(
+                lag = self.lag(),
+                "Redis has not taken all checkpoints; the file has them"
+            );
         }
         self.worker.abort();
     }
@@ -235,8 +243,12 @@ async fn fill_file(file: &CheckpointFile, redis: &RedisCheckpoints, stored: &BTr
 impl Waiting {
     /// Marks every shard that Redis does not have as the file has it, unless changes are on their way anyway.
     fn find_missing(&mut self) {
-        let missing: Vec<u16> =
-            self.filed.iter().filter(|(shard, at)| self.stored.get(shard) != Some(at)).map(|(s, _)| *s).collect();
+        let missing: Vec<u16> = self
+            .filed
+            .iter()
+            .filter(|(shard, at)| self.stored.get(shard) != Some(at))
+            .map(|(s, _)| *s)
+            .collect();
         for shard in missing {
             self.shards.entry(shard).or_insert(Pending::Refill);
         }
@@ -326,7 +338,11 @@ impl Shared {
     async fn round(&self) -> Result<()> {
         // The file as it is before the changes are taken: a leader that is filled from it is older than all that is brought over now.
         let refills = self.waiting().shards.values().any(|p| matches!(p, Pending::Refill));
-        let snapshot = if refills { Some(self.file.snapshot().await?) } else { None };
+        let snapshot = if refills {
+            Some(self.file.snapshot().await?)
+        } else {
+            None
+        };
         let mut taken = {
             let mut waiting = self.waiting();
             waiting.bytes = 0;
@@ -363,7 +379,10 @@ impl Shared {
                 Pending::Changes { .. } if shard == LEADER && refilled => continue,
                 Pending::Changes { cursor, changes, .. } => {
                     let cursor = *cursor;
-                    let saved = self.redis.save(shard, cursor, changes.values().cloned().collect()).await;
+                    let saved = self
+                        .redis
+                        .save(shard, cursor, changes.values().cloned().collect())
+                        .await;
                     if saved.as_ref().is_err_and(|e| !e.is_temporary()) {
                         // Whatever is there, it is not what these changes follow.
                         taken.insert(shard, Pending::Refill);

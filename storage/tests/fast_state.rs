@@ -43,8 +43,15 @@ async fn memory_is_bounded_whatever_is_sent() {
         let names = names.iter().cycle().skip(round as usize * 37).take(150);
         let records = names.enumerate().map(|(n, name)| Record {
             application: Some(name),
-            message: Some("something of a hundred bytes or so, as lines of logs are: conveyor 4 stopped, motor current 12.3 A"),
-            ..reading(name, name, noon.minus(Span::secs((n as i64 * 31 + round as i64) % 900)), 1.0)
+            message: Some(
+                "something of a hundred bytes or so, as lines of logs are: conveyor 4 stopped, motor current 12.3 A",
+            ),
+            ..reading(
+                name,
+                name,
+                noon.minus(Span::secs((n as i64 * 31 + round as i64) % 900)),
+                1.0,
+            )
         });
         state.push(&[batch(round + 1, records)]).await.unwrap();
         assert!(state.bytes() <= 400_000, "{}", state.bytes());
@@ -55,6 +62,9 @@ async fn memory_is_bounded_whatever_is_sent() {
     // Everything leaves: nothing was counted that is not there.
     let future = noon.plus(Span::mins(5));
     let many: Vec<String> = (0..2_000).map(|n| format!("device {n}")).collect();
-    state.push(&[batch(1_000, many.iter().map(|d| reading(d, "r", future, 1.0)))]).await.unwrap();
+    state
+        .push(&[batch(1_000, many.iter().map(|d| reading(d, "r", future, 1.0)))])
+        .await
+        .unwrap();
     assert!(state.bytes() <= 400_000);
 }

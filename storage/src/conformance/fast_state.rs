@@ -2,7 +2,9 @@
 
 use super::sample::HOSTILE;
 use crate::ports::Cursor;
-use crate::ports::fast_state::{FastState, READINGS_AHEAD, READINGS_KEPT, RECENT_MAX, RECENT_RECORD_BYTES_MAX, TracePoint};
+use crate::ports::fast_state::{
+    FastState, READINGS_AHEAD, READINGS_KEPT, RECENT_MAX, RECENT_RECORD_BYTES_MAX, TracePoint,
+};
 use andon_engine::batch::{Batch, BatchBuilder};
 use andon_engine::ids::JournalId;
 use andon_engine::record::Record;
@@ -55,7 +57,9 @@ async fn messages(s: &impl FastState, application: &str, limit: u32) -> Vec<Stri
 }
 
 async fn all_of(s: &impl FastState, device: &str, name: &str) -> Vec<TracePoint> {
-    s.trace(device, name, Timestamp::MIN, Timestamp::MAX, u32::MAX).await.unwrap()
+    s.trace(device, name, Timestamp::MIN, Timestamp::MAX, u32::MAX)
+        .await
+        .unwrap()
 }
 
 fn point(at: Timestamp, value: f64) -> TracePoint {
@@ -111,7 +115,15 @@ pub async fn recent_records_are_the_last_of_their_application<S: FastState>(open
 pub async fn what_was_taken_is_skipped<S: FastState>(open: impl AsyncFn(Arc<dyn Clock>) -> S) {
     let s = open(clock()).await;
     let batches: Vec<_> = (1..=20)
-        .map(|seq| batch(seq, [line("wms", "a"), reading("d", "t", NOON.minus(Span::secs(seq as i64)), seq as f64)]))
+        .map(|seq| {
+            batch(
+                seq,
+                [
+                    line("wms", "a"),
+                    reading("d", "t", NOON.minus(Span::secs(seq as i64)), seq as f64),
+                ],
+            )
+        })
         .collect();
     s.push(&batches[..10]).await.unwrap();
     s.push(&batches[..10]).await.unwrap();
@@ -129,11 +141,18 @@ pub async fn any_name_is_only_a_name<S: FastState>(open: impl AsyncFn(Arc<dyn Cl
     let mut names: Vec<&str> = HOSTILE.to_vec();
     names.extend(["a", "a:", ":a", "a:a", "1:a", "*", "?", "[a]", "\0"]);
     let pairs: Vec<(&str, &str)> = names.iter().flat_map(|d| names.iter().map(move |r| (*d, *r))).collect();
-    let records = pairs.iter().enumerate().map(|(n, (d, r))| reading(d, r, NOON, n as f64));
+    let records = pairs
+        .iter()
+        .enumerate()
+        .map(|(n, (d, r))| reading(d, r, NOON, n as f64));
     let lines = names.iter().map(|a| line(a, a));
     s.push(&[batch(1, records), batch(2, lines)]).await.unwrap();
     for (n, (device, name)) in pairs.iter().enumerate() {
-        assert_eq!(all_of(&s, device, name).await, [point(NOON, n as f64)], "{device:?} {name:?}");
+        assert_eq!(
+            all_of(&s, device, name).await,
+            [point(NOON, n as f64)],
+            "{device:?} {name:?}"
+        );
     }
     for application in names {
         assert_eq!(messages(&s, application, 10).await, [application]);
@@ -159,7 +178,10 @@ pub async fn a_trace_has_what_lies_in_its_range_in_order<S: FastState>(open: imp
     }
     for (d, model) in &models {
         let want = |from, to| model.range(from..to).map(|(at, v)| point(*at, *v)).collect::<Vec<_>>();
-        assert_eq!(all_of(&s, devices[*d], "speed").await, want(Timestamp::MIN, Timestamp::MAX));
+        assert_eq!(
+            all_of(&s, devices[*d], "speed").await,
+            want(Timestamp::MIN, Timestamp::MAX)
+        );
         for _ in 0..50 {
             let from = NOON.minus(Span::secs(rng.random_range(-400..=1_000)));
             let to = from.plus(Span::secs(rng.random_range(0..500)));
@@ -167,7 +189,12 @@ pub async fn a_trace_has_what_lies_in_its_range_in_order<S: FastState>(open: imp
             assert_eq!(got, want(from, to));
         }
     }
-    assert_eq!(s.trace("oven", "speed", NOON, NOON.minus(Span::secs(9)), 10).await.unwrap(), []);
+    assert_eq!(
+        s.trace("oven", "speed", NOON, NOON.minus(Span::secs(9)), 10)
+            .await
+            .unwrap(),
+        []
+    );
     assert_eq!(all_of(&s, "oven", "none").await, []);
     assert_eq!(all_of(&s, "none", "speed").await, []);
 }
@@ -176,7 +203,10 @@ pub async fn extreme_readings_are_kept_as_they_are<S: FastState>(open: impl Asyn
     let s = open(clock()).await;
     let values = [0.0, -0.0, f64::MIN, f64::MAX, f64::MIN_POSITIVE, 5e-324, 0.1 + 0.2];
     let at = |n: usize| NOON.minus(Span::micros(n as i64));
-    let records = values.iter().enumerate().map(|(n, v)| reading("d", "r", at(values.len() - n), *v));
+    let records = values
+        .iter()
+        .enumerate()
+        .map(|(n, v)| reading("d", "r", at(values.len() - n), *v));
     s.push(&[batch(1, records)]).await.unwrap();
     let got: Vec<u64> = all_of(&s, "d", "r").await.iter().map(|p| p.value.to_bits()).collect();
     assert_eq!(got, values.map(f64::to_bits));
@@ -197,13 +227,25 @@ pub async fn a_long_trace_is_thinned_and_keeps_its_peaks<S: FastState>(open: imp
         let got = s.trace("d", "r", Timestamp::MIN, Timestamp::MAX, max).await.unwrap();
         assert!(got.len() <= max as usize && !got.is_empty(), "{max}: {}", got.len());
         assert!(got.is_sorted_by(|a, b| a.at < b.at));
-        assert!(got.iter().all(|p| (0..600).any(|n| *p == point(at(n), value(n)))), "no point is made up");
+        assert!(
+            got.iter().all(|p| (0..600).any(|n| *p == point(at(n), value(n)))),
+            "no point is made up"
+        );
         if max >= 2 {
-            assert!([123, 456].iter().all(|n| got.contains(&point(at(*n), value(*n)))), "{max}");
+            assert!(
+                [123, 456].iter().all(|n| got.contains(&point(at(*n), value(*n)))),
+                "{max}"
+            );
         }
     }
     for max in [600, u32::MAX] {
-        assert_eq!(s.trace("d", "r", Timestamp::MIN, Timestamp::MAX, max).await.unwrap().len(), 600);
+        assert_eq!(
+            s.trace("d", "r", Timestamp::MIN, Timestamp::MAX, max)
+                .await
+                .unwrap()
+                .len(),
+            600
+        );
     }
     assert_eq!(s.trace("d", "r", Timestamp::MIN, Timestamp::MAX, 0).await.unwrap(), []);
 }
@@ -220,7 +262,9 @@ pub async fn readings_are_kept_for_their_time_and_no_longer<S: FastState>(open: 
         Timestamp::MIN,
         Timestamp::MAX,
     ];
-    s.push(&[batch(1, stamps.map(|at| reading("d", "r", at, 1.0)))]).await.unwrap();
+    s.push(&[batch(1, stamps.map(|at| reading("d", "r", at, 1.0)))])
+        .await
+        .unwrap();
     let times = |points: Vec<TracePoint>| points.iter().map(|p| p.at).collect::<Vec<_>>();
     assert_eq!(times(all_of(&s, "d", "r").await), stamps[1..4]);
     clock.advance(Span::micros(1));
@@ -228,7 +272,9 @@ pub async fn readings_are_kept_for_their_time_and_no_longer<S: FastState>(open: 
     clock.advance(READINGS_KEPT);
     assert_eq!(times(all_of(&s, "d", "r").await), stamps[3..4]);
     // An old entry that comes late is no live reading.
-    s.push(&[batch(2, [reading("d", "r", NOON, 1.0), line("wms", "late")])]).await.unwrap();
+    s.push(&[batch(2, [reading("d", "r", NOON, 1.0), line("wms", "late")])])
+        .await
+        .unwrap();
     assert_eq!(times(all_of(&s, "d", "r").await), stamps[3..4]);
     assert_eq!(messages(&s, "wms", 10).await, ["late"]);
 }

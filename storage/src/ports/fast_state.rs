@@ -56,7 +56,10 @@ pub trait FastState: Send + Sync + 'static {
 /// Points in order, one for each time, thinned to `max_points` without losing a peak.
 pub(crate) fn trace_of(points: impl IntoIterator<Item = TracePoint>, max_points: u32) -> Vec<TracePoint> {
     let by_time: BTreeMap<Timestamp, f64> = points.into_iter().map(|p| (p.at, p.value)).collect();
-    let points: Vec<TracePoint> = by_time.into_iter().map(|(at, value)| TracePoint { at, value }).collect();
+    let points: Vec<TracePoint> = by_time
+        .into_iter()
+        .map(|(at, value)| TracePoint { at, value })
+        .collect();
     let max = max_points.min(TRACE_POINTS_MAX) as usize;
     if points.len() <= max {
         return points;
@@ -68,7 +71,8 @@ pub(crate) fn trace_of(points: impl IntoIterator<Item = TracePoint>, max_points:
     }
     let (first, last) = (points[0].at.as_micros(), points[points.len() - 1].at.as_micros());
     let width = i128::from(last) - i128::from(first) + 1;
-    let stretch_of = |p: &TracePoint| ((i128::from(p.at.as_micros()) - i128::from(first)) * stretches as i128 / width) as usize;
+    let stretch_of =
+        |p: &TracePoint| ((i128::from(p.at.as_micros()) - i128::from(first)) * stretches as i128 / width) as usize;
     points
         .chunk_by(|a, b| stretch_of(a) == stretch_of(b))
         .flat_map(|stretch| {

@@ -9,6 +9,7 @@
 //!   chunks; whoever loads in between applies it first. So no step blocks Redis for long, and a save is whole or not there.
 //! - A refill writes a new generation in chunks and switches to it at the end.
 
+use super::checkpoint_scripts::{COMMIT, FETCH, FORGET, ROLL, SAVE, SWITCH};
 use super::script::{Answer, Script};
 use super::{Redis, STORE, all, bytes};
 use crate::ports::checkpoint::{CheckpointStore, EntityChange, SavedEntity, ShardCheckpoint};
@@ -34,138 +35,6 @@ const ABANDONED_AFTER_MS: i64 = 3_600_000;
 const SCAN_COUNT: i64 = 1_000;
 /// Attempts at a load while somebody else writes.
 const LOADS: usize = 5;
-
-/// Lines and fence, at the head of every script that writes. `KEYS`: lines, epoch, and `ARGV`: shard, epoch, prefix of the keys of
-/// states. Fences first; the write of the epoch comes before any other, and Redis decides at a script's start whether it is full: a
-/// full one stops here, with nothing written.
-macro_rules! guarded {
-    ($($body:literal),+) => {
-        concat!(
-            "local epoch = redis.call('GET', KEYS[2])
-             if epoch and epoch > ARGV[2] then return {'FENCED', epoch} end
-             redis.call('SET', KEYS[2], ARGV[2])
-             local line = redis.call('HGET', KEYS[1], ARGV[1])
-             local token, journal, seq, gen, count, redo, redo_count = '', '', '', '', '0', '-', '0'
-             if line then
-               token, journal, seq, gen, count, redo, redo_count =
-                 string.match(line, '^(%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+)$')
-               if not token then return {'LOST', 'a line of its checkpoints cannot be read'} end
-             end
-             local states = ARGV[3] .. gen
-             local staged = ARGV[3] .. 'redo:' .. redo
-             ",
-            $($body),+
-        )
-    };
-}
-
-/// `token of before ('' for none), new token, journal, seq, generation for a first save, number of puts, key, state, …, removed …`
-static SAVE: Script = Script::new(guarded!(
-    "if token ~= ARGV[4] then return {'LOST', 'another save is there than this process knows'} end
-     if redo ~= '-' then return {'REDO'} end
-     if line then
-       if redis.call('HLEN', states) ~= tonumber(count) then return {'LOST', 'states of entities are missing'} end
-     else
-       gen = ARGV[8]
-       states = ARGV[3] .. gen
-       redis.call('UNLINK', states)
-     end
-     local puts = tonumber(ARGV[9])
-     local at = 10
-     while puts > 0 do
-       local n = math.min(puts, 1000)
-       redis.call('HSET', states, unpack(ARGV, at, at + 2 * n - 1))
-       at = at + 2 * n
-       puts = puts - n
-     end
-     while at <= #ARGV do
-       local last = math.min(at + 1999, #ARGV)
-       redis.call('HDEL', states, unpack(ARGV, at, last))
-       at = last + 1
-     end
-     local now = redis.call('HLEN', states)
-     redis.call('HSET', KEYS[1], ARGV[1], table.concat({ARGV[5], ARGV[6], ARGV[7], gen, now, '-', '0'}, ' '))
-     return {'DONE', tostring(now), gen}"
-));
-
-/// `token of before, new token (of the staged changes too), journal, seq, generation for a first save, number of staged changes`
-static COMMIT: Script = Script::new(guarded!(
-    "if token ~= ARGV[4] then return {'LOST', 'another save is there than this process knows'} end
-     if redo ~= '-' then return {'REDO'} end
-     if line then
-       if redis.call('HLEN', states) ~= tonumber(count) then return {'LOST', 'states of entities are missing'} end
-     else
-       gen = ARGV[8]
-       redis.call('UNLINK', ARGV[3] .. gen)
-     end
-     staged = ARGV[3] .. 'redo:' .. ARGV[5]
-     if redis.call('HLEN', staged) ~= tonumber(ARGV[9]) then return {'LOST', 'what was staged for a save is missing'} end
-     redis.call('PERSIST', staged)
-     redis.call('HSET', KEYS[1], ARGV[1], table.concat({ARGV[5], ARGV[6], ARGV[7], gen, count, ARGV[5], ARGV[9]}, ' '))
-     return {'DONE', count, gen}"
-));
-
-/// `token, cursor of the scan`: applies a chunk of what is staged; answers the cursor of the next, or 0 and the number of states.
-static ROLL: Script = Script::new(guarded!(
-    "if token ~= ARGV[4] then return {'LOST', 'another save is there than this process knows'} end
-     if redo == '-' then return {'DONE', '0', count} end
-     if ARGV[5] == '0' and redis.call('HLEN', staged) ~= tonumber(redo_count) then
-       return {'LOST', 'what was staged for a save is missing'}
-     end
-     local scanned = redis.call('HSCAN', staged, ARGV[5], 'COUNT', 500)
-     local puts, dels = {}, {}
-     for i = 1, #scanned[2], 2 do
-       local key, state = scanned[2][i], scanned[2][i + 1]
-       if state == '-' then
-         dels[#dels + 1] = key
-       else
-         puts[#puts + 1] = key
-         puts[#puts + 1] = state
-       end
-     end
-     for i = 1, #puts, 2000 do redis.call('HSET', states, unpack(puts, i, math.min(i + 1999, #puts))) end
-     for i = 1, #dels, 2000 do redis.call('HDEL', states, unpack(dels, i, math.min(i + 1999, #dels))) end
-     if scanned[1] ~= '0' then return {'DONE', scanned[1], count} end
-     local now = redis.call('HLEN', states)
-     redis.call('HSET', KEYS[1], ARGV[1], table.concat({token, journal, seq, gen, now, '-', '0'}, ' '))
-     redis.call('UNLINK', staged)
-     return {'DONE', '0', tostring(now)}"
-));
-
-/// `new token, journal, seq, new generation, number of states`: from now on the new generation counts.
-static SWITCH: Script = Script::new(guarded!(
-    "local fresh = ARGV[3] .. ARGV[7]
-     if redis.call('HLEN', fresh) ~= tonumber(ARGV[8]) then return {'LOST', 'what was refilled is missing'} end
-     redis.call('PERSIST', fresh)
-     redis.call('HSET', KEYS[1], ARGV[1], table.concat({ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8], '-', '0'}, ' '))
-     if line then redis.call('UNLINK', states, staged) end
-     return {'DONE'}"
-));
-
-/// `shard, epoch, prefix, line as it was read`: forgets what is no use, unless something else is there by now.
-static FORGET: Script = Script::new(
-    "local epoch = redis.call('GET', KEYS[2])
-     if epoch and epoch > ARGV[2] then return {'FENCED', epoch} end
-     if redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[4] then return {'DONE'} end
-     redis.call('HDEL', KEYS[1], ARGV[1])
-     local gen, redo = string.match(ARGV[4], '^%S+ %S+ %S+ (%S+) %S+ (%S+) %S+$')
-     if gen then redis.call('UNLINK', ARGV[3] .. gen, ARGV[3] .. 'redo:' .. redo) end
-     return {'DONE'}",
-);
-
-/// `KEYS`: lines. `ARGV`: shard, prefix, token, key. Reads only, so it has no fence.
-static FETCH: Script = Script::new(
-    "local line = redis.call('HGET', KEYS[1], ARGV[1])
-     local token, gen, count, redo = '', '', '0', '-'
-     if line then token, gen, count, redo = string.match(line, '^(%S+) %S+ %S+ (%S+) (%S+) (%S+) %S+$') end
-     if token ~= ARGV[3] then return {'LOST', 'another save is there than this process knows'} end
-     if not line then return {'DONE'} end
-     if redo ~= '-' then return {'REDO'} end
-     if redis.call('HLEN', ARGV[2] .. gen) ~= tonumber(count) then return {'LOST', 'states of entities are missing'} end
-     local state = redis.call('HGET', ARGV[2] .. gen, ARGV[4])
-     if state then return {'DONE', state} end
-     return {'DONE'}",
-);
 
 /// What is stored of a shard.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -240,8 +109,12 @@ fn packed(hot: bool, state: &[u8]) -> Value {
 }
 
 fn unpacked(key: Value, state: Value) -> Result<SavedEntity> {
-    let key = key.into_string().ok_or_else(|| unreadable("the key of an entity is no text"))?;
-    let state = state.into_bytes().ok_or_else(|| unreadable("the state of an entity is no bytes"))?;
+    let key = key
+        .into_string()
+        .ok_or_else(|| unreadable("the key of an entity is no text"))?;
+    let state = state
+        .into_bytes()
+        .ok_or_else(|| unreadable("the state of an entity is no bytes"))?;
     match state.first() {
         Some(mark @ (b'0' | b'1')) => Ok(SavedEntity {
             key,
@@ -329,7 +202,11 @@ impl RedisCheckpoints {
 
     /// The arguments that every guarded script begins with.
     fn head(&self, shard: u16) -> Vec<Value> {
-        vec![text(shard.to_string()), self.redis.epoch(), text(self.states_prefix(shard))]
+        vec![
+            text(shard.to_string()),
+            self.redis.epoch(),
+            text(self.states_prefix(shard)),
+        ]
     }
 
     async fn guarded(&self, script: &Script, shard: u16, args: impl IntoIterator<Item = Value>) -> Result<Answer> {
@@ -348,7 +225,9 @@ impl RedisCheckpoints {
     }
 
     async fn raw_line(&self, shard: u16) -> Result<Value> {
-        self.redis.run(("HGET", vec![self.redis.key("cp"), text(shard.to_string())])).await
+        self.redis
+            .run(("HGET", vec![self.redis.key("cp"), text(shard.to_string())]))
+            .await
     }
 
     async fn line(&self, shard: u16) -> Result<Option<Line>> {
@@ -357,7 +236,8 @@ impl RedisCheckpoints {
             return Ok(None);
         }
         let line = answer.as_string().as_deref().and_then(Line::parse);
-        line.map(Some).ok_or_else(|| unreadable("a line of its checkpoints cannot be read"))
+        line.map(Some)
+            .ok_or_else(|| unreadable("a line of its checkpoints cannot be read"))
     }
 
     /// What is stored, as far as this process may go on from it.
@@ -474,7 +354,12 @@ impl RedisCheckpoints {
             let mut entities: HashMap<String, SavedEntity> = HashMap::new();
             let mut at = text("0");
             loop {
-                let scan = vec![states.clone(), at, Value::from_static_str("COUNT"), Value::Integer(SCAN_COUNT)];
+                let scan = vec![
+                    states.clone(),
+                    at,
+                    Value::from_static_str("COUNT"),
+                    Value::Integer(SCAN_COUNT),
+                ];
                 let Value::Array(answer) = self.redis.run(("HSCAN", scan)).await? else {
                     return Err(unreadable("a scan's answer is no list"));
                 };
@@ -531,7 +416,10 @@ impl RedisCheckpoints {
         moves(STORE, before.as_ref().map(|l| l.cursor), to)?;
         // The last change of a key counts.
         let changes: HashMap<String, EntityChange> = changes.into_iter().map(|c| (c.key.clone(), c)).collect();
-        let size: usize = changes.values().map(|c| c.key.len() + c.state.as_ref().map_or(0, Bytes::len)).sum();
+        let size: usize = changes
+            .values()
+            .map(|c| c.key.len() + c.state.as_ref().map_or(0, Bytes::len))
+            .sum();
         let tried = token();
         let fresh = token();
         let small = changes.len() <= ONE_STEP_CHANGES && size <= ONE_STEP_BYTES;
@@ -554,7 +442,9 @@ impl RedisCheckpoints {
             args.push(text(changes.len().to_string()));
             let staged = text(format!("{}redo:{tried}", self.states_prefix(shard)));
             let entries = changes.into_values().map(|c| {
-                let state = c.state.map_or_else(|| Value::from_static_str("-"), |s| packed(c.hot, &s));
+                let state = c
+                    .state
+                    .map_or_else(|| Value::from_static_str("-"), |s| packed(c.hot, &s));
                 (c.key, state)
             });
             self.write_chunks(&staged, entries).await?;
@@ -617,7 +507,12 @@ impl CheckpointStore for RedisCheckpoints {
         let mut known = cell.lock().await;
         let line = self.settle(shard, &mut known).await?;
         let token = line.map_or(String::new(), |l| l.token);
-        let args = vec![text(shard.to_string()), text(self.states_prefix(shard)), text(token), text(key)];
+        let args = vec![
+            text(shard.to_string()),
+            text(self.states_prefix(shard)),
+            text(token),
+            text(key),
+        ];
         let answer = self.redis.eval(&FETCH, vec![self.redis.key("cp")], args).await?;
         if matches!(answer, Answer::Lost(_)) {
             *known = Known::Lost;

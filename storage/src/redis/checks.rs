@@ -47,12 +47,18 @@ pub(super) fn parse(url: &str) -> Result<(Config, String), StartError> {
         return Err(bad("has a scheme that is neither redis nor rediss"));
     }
     if rest.contains(['?', '#']) {
-        return Err(bad("has a part behind ? or # that means nothing here (in a password, write %3F and %23)"));
+        return Err(bad(
+            "has a part behind ? or # that means nothing here (in a password, write %3F and %23)",
+        ));
     }
-    let (place, path) = rest.rsplit_once('@').map_or(rest, |(_, r)| r).split_once('/').unwrap_or_else(|| {
-        let place = rest.rsplit_once('@').map_or(rest, |(_, r)| r);
-        (place, "")
-    });
+    let (place, path) = rest
+        .rsplit_once('@')
+        .map_or(rest, |(_, r)| r)
+        .split_once('/')
+        .unwrap_or_else(|| {
+            let place = rest.rsplit_once('@').map_or(rest, |(_, r)| r);
+            (place, "")
+        });
     if place.is_empty() || place.starts_with(':') {
         return Err(bad("names no host"));
     }
@@ -60,7 +66,8 @@ pub(super) fn parse(url: &str) -> Result<(Config, String), StartError> {
         return Err(bad("names a database that is no number from 0 to 255"));
     }
     // fred's message may quote what it could not read.
-    let config = Config::from_url_centralized(url).map_err(|_| bad("cannot be read: check host, port and any % in it"))?;
+    let config =
+        Config::from_url_centralized(url).map_err(|_| bad("cannot be read: check host, port and any % in it"))?;
     let server = config.server.hosts().into_iter().next();
     let (host, port) = server.map_or_else(|| (place.to_owned(), 6379), |s| (s.host.to_string(), s.port));
     let address = format!("{host}:{port}/{}", config.database.unwrap_or(0));
@@ -130,7 +137,10 @@ fn probes(prefix: &str) -> Vec<Command> {
         ("PEXPIRE", vec![stream.clone(), minute()]),
         ("XLEN", vec![stream.clone()]),
         ("XGROUP", vec![t("CREATE"), stream.clone(), t("g"), t("$")]),
-        ("XREADGROUP", vec![t("GROUP"), t("g"), t("c"), t("STREAMS"), stream.clone(), t(">")]),
+        (
+            "XREADGROUP",
+            vec![t("GROUP"), t("g"), t("c"), t("STREAMS"), stream.clone(), t(">")],
+        ),
         ("XAUTOCLAIM", vec![stream.clone(), t("g"), t("c"), n(1), t("0")]),
         ("XACK", vec![stream.clone(), t("g"), t("1-1")]),
         ("XDEL", vec![stream.clone(), t("1-1")]),
@@ -165,7 +175,9 @@ pub(super) async fn run(
         Err(e) => return Err(not_connected(address, &e)),
     };
     let field = |name: &str| {
-        info.lines().find_map(|l| l.trim_end().strip_prefix(name)?.strip_prefix(':')).map(str::trim)
+        info.lines()
+            .find_map(|l| l.trim_end().strip_prefix(name)?.strip_prefix(':'))
+            .map(str::trim)
     };
     let address = address.to_owned();
     if info.is_empty() {
@@ -229,12 +241,18 @@ pub(super) async fn run(
         ));
     }
     // Subscribing needs a connection of its own.
-    let listener = Link::open(config, timeout).await.map_err(|e| not_connected(&address, &e))?;
+    let listener = Link::open(config, timeout)
+        .await
+        .map_err(|e| not_connected(&address, &e))?;
     let channel = format!("{prefix}check:{:016x}", rand::random::<u64>());
     match listener.subscribe(vec![channel.clone()]).await {
         Ok(()) => {
             let numsub = ("PUBSUB", vec![Value::from_static_str("NUMSUB"), Value::from(channel)]);
-            let heard = link.run(numsub).await.ok().and_then(|answer| answer.into_array().pop()?.as_u64());
+            let heard = link
+                .run(numsub)
+                .await
+                .ok()
+                .and_then(|answer| answer.into_array().pop()?.as_u64());
             if heard == Some(0) {
                 miss("subscribe".into());
             }
@@ -288,13 +306,23 @@ mod tests {
         ] {
             let e = parse(bad).map(|(_, address)| address).unwrap_err();
             let said = format!("{e} {e:?}");
-            assert!(matches!(e, StartError::Url(_)) && !said.contains("sec"), "{bad}: {said}");
+            assert!(
+                matches!(e, StartError::Url(_)) && !said.contains("sec"),
+                "{bad}: {said}"
+            );
         }
     }
 
     #[test]
     fn versions_are_told_apart() {
-        for (version, want) in [("6.2.0", true), ("7.0.15", true), ("10.0", true), ("6.0.16", false), ("5.9.9", false), ("", false)] {
+        for (version, want) in [
+            ("6.2.0", true),
+            ("7.0.15", true),
+            ("10.0", true),
+            ("6.0.16", false),
+            ("5.9.9", false),
+            ("", false),
+        ] {
             assert_eq!(new_enough(version), want, "{version}");
         }
     }

@@ -48,7 +48,10 @@ pub struct RedisFastState {
 
 impl std::fmt::Debug for RedisFastState {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("RedisFastState").field("redis", &self.redis).field("kept", &self.kept).finish_non_exhaustive()
+        f.debug_struct("RedisFastState")
+            .field("redis", &self.redis)
+            .field("kept", &self.kept)
+            .finish_non_exhaustive()
     }
 }
 
@@ -94,7 +97,8 @@ impl RedisFastState {
 
     /// The length of the first name tells where the second begins.
     fn series_key(&self, device: &str, reading: &str, stretch: i64) -> String {
-        self.redis.name(&format!("trace:{stretch}:{}:{device}:{reading}", device.len()))
+        self.redis
+            .name(&format!("trace:{stretch}:{}:{device}:{reading}", device.len()))
     }
 
     fn recent_key(&self, application: &str) -> Value {
@@ -102,7 +106,12 @@ impl RedisFastState {
     }
 
     async fn stored_cursor(&self) -> Result<Option<Cursor>> {
-        let answer = self.redis.bulk().run(("GET", vec![self.redis.key("fast")])).await.map_err(unavailable)?;
+        let answer = self
+            .redis
+            .bulk()
+            .run(("GET", vec![self.redis.key("fast")]))
+            .await
+            .map_err(unavailable)?;
         let text = answer.as_string();
         Ok(text.and_then(|t| {
             let (journal, seq) = t.split_once(' ')?;
@@ -146,7 +155,10 @@ impl RedisFastState {
                 if length.is_none() {
                     // A key is never there without its end.
                     let (px, nx) = (Value::from_static_str("PX"), Value::from_static_str("NX"));
-                    commands.push(("SET", vec![key.clone(), Value::from_static_str(""), px, left.clone(), nx]));
+                    commands.push((
+                        "SET",
+                        vec![key.clone(), Value::from_static_str(""), px, left.clone(), nx],
+                    ));
                     sent.push(Sent::Made);
                 }
                 sent.push(Sent::Appended {
@@ -198,7 +210,9 @@ impl FastState for RedisFastState {
         }
         let now = self.clock.now();
         let floor = now.minus(self.kept);
-        let new = batches.iter().filter(|b| !stored.is_some_and(|c| c.journal == b.journal() && c.seq >= b.seq()));
+        let new = batches
+            .iter()
+            .filter(|b| !stored.is_some_and(|c| c.journal == b.journal() && c.seq >= b.seq()));
         let mut recent: HashMap<String, Vec<Value>> = HashMap::new();
         let mut series: BTreeMap<(String, i64), Vec<u8>> = BTreeMap::new();
         let mut last = None;
@@ -215,7 +229,9 @@ impl FastState for RedisFastState {
                 {
                     let stretch = self.stretch_of(record.timestamp);
                     for (name, value) in &record.readings {
-                        let points = series.entry((self.series_key(device, name, stretch), stretch)).or_default();
+                        let points = series
+                            .entry((self.series_key(device, name, stretch), stretch))
+                            .or_default();
                         points.extend_from_slice(&record.timestamp.as_micros().to_be_bytes());
                         points.extend_from_slice(&value.to_be_bytes());
                     }
@@ -237,13 +253,24 @@ impl FastState for RedisFastState {
             let mut push = vec![key.clone()];
             push.append(&mut records);
             commands.push(("LPUSH", push));
-            commands.push(("LTRIM", vec![key.clone(), Value::Integer(0), Value::Integer(i64::from(RECENT_MAX) - 1)]));
+            commands.push((
+                "LTRIM",
+                vec![
+                    key.clone(),
+                    Value::Integer(0),
+                    Value::Integer(i64::from(RECENT_MAX) - 1),
+                ],
+            ));
             commands.push(("PEXPIRE", vec![key, Value::Integer(RECENT_KEPT_MS)]));
         }
         self.send(commands).await?;
         self.push_readings(series, now).await?;
         let text = Value::from(format!("{} {}", last.journal.0, last.seq));
-        self.redis.bulk().run(("SET", vec![self.redis.key("fast"), text])).await.map_err(unavailable)?;
+        self.redis
+            .bulk()
+            .run(("SET", vec![self.redis.key("fast"), text]))
+            .await
+            .map_err(unavailable)?;
         *cursor = Some(Some(last));
         Ok(())
     }
@@ -254,11 +281,17 @@ impl FastState for RedisFastState {
             return Ok(Vec::new());
         }
         // Some more: an entry that was pushed twice, because nobody heard of its end, counts once.
-        let range = vec![self.recent_key(application), Value::Integer(0), Value::Integer(i64::from(RECENT_MAX) - 1)];
+        let range = vec![
+            self.recent_key(application),
+            Value::Integer(0),
+            Value::Integer(i64::from(RECENT_MAX) - 1),
+        ];
         let answer = self.redis.bulk().run(("LRANGE", range)).await.map_err(unavailable)?;
         let mut records: BTreeMap<RecordId, StoredRecord> = BTreeMap::new();
         for entry in answer.into_array() {
-            let entry = entry.into_bytes().ok_or_else(|| damaged("a recent record is no bytes"))?;
+            let entry = entry
+                .into_bytes()
+                .ok_or_else(|| damaged("a recent record is no bytes"))?;
             let id: Option<[u8; RECORD_HEADER]> = entry.get(..RECORD_HEADER).and_then(|id| id.try_into().ok());
             let id = RecordId::from_bytes(id.ok_or_else(|| damaged("a recent record is cut off"))?);
             let record = StoredRecord::new(entry.slice(RECORD_HEADER..), id).map_err(|e| damaged(&e.to_string()))?;

@@ -61,7 +61,10 @@ impl Jobs {
 
     /// With another time than 15 s after which a job that was given to a process, but not taken, is given to another.
     pub fn abandoned_after(self, abandoned_after: Duration) -> Self {
-        Self { abandoned_after, ..self }
+        Self {
+            abandoned_after,
+            ..self
+        }
     }
 
     fn stream(&self) -> Value {
@@ -77,10 +80,17 @@ impl Jobs {
     /// # Errors
     /// `Unavailable`.
     pub async fn push(&self, job: &str) -> Result<()> {
-        let args = [job.to_owned(), QUEUED_MAX.to_string(), QUEUED_FOR.as_millis().to_string()];
+        let args = [
+            job.to_owned(),
+            QUEUED_MAX.to_string(),
+            QUEUED_FOR.as_millis().to_string(),
+        ];
         let keys = vec![self.stream(), self.queued(job)];
         let args = args.into_iter().map(Value::from).collect();
-        PUSH.run(self.redis.quick(), keys, args).await.map_err(unavailable).map(|_| ())
+        PUSH.run(self.redis.quick(), keys, args)
+            .await
+            .map_err(unavailable)
+            .map(|_| ())
     }
 
     /// The next job; waits half a second for one. It is out of the queue then, and may be queued again.
@@ -99,7 +109,14 @@ impl Jobs {
         match self.read(waiting).await {
             // The server is new, or was emptied.
             Err(e) if e.details().starts_with("NOGROUP") => {
-                let group = ["CREATE", &self.stream().as_string().unwrap_or_default(), GROUP, "0", "MKSTREAM"].map(Value::from);
+                let group = [
+                    "CREATE",
+                    &self.stream().as_string().unwrap_or_default(),
+                    GROUP,
+                    "0",
+                    "MKSTREAM",
+                ]
+                .map(Value::from);
                 match waiting.link.run(("XGROUP", group.to_vec())).await {
                     Err(e) if !e.details().starts_with("BUSYGROUP") => Err(unavailable(e)),
                     _ => Ok(None),
@@ -116,7 +133,15 @@ impl Jobs {
         let mut entry = None;
         if waiting.claim_at <= now {
             let idle = Value::Integer(self.abandoned_after.as_millis() as i64);
-            let claim = vec![self.stream(), t(GROUP), consumer(), idle, t("0"), t("COUNT"), Value::Integer(1)];
+            let claim = vec![
+                self.stream(),
+                t(GROUP),
+                consumer(),
+                idle,
+                t("0"),
+                t("COUNT"),
+                Value::Integer(1),
+            ];
             let answer = waiting.link.run(("XAUTOCLAIM", claim)).await?;
             entry = answer.into_array().into_iter().nth(1).and_then(first_entry);
             if entry.is_none() {
@@ -140,7 +165,9 @@ impl Jobs {
             let answer = waiting.link.run(("XREADGROUP", read)).await?;
             // Streams, of one stream its name and entries.
             let stream = answer.into_array().into_iter().next();
-            entry = stream.and_then(|s| s.into_array().into_iter().nth(1)).and_then(first_entry);
+            entry = stream
+                .and_then(|s| s.into_array().into_iter().nth(1))
+                .and_then(first_entry);
         }
         let Some((id, job)) = entry else {
             return Ok(None);
@@ -163,6 +190,10 @@ fn first_entry(entries: Value) -> Option<(Value, String)> {
     let mut entry = entries.into_array().into_iter().next()?.into_array().into_iter();
     let id = entry.next()?;
     let fields = entry.next().map(Value::into_array).unwrap_or_default();
-    let job = fields.into_iter().nth(1).and_then(|j| j.as_string()).unwrap_or_default();
+    let job = fields
+        .into_iter()
+        .nth(1)
+        .and_then(|j| j.as_string())
+        .unwrap_or_default();
     Some((id, job))
 }

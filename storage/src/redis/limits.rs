@@ -56,7 +56,9 @@ impl RateLimits {
         let cost = Duration::from_secs_f64(f64::from(records) / f64::from(per_second.max(1))).min(DEBT_MAX);
         let micros = |d: Duration| Value::from(d.min(DEBT_MAX).as_micros().to_string());
         let key = self.redis.key(&format!("rate:{key_id}"));
-        let answer = TAKE.run(self.redis.quick(), vec![key], vec![micros(cost), micros(burst)]).await;
+        let answer = TAKE
+            .run(self.redis.quick(), vec![key], vec![micros(cost), micros(burst)])
+            .await;
         match answer.map_err(unavailable)?.as_u64() {
             Some(0) => Ok(Rate::Allowed),
             Some(wait) => Ok(Rate::RetryAfter(Duration::from_micros(wait))),

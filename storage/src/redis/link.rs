@@ -103,27 +103,35 @@ impl Link {
         self.run_within(self.shared.timeout, (name, args)).await
     }
 
-    pub(crate) async fn run_within(&self, timeout: Duration, (name, args): Command) -> Result<Value, fred::error::Error> {
+    pub(crate) async fn run_within(
+        &self,
+        timeout: Duration,
+        (name, args): Command,
+    ) -> Result<Value, fred::error::Error> {
         let client = self.client().with_options(&self.options(timeout));
-        let answer = client.custom(CustomCommand::new_static(name, ClusterHash::FirstKey, false), args).await;
+        let answer = client
+            .custom(CustomCommand::new_static(name, ClusterHash::FirstKey, false), args)
+            .await;
         self.shared.note(answer.as_ref().err());
         answer
     }
 
     /// Sends all of them at once. An answer each, or fewer with an error where the connection failed.
     pub(crate) async fn run_all(&self, commands: Vec<Command>) -> Vec<Result<Value, fred::error::Error>> {
-        let wanted = commands.len();
         let pipeline = self.client().pipeline();
         let queue = pipeline.with_options(&self.options(self.shared.timeout));
         for (name, args) in commands {
-            let queued: Result<Value, _> =
-                queue.custom(CustomCommand::new_static(name, ClusterHash::FirstKey, false), args).await;
+            let queued: Result<Value, _> = queue
+                .custom(CustomCommand::new_static(name, ClusterHash::FirstKey, false), args)
+                .await;
             if let Err(e) = queued {
                 return vec![Err(e)];
             }
         }
         let answers = pipeline.try_all::<Value>().await;
-        let failed = (answers.len() < wanted).then(|| answers.iter().find_map(|a| a.as_ref().err())).flatten();
+        // A pipeline that failed as a whole has one answer.
+        let answered = answers.iter().any(Result::is_ok);
+        let failed = answers.iter().find_map(|a| a.as_ref().err()).filter(|_| !answered);
         self.shared.note(failed);
         answers
     }
@@ -138,7 +146,10 @@ impl Link {
     /// Subscribes this connection, which then takes no other commands but PING. When this returns, the server has heard of it; whether
     /// it allows it, only `PUBSUB NUMSUB` tells, because fred does not hand on that answer.
     pub(crate) async fn subscribe(&self, channels: Vec<String>) -> Result<(), fred::error::Error> {
-        self.client().with_options(&self.options(self.shared.timeout)).subscribe(channels).await?;
+        self.client()
+            .with_options(&self.options(self.shared.timeout))
+            .subscribe(channels)
+            .await?;
         self.run(("PING", vec![])).await.map(|_| ())
     }
 }

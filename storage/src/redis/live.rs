@@ -28,6 +28,8 @@ pub const MESSAGE_BYTES_MAX: usize = 4 << 20;
 const PIPELINE: usize = 64;
 /// How often the publisher looks whether somebody listens to record batches.
 const LISTENERS_EVERY: Duration = Duration::from_secs(1);
+/// How often a subscriber asks whether its connection still lives: a silent one may only have nothing to say.
+const PING_EVERY: Duration = Duration::from_secs(2);
 /// Before a subscriber tries to subscribe again.
 const RESUBSCRIBE_AFTER: Duration = Duration::from_millis(200);
 /// Publishers that a subscriber remembers: one owns a site, and each restart is a new run.
@@ -210,7 +212,7 @@ async fn send(redis: Redis, mut queue: mpsc::Receiver<Queued>, counts: Arc<Count
 /// A subscription. It subscribes again by itself, and says where something may be missing.
 #[derive(Debug)]
 pub struct LiveFeed {
-    link: Link,
+    link: Arc<Link>,
     kinds: HashMap<String, LiveKind>,
     messages: tokio::sync::broadcast::Receiver<fred::types::Message>,
     reconnected: tokio::sync::broadcast::Receiver<fred::types::config::Server>,
@@ -220,13 +222,30 @@ pub struct LiveFeed {
     runs: VecDeque<(LiveKind, u64)>,
     ready: VecDeque<LiveEvent>,
     subscribed: bool,
+    /// A task of its own, so that a reader who gives up waiting does not end it.
+    pinger: tokio::task::JoinHandle<()>,
+}
+
+impl Drop for LiveFeed {
+    fn drop(&mut self) {
+        self.pinger.abort();
+    }
+}
+
+async fn ping(link: Arc<Link>) {
+    loop {
+        tokio::time::sleep(PING_EVERY).await;
+        // A failure is the link's to act on: it replaces what does not answer.
+        let _ = link.run(("PING", vec![])).await;
+    }
 }
 
 impl LiveFeed {
     async fn open(redis: &Redis, kinds: &[LiveKind]) -> Result<Self> {
-        let link = redis.another().await?;
+        let link = Arc::new(redis.another().await?);
         let kinds: HashMap<String, LiveKind> = kinds.iter().map(|k| (channel(redis, *k), *k)).collect();
         let client = link.client();
+        let pinger = tokio::spawn(ping(Arc::clone(&link)));
         let mut feed = Self {
             messages: client.message_rx(),
             reconnected: client.reconnect_rx(),
@@ -237,6 +256,7 @@ impl LiveFeed {
             runs: VecDeque::new(),
             ready: VecDeque::new(),
             subscribed: false,
+            pinger,
         };
         feed.subscribe().await.map_err(unavailable)?;
         Ok(feed)
@@ -275,23 +295,26 @@ impl LiveFeed {
             }
             tokio::select! {
                 biased;
-                _ = self.reconnected.recv() => self.subscribed = false,
-                changed = self.replaced.changed() => {
-                    if changed.is_ok() {
-                        let client = self.link.client();
-                        self.messages = client.message_rx();
-                        self.reconnected = client.reconnect_rx();
-                        self.subscribed = false;
-                    }
-                }
+                // Of a client that was replaced, both come at once.
+                _ = self.reconnected.recv() => self.begin_again(),
+                _ = self.replaced.changed() => self.begin_again(),
                 message = self.messages.recv() => match message {
                     Ok(message) => self.take(message),
                     // This subscriber was slow: what it has not read is gone.
                     Err(RecvError::Lagged(_)) => self.gap(),
-                    Err(RecvError::Closed) => self.subscribed = false,
+                    Err(RecvError::Closed) => self.begin_again(),
                 },
             }
         }
+    }
+
+    /// On whatever client the link has now. What was not read yet is part of the gap.
+    fn begin_again(&mut self) {
+        self.replaced.mark_unchanged();
+        let client = self.link.client();
+        self.messages = client.message_rx();
+        self.reconnected = client.reconnect_rx();
+        self.subscribed = false;
     }
 
     fn take(&mut self, message: fred::types::Message) {

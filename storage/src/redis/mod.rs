@@ -9,6 +9,7 @@ pub mod jobs;
 pub mod limits;
 pub mod live;
 
+mod checkpoint_scripts;
 mod checks;
 mod link;
 pub mod metrics;
@@ -58,7 +59,9 @@ impl RedisOptions {
 impl fmt::Debug for RedisOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The URL holds the password.
-        f.debug_struct("RedisOptions").field("journal", &self.journal).finish_non_exhaustive()
+        f.debug_struct("RedisOptions")
+            .field("journal", &self.journal)
+            .finish_non_exhaustive()
     }
 }
 
@@ -99,7 +102,11 @@ impl Redis {
     pub async fn connect(options: RedisOptions) -> std::result::Result<Redis, StartError> {
         let (config, address) = checks::parse(&options.url)?;
         let timeout = options.command_timeout;
-        let open = || async { Link::open(&config, timeout).await.map_err(|e| checks::not_connected(&address, &e)) };
+        let open = || async {
+            Link::open(&config, timeout)
+                .await
+                .map_err(|e| checks::not_connected(&address, &e))
+        };
         let quick = open().await?;
         let prefix = format!("{}:{:08x}:", options.namespace, options.journal.0);
         let warnings = checks::run(&quick, &config, timeout, &address, &prefix).await?;
@@ -140,7 +147,9 @@ impl Redis {
     /// `Fenced` when a later owner has been here.
     pub async fn set_epoch(&self, epoch: u64) -> Result<()> {
         self.inner.epoch.fetch_max(epoch, Ordering::AcqRel);
-        let answer = self.eval(&script::SET_EPOCH, vec![self.key("epoch")], vec![self.epoch()]).await?;
+        let answer = self
+            .eval(&script::SET_EPOCH, vec![self.key("epoch")], vec![self.epoch()])
+            .await?;
         answer.done(self.epoch_number())
     }
 
@@ -186,12 +195,18 @@ impl Redis {
 
     /// A connection of its own, for what blocks or subscribes.
     pub(crate) async fn another(&self) -> Result<Link> {
-        Link::open(&self.inner.config, self.inner.timeout).await.map_err(unavailable)
+        Link::open(&self.inner.config, self.inner.timeout)
+            .await
+            .map_err(unavailable)
     }
 
     /// Runs a script of the checkpoints: in order, on the connection of large things.
     pub(crate) async fn eval(&self, script: &Script, keys: Vec<Value>, args: Vec<Value>) -> Result<Answer> {
-        script.run(&self.inner.bulk, keys, args).await.map_err(unavailable)?.try_into()
+        script
+            .run(&self.inner.bulk, keys, args)
+            .await
+            .map_err(unavailable)?
+            .try_into()
     }
 
     pub(crate) async fn run(&self, command: Command) -> Result<Value> {
@@ -226,7 +241,10 @@ pub(crate) fn bytes(v: impl Into<bytes::Bytes>) -> Value {
 
 /// The answers of a pipeline, or its first failure.
 pub(crate) fn all(wanted: usize, answers: Vec<std::result::Result<Value, fred::error::Error>>) -> Result<Vec<Value>> {
-    let answers = answers.into_iter().collect::<std::result::Result<Vec<_>, _>>().map_err(unavailable)?;
+    let answers = answers
+        .into_iter()
+        .collect::<std::result::Result<Vec<_>, _>>()
+        .map_err(unavailable)?;
     if answers.len() == wanted {
         Ok(answers)
     } else {

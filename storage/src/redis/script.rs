@@ -1,7 +1,7 @@
 //! Lua scripts: what must happen in one step.
 
-use super::link::Link;
 use super::STORE;
+use super::link::Link;
 use crate::ports::{Result, StoreError};
 use fred::types::Value;
 use std::sync::OnceLock;
@@ -40,7 +40,9 @@ impl Script {
                 answer => return answer,
             }
         } else {
-            let loaded = link.run(("SCRIPT", vec![Value::from_static_str("LOAD"), self.source()])).await?;
+            let loaded = link
+                .run(("SCRIPT", vec![Value::from_static_str("LOAD"), self.source()]))
+                .await?;
             if let Some(hash) = loaded.as_str() {
                 let _ = self.hash.set(hash.into_owned());
             }
@@ -79,7 +81,10 @@ impl Answer {
             Answer::Done(values) => Ok(values),
             Answer::Fenced(by) => Err(StoreError::Fenced {
                 store,
-                reason: format!("owner {} of the site has taken over from owner {epoch}", by.trim_start_matches('0')),
+                reason: format!(
+                    "owner {} of the site has taken over from owner {epoch}",
+                    by.trim_start_matches('0')
+                ),
             }),
             Answer::Lost(reason) => Err(StoreError::Lost { store, reason }),
             Answer::Redo => Err(StoreError::Unavailable {

@@ -123,7 +123,14 @@ impl CheckpointReplacement {
     pub async fn push(&mut self, entities: Vec<SavedEntity>) -> Result<()> {
         let rows: Vec<_> = entities
             .into_iter()
-            .map(|e| vec![Value::int(self.shard), key(e.key), Value::Bool(e.hot), Value::Bytes(Some(e.state.into()))])
+            .map(|e| {
+                vec![
+                    Value::int(self.shard),
+                    key(e.key),
+                    Value::Bool(e.hot),
+                    Value::Bytes(Some(e.state.into())),
+                ]
+            })
             .collect();
         insert_rows::<SqliteDatabase>(&mut self.tx, UPSERT, 4, UPSERT_TAIL, rows)
             .await

@@ -1,12 +1,14 @@
 //! Checkpoints in Redis alone, and layered over the file.
 
-use crate::support::{Server, Space, send};
+use crate::support::{PASSWORD, Proxy, Server, Space, send};
 use andon_engine::ids::JournalId;
 use andon_storage::conformance::{self, cursor};
 use andon_storage::layered_checkpoints::{LEADER, LayeredCheckpoints};
 use andon_storage::ports::checkpoint::{CheckpointStore, EntityChange, ShardCheckpoint};
 use andon_storage::ports::{Result, StoreError};
 use andon_storage::redis::checkpoints::RedisCheckpoints;
+use andon_storage::redis::live::{LiveBus, LiveEvent, LiveKind};
+use andon_storage::redis::{Redis, RedisOptions};
 use andon_storage::sqlite::CheckpointFile;
 use bytes::Bytes;
 use std::path::Path;
@@ -14,7 +16,9 @@ use std::sync::Arc;
 
 async fn layered(path: &Path, redis: RedisCheckpoints) -> LayeredCheckpoints {
     let file = Arc::new(CheckpointFile::open(path).await.unwrap());
-    LayeredCheckpoints::open(file, redis, JournalId(1), u64::MAX).await.unwrap()
+    LayeredCheckpoints::open(file, redis, JournalId(1), u64::MAX)
+        .await
+        .unwrap()
 }
 
 macro_rules! conformance {
@@ -87,7 +91,9 @@ fn put(key: impl Into<String>, state: impl Into<Bytes>) -> EntityChange {
 }
 
 fn many(count: usize, state: u8) -> Vec<EntityChange> {
-    (0..count).map(|n| put(format!("device:{n}"), vec![state; 300])).collect()
+    (0..count)
+        .map(|n| put(format!("device:{n}"), vec![state; 300]))
+        .collect()
 }
 
 #[track_caller]
@@ -115,7 +121,10 @@ async fn saved(store: &impl CheckpointStore, shard: u16, seq: u64, changes: Vec<
 async fn what_is_emptied_or_written_by_another_is_lost_until_it_is_loaded_again() {
     let space = Space::new();
     let store = RedisCheckpoints::new(space.redis(1).await);
-    store.save(0, cursor(1, 1), vec![put("a", "1"), put("b", "2")]).await.unwrap();
+    store
+        .save(0, cursor(1, 1), vec![put("a", "1"), put("b", "2")])
+        .await
+        .unwrap();
     let raw = space.raw().await;
     for key in space.keys().await {
         send(&raw, "UNLINK", &[&key]).await;
@@ -142,7 +151,10 @@ async fn a_part_of_a_checkpoint_is_none() {
     for victim in [true, false] {
         let store = RedisCheckpoints::new(space.redis(1).await);
         store.load(0).await.unwrap();
-        store.save(0, cursor(1, 1), vec![put("a", "1"), put("b", "2")]).await.unwrap();
+        store
+            .save(0, cursor(1, 1), vec![put("a", "1"), put("b", "2")])
+            .await
+            .unwrap();
         let states = space.keys().await.into_iter().find(|k| k.contains(":cp:0:")).unwrap();
         if victim {
             send(&raw, "HDEL", &[&states, "a"]).await;
@@ -174,7 +186,9 @@ async fn an_owner_that_was_succeeded_writes_nothing() {
     // Layered, the process is told to end, and its file is left alone.
     let dir = tempfile::tempdir().unwrap();
     let file = Arc::new(CheckpointFile::open(&dir.path().join("file.db")).await.unwrap());
-    let store = LayeredCheckpoints::open(Arc::clone(&file), first, JournalId(1), 100).await.unwrap();
+    let store = LayeredCheckpoints::open(Arc::clone(&file), first, JournalId(1), 100)
+        .await
+        .unwrap();
     let mut seq = 3;
     let refused = loop {
         match store.save(0, cursor(1, seq), many(1, 4)).await {
@@ -191,7 +205,10 @@ async fn an_owner_that_was_succeeded_writes_nothing() {
 #[tokio::test]
 async fn sites_do_not_mix() {
     let space = Space::new();
-    let (one, two) = (RedisCheckpoints::new(space.redis(1).await), RedisCheckpoints::new(space.redis(2).await));
+    let (one, two) = (
+        RedisCheckpoints::new(space.redis(1).await),
+        RedisCheckpoints::new(space.redis(2).await),
+    );
     one.save(0, cursor(1, 1), many(1, 1)).await.unwrap();
     assert_eq!(two.load(0).await.unwrap().cursor, None);
     two.save(0, cursor(2, 7), many(2, 2)).await.unwrap();
@@ -226,7 +243,10 @@ async fn a_large_save_that_was_only_committed_is_applied_by_whoever_loads() {
             None => assert!(hot.is_empty()),
             Some(seq) => {
                 assert_eq!(hot.len(), 2_500);
-                assert!(hot.iter().all(|(_, s)| s.iter().all(|b| u64::from(*b) == seq)), "half a save is there");
+                assert!(
+                    hot.iter().all(|(_, s)| s.iter().all(|b| u64::from(*b) == seq)),
+                    "half a save is there"
+                );
             }
         }
     }
@@ -261,13 +281,44 @@ async fn a_frozen_server_and_one_that_is_killed_are_unavailable_and_come_back() 
 }
 
 #[tokio::test]
+async fn a_connection_that_silently_died_is_replaced() {
+    let server = Server::start(&[]).await;
+    let proxy = Proxy::start(server.port).await;
+    let url = format!("redis://:{PASSWORD}@127.0.0.1:{}", proxy.port);
+    let redis = Redis::connect(RedisOptions::new(url, JournalId(1))).await.unwrap();
+    let store = RedisCheckpoints::new(redis.clone());
+    saved(&store, 0, 1, many(10, 1)).await;
+    let bus = LiveBus::new(redis);
+    let mut feed = bus.subscribe(&[LiveKind::Status]).await.unwrap();
+    assert_eq!(feed.next().await, LiveEvent::Gap(LiveKind::Status));
+    proxy.stall();
+    // The kernel would wait for a quarter of an hour, and the sockets are full long before.
+    assert_unavailable(store.save(0, cursor(1, 2), many(900, 2)).await);
+    saved(&store, 0, 2, many(900, 2)).await;
+    assert_eq!(content(&store, 0).await.0, Some(2));
+    // Who only listens notices too.
+    assert_eq!(feed.next().await, LiveEvent::Gap(LiveKind::Status));
+    // The publisher's connection is replaced in its own time; until then its messages are dropped.
+    loop {
+        bus.publish(LiveKind::Status, Bytes::from_static(b"again"));
+        let heard = tokio::time::timeout(std::time::Duration::from_millis(50), feed.next()).await;
+        if heard.is_ok_and(|event| matches!(event, LiveEvent::Message(..))) {
+            break;
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_full_server_refuses_a_save_whole() {
     let server = Server::start(&[]).await;
     let store = RedisCheckpoints::new(server.redis().await);
     store.save(0, cursor(1, 1), many(100, 1)).await.unwrap();
     server.send("CONFIG", &["SET", "maxmemory", "1"]).await;
     let full = store.save(0, cursor(1, 2), many(100, 2)).await;
-    assert!(matches!(&full, Err(StoreError::Unavailable { reason, .. }) if reason.contains("full")), "{full:?}");
+    assert!(
+        matches!(&full, Err(StoreError::Unavailable { reason, .. }) if reason.contains("full")),
+        "{full:?}"
+    );
     assert_unavailable(store.save(0, cursor(1, 2), many(5_000, 2)).await);
     let gone = vec![EntityChange {
         key: "device:1".into(),
@@ -302,7 +353,11 @@ async fn the_file_takes_every_save_whatever_becomes_of_redis_and_redis_is_filled
     let mut save_some = async || {
         seq += 1;
         for shard in [0, 1, LEADER] {
-            let changes = if shard == LEADER { vec![put("router", seq.to_string())] } else { many(700, seq as u8) };
+            let changes = if shard == LEADER {
+                vec![put("router", seq.to_string())]
+            } else {
+                many(700, seq as u8)
+            };
             store.save(shard, cursor(1, seq), changes).await.unwrap();
         }
     };
@@ -342,7 +397,9 @@ async fn more_than_memory_holds_is_filled_from_the_file() {
     store.settled().await;
     server.kill();
     for n in 0..20u64 {
-        let changes = (0..20).map(|k| put(format!("{n}:{k}"), vec![n as u8; 100_000])).collect();
+        let changes = (0..20)
+            .map(|k| put(format!("{n}:{k}"), vec![n as u8; 100_000]))
+            .collect();
         store.save(0, cursor(1, 2 + n), changes).await.unwrap();
     }
     server.run().await;
@@ -363,11 +420,22 @@ async fn the_newest_whole_checkpoint_of_both_counts() {
         first.save(shard, cursor(1, 10), many(1_500, 1)).await.unwrap();
     }
     first.settled().await;
-    let want = [content(&first, 0).await, content(&first, 1).await, content(&first, LEADER).await];
+    let want = [
+        content(&first, 0).await,
+        content(&first, 1).await,
+        content(&first, LEADER).await,
+    ];
     drop(first);
     // A folder without its file is filled from Redis; one that is newer fills Redis.
     let second = open("second.db", 100).await.unwrap();
-    assert_eq!([content(&second, 0).await, content(&second, 1).await, content(&second, LEADER).await], want);
+    assert_eq!(
+        [
+            content(&second, 0).await,
+            content(&second, 1).await,
+            content(&second, LEADER).await
+        ],
+        want
+    );
     second.save(0, cursor(1, 20), many(1, 2)).await.unwrap();
     second.settled().await;
     drop(second);

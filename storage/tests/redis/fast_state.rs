@@ -36,7 +36,11 @@ fn clock() -> Arc<ManualClock> {
 }
 
 async fn length(state: &RedisFastState, device: &str) -> usize {
-    state.trace(device, "r", Timestamp::MIN, Timestamp::MAX, u32::MAX).await.unwrap().len()
+    state
+        .trace(device, "r", Timestamp::MIN, Timestamp::MAX, u32::MAX)
+        .await
+        .unwrap()
+        .len()
 }
 
 #[tokio::test]
@@ -55,7 +59,9 @@ async fn no_reading_stays_for_ever_and_no_series_grows_without_end() {
     let mut seq = 0;
     let mut push = async |points: i64| {
         seq += 1;
-        let records: Vec<_> = (0..points).map(|n| reading("d", "r", NOON.minus(Span::micros(seq * 10_000 + n)), 1.0)).collect();
+        let records: Vec<_> = (0..points)
+            .map(|n| reading("d", "r", NOON.minus(Span::micros(seq * 10_000 + n)), 1.0))
+            .collect();
         let log = andon_engine::record::Record {
             application: Some("wms"),
             message: Some("m"),
@@ -92,7 +98,10 @@ async fn a_server_that_is_gone_slow_or_empty_is_told_and_gone_on_from() {
     state.push(&one(2)).await.unwrap();
     server.freeze();
     assert!(matches!(state.push(&one(3)).await, Err(StoreError::Unavailable { .. })));
-    assert!(matches!(state.recent("wms", 1).await, Err(StoreError::Unavailable { .. })));
+    assert!(matches!(
+        state.recent("wms", 1).await,
+        Err(StoreError::Unavailable { .. })
+    ));
     server.thaw();
     let pushed = async |seq: u64| {
         loop {
@@ -113,7 +122,10 @@ async fn a_server_that_is_gone_slow_or_empty_is_told_and_gone_on_from() {
     assert_eq!(length(&state, "d").await, 1);
     server.send("CONFIG", &["SET", "maxmemory", "1"]).await;
     let full = state.push(&one(5)).await;
-    assert!(matches!(&full, Err(StoreError::Unavailable { reason, .. }) if reason.contains("full")), "{full:?}");
+    assert!(
+        matches!(&full, Err(StoreError::Unavailable { reason, .. }) if reason.contains("full")),
+        "{full:?}"
+    );
 }
 
 #[tokio::test]
@@ -122,10 +134,16 @@ async fn a_point_costs_some_twenty_bytes() {
     let state = RedisFastState::new(server.redis().await, clock());
     let used = async || {
         let info = server.send("INFO", &["memory"]).await.as_string().unwrap();
-        let line = info.lines().find_map(|l| l.strip_prefix("used_memory_dataset:")).unwrap();
+        let line = info
+            .lines()
+            .find_map(|l| l.strip_prefix("used_memory_dataset:"))
+            .unwrap();
         line.trim().parse::<f64>().unwrap()
     };
-    state.push(&[batch(1, [reading("warm", "up", NOON, 1.0)])]).await.unwrap();
+    state
+        .push(&[batch(1, [reading("warm", "up", NOON, 1.0)])])
+        .await
+        .unwrap();
     // A hundred series, one a second for 14 minutes; in a push 10 s of each, or one.
     let devices: Vec<String> = (0..100).map(|n| format!("conveyor-{n:04}")).collect();
     let mut seq = 1;
@@ -133,7 +151,8 @@ async fn a_point_costs_some_twenty_bytes() {
         let before = used().await;
         for push in 0..840 / in_a_push {
             let records = devices.iter().flat_map(|d| {
-                (0..in_a_push).map(move |s| reading(d, name, NOON.minus(Span::secs(840 - push * in_a_push - s)), s as f64))
+                (0..in_a_push)
+                    .map(move |s| reading(d, name, NOON.minus(Span::secs(840 - push * in_a_push - s)), s as f64))
             });
             seq += 1;
             state.push(&[batch(seq, records)]).await.unwrap();

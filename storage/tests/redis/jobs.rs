@@ -74,7 +74,12 @@ async fn what_a_dead_process_was_given_goes_to_another() {
     // A process that ends between being given a job and taking it.
     let raw = space.raw().await;
     let stream = format!("{}:00000001:jobs:test", space.namespace);
-    let given = send(&raw, "XREADGROUP", &["GROUP", "workers", "dead", "STREAMS", &stream, ">"]).await;
+    let given = send(
+        &raw,
+        "XREADGROUP",
+        &["GROUP", "workers", "dead", "STREAMS", &stream, ">"],
+    )
+    .await;
     assert!(!given.is_null());
     assert_eq!(next(&jobs).await, "7");
     assert_eq!(jobs.take().await.unwrap(), None);

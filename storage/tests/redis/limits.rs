@@ -41,7 +41,10 @@ async fn a_large_batch_passes_once_and_is_paid_off() {
     let space = Space::new();
     let limits = RateLimits::new(space.redis(1).await);
     let take = async |key: &str, records, per_second| {
-        limits.take(key, records, per_second, Duration::from_secs(1)).await.unwrap()
+        limits
+            .take(key, records, per_second, Duration::from_secs(1))
+            .await
+            .unwrap()
     };
     assert_eq!(take("key", 0, 100).await, Rate::Allowed);
     assert_eq!(take("key", 100_000, 100).await, Rate::Allowed);
@@ -49,7 +52,10 @@ async fn a_large_batch_passes_once_and_is_paid_off() {
         let Rate::RetryAfter(wait) = take("key", records, 100).await else {
             panic!("a thousand seconds are owed");
         };
-        assert!(wait > Duration::from_secs(900) && wait <= Duration::from_secs(999), "{wait:?}");
+        assert!(
+            wait > Duration::from_secs(900) && wait <= Duration::from_secs(999),
+            "{wait:?}"
+        );
     }
     assert_eq!(take("other", 1, 100).await, Rate::Allowed);
     assert_eq!(take("never", u32::MAX, 0).await, Rate::Allowed);

@@ -26,7 +26,10 @@ async fn what_is_said_is_heard_in_order_by_every_process() {
     let space = Space::new();
     let (one, two) = (LiveBus::new(space.redis(1).await), LiveBus::new(space.redis(1).await));
     let other_site = LiveBus::new(space.redis(2).await);
-    let mut feeds = [listen(&one, &[LiveKind::Incidents, LiveKind::Status]).await, listen(&two, &[LiveKind::Incidents]).await];
+    let mut feeds = [
+        listen(&one, &[LiveKind::Incidents, LiveKind::Status]).await,
+        listen(&two, &[LiveKind::Incidents]).await,
+    ];
     let mut elsewhere = listen(&other_site, &[LiveKind::Status]).await;
     for n in 0..500 {
         say(&one, LiveKind::Incidents, n);

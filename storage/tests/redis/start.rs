@@ -7,7 +7,10 @@ use andon_storage::redis::{Redis, RedisOptions, StartError};
 async fn refused(options: RedisOptions) -> StartError {
     let e = Redis::connect(options).await.expect_err("this server will not do");
     let said = format!("{e} {e:?}");
-    assert!(!said.contains(PASSWORD) && !said.contains("wrong-one") && !said.contains('\n'), "{said}");
+    assert!(
+        !said.contains(PASSWORD) && !said.contains("wrong-one") && !said.contains('\n'),
+        "{said}"
+    );
     e
 }
 
@@ -29,9 +32,15 @@ async fn a_server_that_will_do_is_taken_and_left_as_it_was() {
 #[tokio::test]
 async fn a_wrong_address_or_password_is_told() {
     let server = Server::start(&[]).await;
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let free = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
     let e = refused(RedisOptions::new(format!("redis://:{PASSWORD}@{free}"), JournalId(1))).await;
-    assert!(matches!(&e, StartError::Unreachable { address, .. } if *address == format!("{free}/0")), "{e}");
+    assert!(
+        matches!(&e, StartError::Unreachable { address, .. } if *address == format!("{free}/0")),
+        "{e}"
+    );
     for credentials in ["", ":wrong-one", "anna:wrong-one"] {
         let e = refused(with(&server, credentials)).await;
         assert!(matches!(e, StartError::SignIn { .. }), "{credentials}: {e}");
@@ -41,7 +50,10 @@ async fn a_wrong_address_or_password_is_told() {
     assert!(matches!(e, StartError::Unreachable { .. }), "{e}");
     server.thaw();
     let e = refused(RedisOptions::new(format!("{}/99", server.url()), JournalId(1))).await;
-    assert!(matches!(&e, StartError::Unreachable { reason, .. } if reason.contains("DB index")), "{e}");
+    assert!(
+        matches!(&e, StartError::Unreachable { reason, .. } if reason.contains("DB index")),
+        "{e}"
+    );
 }
 
 #[tokio::test]
@@ -55,7 +67,10 @@ async fn every_command_that_is_not_allowed_is_named() {
     };
     assert_eq!(user(&["~andon:*", "&andon:*", "+@all"]).await, Ok(()));
     for (rules, want) in [
-        (&["~andon:*", "&andon:*", "+@all", "-hset", "-xautoclaim"][..], "hset, xautoclaim"),
+        (
+            &["~andon:*", "&andon:*", "+@all", "-hset", "-xautoclaim"][..],
+            "hset, xautoclaim",
+        ),
         (&["~andon:*", "&andon:*", "+@all", "-subscribe"], "subscribe"),
         (&["~andon:*", "&andon:*", "+@all", "-info"], "info"),
         (&["~andon:*", "&other:*", "+@all"], "access to the channels"),
@@ -63,11 +78,17 @@ async fn every_command_that_is_not_allowed_is_named() {
     ] {
         let e = user(rules).await.expect_err(want);
         assert!(!e.to_string().contains("wrong-one"), "{e}");
-        assert!(matches!(&e, StartError::Permission { commands, .. } if commands.contains(want)), "{rules:?}: {e}");
+        assert!(
+            matches!(&e, StartError::Permission { commands, .. } if commands.contains(want)),
+            "{rules:?}: {e}"
+        );
     }
     // The line that the documentation gives is enough, and no more than is asked for.
     let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/REDIS.md")).unwrap();
-    let line = page.lines().find(|l| l.starts_with("ACL SETUSER andon ")).expect("docs/REDIS.md has the ACL line");
+    let line = page
+        .lines()
+        .find(|l| l.starts_with("ACL SETUSER andon "))
+        .expect("docs/REDIS.md has the ACL line");
     let rules: Vec<&str> = line.split(' ').skip(3).filter(|r| !r.starts_with('>')).collect();
     let mut all = vec!["SETUSER", "anna", "reset", ">wrong-one"];
     all.extend(&rules);
@@ -92,7 +113,9 @@ async fn a_replica_is_refused_and_a_server_that_drops_keys_is_warned_of() {
     assert_eq!(primary.redis().await.warnings(), &[] as &[String]);
     primary.send("CONFIG", &["SET", "maxmemory", "100mb"]).await;
     assert_eq!(primary.redis().await.warnings(), &[] as &[String]);
-    primary.send("CONFIG", &["SET", "maxmemory-policy", "allkeys-lru"]).await;
+    primary
+        .send("CONFIG", &["SET", "maxmemory-policy", "allkeys-lru"])
+        .await;
     let redis = primary.redis().await;
     assert!(matches!(redis.warnings(), [w] if w.contains("allkeys-lru") && w.contains("noeviction")));
     primary.send("CONFIG", &["SET", "maxmemory-policy", "noeviction"]).await;

@@ -176,3 +176,46 @@ impl Drop for Server {
         }
     }
 }
+
+/// Stands between Andon and a server. A connection that it stalls stays open for ever, and nothing comes through.
+pub struct Proxy {
+    pub port: u16,
+    stalled: tokio::sync::watch::Sender<u64>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Proxy {
+    pub async fn start(to: u16) -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let stalled = tokio::sync::watch::Sender::new(0);
+        let stall = stalled.clone();
+        let task = tokio::spawn(async move {
+            loop {
+                let (mut client, _) = listener.accept().await.unwrap();
+                let mut stall = stall.subscribe();
+                tokio::spawn(async move {
+                    let Ok(mut server) = tokio::net::TcpStream::connect(("127.0.0.1", to)).await else {
+                        return;
+                    };
+                    tokio::select! {
+                        _ = tokio::io::copy_bidirectional(&mut client, &mut server) => {}
+                        _ = stall.changed() => std::future::pending().await,
+                    }
+                });
+            }
+        });
+        Self { port, stalled, task }
+    }
+
+    /// Stalls every connection that there is. New ones go through.
+    pub fn stall(&self) {
+        self.stalled.send_modify(|n| *n += 1);
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
