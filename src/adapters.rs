@@ -1,5 +1,6 @@
 //! Where the crates meet: each needs something as a trait, and here is what gives it.
 
+use crate::bus;
 use andon_actors::entries::RECORDS;
 use andon_actors::judging::Judging;
 use andon_actors::notifier::{FailureLog, Notifier, RecentLines};
@@ -15,15 +16,18 @@ use andon_engine::level::Level;
 use andon_engine::rule::Configuration;
 use andon_engine::subject::SubjectKind;
 use andon_engine::time::Timestamp;
-use andon_gateway::{Grant, Intake, IntakeEntry, IntakeError, Keys};
+use andon_gateway::{Grant, Intake, IntakeEntry, IntakeError, Keys, Rate, SharedRates};
 use andon_storage::journal::{Append, AppendError, Journal};
 use andon_storage::keys::KeyCache;
 use andon_storage::ports::keys::Scope;
+use andon_storage::redis::limits::{self, RateLimits};
+use andon_storage::redis::live::{LiveBus, LiveKind};
 use andon_storage::ports::log_index::{LogFilter, LogIndex, Order};
 use async_trait::async_trait;
 use bytes::Bytes;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 use tokio::sync::watch;
 
 /// The gateway's intake: one journal entry for a request.
@@ -71,9 +75,26 @@ impl Keys for SenderKeys {
     }
 }
 
+/// Rates of keys that all gateways of a site share.
+pub struct RedisRates(pub RateLimits);
+
+#[async_trait]
+impl SharedRates for RedisRates {
+    async fn take(&self, key_id: &str, records: u32, per_second: u32, burst: Duration) -> Option<Rate> {
+        match self.0.take(key_id, records, per_second, burst).await {
+            Ok(limits::Rate::Allowed) => Some(Rate::Allowed),
+            Ok(limits::Rate::RetryAfter(wait)) => Some(Rate::RetryAfter(wait)),
+            // The gateway's own count decides then.
+            Err(_) => None,
+        }
+    }
+}
+
 /// What follows a committed change of incidents: the live feed hears of it, and the notifier looks for alerts.
 pub struct AfterEffects {
     pub live: LiveFeed,
+    /// To other processes.
+    pub bus: Option<Arc<LiveBus>>,
     pub notifier: Arc<OnceLock<Notifier>>,
 }
 
@@ -82,7 +103,12 @@ impl Applied for AfterEffects {
         let mut alerts = false;
         for effect in effects {
             match effect {
-                Effect::Incident(incident) => self.live.publish_incident(Incident::clone(incident)),
+                Effect::Incident(incident) => {
+                    if let Some(bus) = &self.bus {
+                        bus.publish(LiveKind::Incidents, bus::encode_incident(incident));
+                    }
+                    self.live.publish_incident(Incident::clone(incident));
+                }
                 Effect::Alert(_) => alerts = true,
                 Effect::Timeline(_) | Effect::Registered(_) => {}
             }
@@ -213,7 +239,7 @@ pub async fn watch_shards(judging: Judging, health: watch::Sender<ShardsHealth>,
                 restarts: seen.restarts,
             });
         }
-        if tokio::time::timeout(std::time::Duration::from_secs(2), stop.wait_for(|s| *s))
+        if tokio::time::timeout(Duration::from_secs(2), stop.wait_for(|s| *s))
             .await
             .is_ok()
         {
@@ -223,7 +249,7 @@ pub async fn watch_shards(judging: Judging, health: watch::Sender<ShardsHealth>,
 }
 
 /// Hands what becomes durable to the live feed. Starts at the head: history is asked for, not streamed.
-pub async fn feed_live(journal: Journal, live: LiveFeed, mut stop: watch::Receiver<bool>) {
+pub async fn feed_live(journal: Journal, live: LiveFeed, bus: Option<Arc<LiveBus>>, mut stop: watch::Receiver<bool>) {
     let mut reader = journal.reader(journal.durable_seq() + 1);
     loop {
         let next = tokio::select! {
@@ -232,6 +258,9 @@ pub async fn feed_live(journal: Journal, live: LiveFeed, mut stop: watch::Receiv
         };
         match next {
             Ok(entry) if entry.kind == RECORDS => {
+                if let Some(bus) = bus.as_ref().filter(|b| b.records_wanted()) {
+                    bus.publish(LiveKind::Records, bus::encode_batch(journal.id(), entry.seq, &entry.body));
+                }
                 if let Ok(batch) = andon_engine::batch::Batch::parse(entry.body.clone(), journal.id(), entry.seq) {
                     live.publish_records(Arc::new(batch));
                 }
@@ -241,6 +270,17 @@ pub async fn feed_live(journal: Journal, live: LiveFeed, mut stop: watch::Receiv
                 tracing::error!(error = %e, "the live feed cannot read the journal");
                 return;
             }
+        }
+    }
+}
+
+/// Says every second how the system is, to processes that cannot look for themselves.
+pub async fn tell_status(system: Arc<Running>, bus: Arc<LiveBus>, mut stop: watch::Receiver<bool>) {
+    loop {
+        bus.publish(LiveKind::Status, bus::encode_status(&system.status()));
+        let pause = Duration::from_secs(1);
+        if tokio::time::timeout(pause, stop.wait_for(|s| *s)).await.is_ok() {
+            return;
         }
     }
 }

@@ -57,6 +57,8 @@ pub fn parse(text: &str) -> Result<File, Faults> {
                 None => faults.push("default_rules: must be true or false".into()),
             },
             "server" => take(&key, value, &mut file.server, &mut faults),
+            "stores" => take(&key, value, &mut file.stores, &mut faults),
+            "retention" => take(&key, value, &mut file.retention, &mut faults),
             "mail" => take(&key, value, &mut file.mail, &mut faults),
             "journal" => take(&key, value, &mut file.journal, &mut faults),
             "secrets" => take(&key, value, &mut file.secrets, &mut faults),
@@ -465,6 +467,13 @@ pub fn add_people(c: &mut Configuration, people: &[PersonRow], file_has_default_
             route.recipients.push(id);
         }
     }
+}
+
+/// The default route that [`configuration`] made where the file defines none, with those whom it tells.
+pub fn made_default_route(c: &Configuration, file_has_default_route: bool) -> Option<(Route, Vec<Recipient>)> {
+    let route = c.route(&RouteId::new(DEFAULT_ROUTE)).filter(|_| !file_has_default_route)?;
+    let recipients = route.recipients.iter().filter_map(|id| c.recipient(id)).cloned().collect();
+    Some((route.clone(), recipients))
 }
 
 /// `90s`, `5m`, `1h 30m`, `7d`.

@@ -18,6 +18,8 @@ pub const IO: Code = Code(74);
 pub const NO_PERMISSION: Code = Code(77);
 /// A thread, a file descriptor, memory.
 pub const OS_ERROR: Code = Code(71);
+/// Another process has taken over: start again, and see.
+pub const TEMPORARY: Code = Code(75);
 /// Configuration, stores or keys that do not fit; nothing was started.
 pub const CONFIG: Code = Code(78);
 /// The journal could not be written any more: what was acknowledged is safe, the process must not go on.

@@ -5,14 +5,17 @@
 //!
 //! ```no_run
 //! # async fn example() -> anyhow::Result<()> {
-//! use andon::up::{self, UpArgs};
+//! use andon::up::{self, ServiceArgs, UpArgs};
 //! use andon_engine::time::{ManualClock, Timestamp};
 //! use std::sync::Arc;
 //!
 //! let clock = Arc::new(ManualClock::new(Timestamp::from_micros(1_790_000_000_000_000)));
 //! let args = UpArgs {
-//!     data_dir: Some("andon-data".into()),
-//!     ingest: Some("127.0.0.1:0".into()),
+//!     service: ServiceArgs {
+//!         data_dir: Some("andon-data".into()),
+//!         ingest: Some("127.0.0.1:0".into()),
+//!         ..ServiceArgs::default()
+//!     },
 //!     dashboard: Some("127.0.0.1:0".into()),
 //!     ..UpArgs::default()
 //! };
@@ -24,8 +27,10 @@
 //! ```
 
 mod adapters;
+mod bus;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod dashboard;
 pub mod exit;
 pub mod up;

@@ -1,6 +1,6 @@
 //! The command line: reads arguments and hands them on.
 
-use andon::{cli, exit, up};
+use andon::{cli, dashboard, exit, up};
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
@@ -16,6 +16,10 @@ struct Cli {
 enum Command {
     /// Run everything in one process: ingest, judging, notifier, dashboard, and stores that need no server.
     Up(Box<up::UpArgs>),
+    /// Run the ingest service: senders, judging, writers and notifier, on stores that it shares with `andon dashboard`.
+    Gateway(Box<up::GatewayArgs>),
+    /// Run the dashboard service, on the stores of a gateway.
+    Dashboard(Box<up::DashboardArgs>),
     /// Send records from a file or standard input.
     Send(Box<cli::send::SendArgs>),
     /// Follow live records.
@@ -24,6 +28,10 @@ enum Command {
     Key(cli::key::KeyArgs),
     /// Say who can be told by e-mail.
     User(cli::user::UserArgs),
+    /// Give a configuration file to the running server, which takes it over at once.
+    Configure(cli::configure::ConfigureArgs),
+    /// Bring the schema of PostgreSQL up to date.
+    Migrate(cli::migrate::MigrateArgs),
     /// Read a configuration file and say everything that is wrong with it.
     Check(cli::check::CheckArgs),
 }
@@ -40,10 +48,14 @@ fn main() -> ExitCode {
     let result = runtime.block_on(async {
         match cli.command {
             Command::Up(args) => up::run(*args).await,
+            Command::Gateway(args) => up::run_gateway(*args).await,
+            Command::Dashboard(args) => dashboard::run(*args).await,
             Command::Send(args) => cli::send::run(*args).await,
             Command::Tail(args) => cli::tail::run(args).await,
             Command::Key(args) => cli::key::run(args).await,
             Command::User(args) => cli::user::run(args).await,
+            Command::Configure(args) => cli::configure::run(args).await,
+            Command::Migrate(args) => cli::migrate::run(args).await,
             Command::Check(args) => cli::check::run(args),
         }
     });

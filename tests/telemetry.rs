@@ -9,6 +9,7 @@ const FILES: &[&str] = &[
     "actors/src/notifier/telemetry.rs",
     "dashboard-api/src/telemetry.rs",
     "gateway/src/metrics.rs",
+    "storage/src/redis/metrics.rs",
 ];
 
 fn read(path: impl AsRef<Path>) -> String {

@@ -9,6 +9,7 @@ pub mod judging;
 pub mod metrics;
 pub mod notifier;
 pub mod router;
+mod router_checkpoint;
 pub mod self_log;
 pub mod shard;
 pub mod sinks;

@@ -10,6 +10,12 @@ pub const ENTITY_PANICS: &str = "andon_entity_panics_total";
 pub const CLOCK_STEPS: &str = "andon_clock_steps_total";
 pub const CLOCK_OFFSET_RECORDS: &str = "andon_clock_offset_records_total";
 pub const SINK_LAG: &str = "andon_sink_lag_entries";
+pub const SINK_LAG_SECONDS: &str = "andon_sink_lag_seconds";
+pub const SINK_LAG_BYTES: &str = "andon_sink_lag_bytes";
+pub const SINK_TROUBLE: &str = "andon_sink_trouble";
+pub const SINK_REWINDS: &str = "andon_sink_rewinds_total";
+pub const SINK_ENTRIES_GONE: &str = "andon_sink_entries_gone_total";
+pub const RECORDS_REFUSED: &str = "andon_records_refused_total";
 pub const SELF_LOG_DROPPED: &str = "andon_self_log_dropped_total";
 pub const PIPELINE_RESTARTS: &str = "andon_judging_restarts_total";
 pub const EFFECTS_REFUSED: &str = "andon_effects_refused_total";
@@ -40,6 +46,29 @@ pub(crate) fn entity_panicked() {
     metrics::counter!(ENTITY_PANICS).increment(1);
 }
 
-pub(crate) fn sink_lag(sink: &'static str, entries: u64) {
-    metrics::gauge!(SINK_LAG, "sink" => sink).set(entries as f64);
+/// What `/metrics` says of a sink.
+pub(crate) struct SinkState {
+    pub(crate) lag_entries: u64,
+    pub(crate) lag_seconds: f64,
+    pub(crate) lag_bytes: u64,
+    pub(crate) trouble: bool,
+}
+
+pub(crate) fn sink(sink: &'static str, state: &SinkState) {
+    metrics::gauge!(SINK_LAG, "sink" => sink).set(state.lag_entries as f64);
+    metrics::gauge!(SINK_LAG_SECONDS, "sink" => sink).set(state.lag_seconds);
+    metrics::gauge!(SINK_LAG_BYTES, "sink" => sink).set(state.lag_bytes as f64);
+    metrics::gauge!(SINK_TROUBLE, "sink" => sink).set(if state.trouble { 1.0 } else { 0.0 });
+}
+
+pub(crate) fn sink_rewound(sink: &'static str) {
+    metrics::counter!(SINK_REWINDS, "sink" => sink).increment(1);
+}
+
+pub(crate) fn sink_entries_gone(sink: &'static str, entries: u64) {
+    metrics::counter!(SINK_ENTRIES_GONE, "sink" => sink).increment(entries);
+}
+
+pub(crate) fn records_refused(store: &'static str, records: u64) {
+    metrics::counter!(RECORDS_REFUSED, "store" => store).increment(records);
 }

@@ -4,10 +4,10 @@
 //! configuration in force. Fed by a reader of the journal. What survives a restart: its state as of the last checkpoint, which is
 //! never newer than that of any shard, so that a replay from there misses nothing and shards skip what they have.
 
-use crate::checkpoint;
 use crate::effect_log::EffectLog;
 use crate::entries::{self, CONTROL, RECORDS};
 use crate::metrics;
+use crate::router_checkpoint::{Tables, Unsaved};
 use crate::shard::{ShardMsg, append_control};
 use crate::work::{Item, RecordWork, Work};
 use andon_engine::batch::Batch;
@@ -18,25 +18,22 @@ use andon_engine::intake;
 use andon_engine::record::Flags;
 use andon_engine::rule::{Condition, Configuration, Rule};
 use andon_engine::ruleset::{RuleIndex, RuleSet, subject_id};
-use andon_engine::silence::SilenceTable;
-use andon_engine::sources::{Sources, history_source};
+use andon_engine::sources::history_source;
 use andon_engine::subject::{Subject, SubjectKind};
 use andon_engine::time::{Clock, Span, Timestamp};
 use andon_storage::journal::{Entry, Holder, Journal, Reader};
 use andon_storage::ports::Cursor;
-use andon_storage::ports::checkpoint::{CheckpointStore, EntityChange};
+use andon_storage::ports::checkpoint::CheckpointStore;
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
-use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
 use xxhash_rust::xxh3::xxh3_64;
 
 /// The router's own row in the checkpoint store, beside those of the shards.
 pub const ROUTER_SHARD: u16 = u16::MAX;
-const ROUTER_KEY: &str = "router";
 /// Entries handed on before the mailbox is looked at again.
 const PUMP_ENTRIES: usize = 256;
 /// Longest wait for a new entry before the mailbox is looked at again.
@@ -48,15 +45,6 @@ pub const IN_FLIGHT_KIB: u32 = 64 * 1024;
 const REGISTERED_MAX: usize = 1_000_000;
 /// How often the wall is asked whether a device has gone silent.
 const SILENCE_EVERY: Span = Span::secs(1);
-
-#[derive(Debug, Default, Serialize, Deserialize)]
-#[serde(default)]
-struct RouterCheckpoint {
-    sources: Sources,
-    silence: SilenceTable,
-    registered: HashSet<u64>,
-    configuration: Configuration,
-}
 
 pub struct RouterArgs {
     pub journal: Journal,
@@ -82,7 +70,7 @@ impl std::fmt::Debug for RouterArgs {
 /// What [`load`] found: where to read on from.
 #[derive(Debug)]
 pub struct RouterStart {
-    saved: RouterCheckpoint,
+    saved: Tables,
     cursor: u64,
 }
 
@@ -98,12 +86,8 @@ impl RouterStart {
 /// The router's last checkpoint, or a fresh start. The shards need its configuration before they restore.
 pub async fn load(checkpoints: &dyn CheckpointStore) -> Result<RouterStart, ActorProcessingErr> {
     let saved = checkpoints.load(ROUTER_SHARD).await?;
-    let state = match saved.hot.iter().find(|(k, _)| k == ROUTER_KEY) {
-        Some((key, bytes)) => checkpoint::decode(key, bytes)?,
-        None => RouterCheckpoint::default(),
-    };
     Ok(RouterStart {
-        saved: state,
+        saved: Tables::load(&saved.hot)?,
         cursor: saved.cursor.map_or(0, |c| c.seq),
     })
 }
@@ -138,7 +122,7 @@ pub struct RouterObservation {
 
 pub struct RouterState {
     a: RouterArgs,
-    state: RouterCheckpoint,
+    state: Tables,
     rules: Arc<RuleSet>,
     reader: Reader,
     position: u64,
@@ -148,6 +132,8 @@ pub struct RouterState {
     checkpoint_at: Timestamp,
     checkpoint: watch::Sender<u64>,
     saving: Arc<AtomicBool>,
+    /// What saves that failed would have written.
+    unsaved: Arc<Mutex<Unsaved>>,
 }
 
 impl std::fmt::Debug for RouterState {
@@ -172,7 +158,7 @@ impl Actor for Router {
         let start = std::mem::replace(
             &mut a.start,
             RouterStart {
-                saved: RouterCheckpoint::default(),
+                saved: Tables::default(),
                 cursor: 0,
             },
         );
@@ -194,6 +180,7 @@ impl Actor for Router {
             checkpoint_at: now,
             checkpoint: watch::Sender::new(start.cursor),
             saving: Arc::new(AtomicBool::new(false)),
+            unsaved: Arc::default(),
             a,
         })
     }
@@ -305,8 +292,7 @@ impl RouterState {
                 (SubjectKind::Application, record.application, application_hash),
             ] {
                 let (Some(id), Some(hash)) = (id, hash) else { continue };
-                if !self.state.registered.contains(&hash) && self.state.registered.len() < REGISTERED_MAX {
-                    self.state.registered.insert(hash);
+                if self.state.registered.len() < REGISTERED_MAX && self.state.register(hash) {
                     registered.push(Effect::Registered(Registered {
                         kind,
                         id: Arc::from(id),
@@ -374,7 +360,7 @@ impl RouterState {
                 let is_silence = |r: &&Rule| r.enabled && matches!(r.condition, Condition::Silence { .. });
                 let silences: HashSet<&RuleId> = configuration.rules.iter().filter(is_silence).map(|r| &r.id).collect();
                 self.state.silence.retain_rules(|rule| silences.contains(rule));
-                self.state.configuration = Configuration::clone(configuration);
+                self.state.configure(Configuration::clone(configuration));
                 self.rules = Arc::new(RuleSet::compile(configuration.clone()));
                 for shard in &self.a.shards {
                     shard.cast(ShardMsg::UseRules(self.rules.clone()))?;
@@ -471,9 +457,10 @@ impl RouterState {
             journal: self.a.journal.id(),
             seq: self.position,
         };
-        let state = checkpoint::encode(&self.state);
+        let snapshot = self.state.snapshot(std::mem::take(&mut *lock(&self.unsaved)));
         let (shards, checkpoints) = (self.a.shards.clone(), self.a.checkpoints.clone());
         let (saving, done, holder) = (self.saving.clone(), self.checkpoint.clone(), self.a.holder.clone());
+        let unsaved = self.unsaved.clone();
         // The orders go out now, so that each shard gets its own after exactly this position.
         let orders: Vec<_> = shards
             .iter()
@@ -495,22 +482,25 @@ impl RouterState {
                     Err(_) => false,
                 };
             }
-            if all {
-                let change = EntityChange {
-                    key: ROUTER_KEY.into(),
-                    state: Some(state),
-                    hot: true,
-                };
-                match checkpoints.save(ROUTER_SHARD, cursor, vec![change]).await {
-                    Ok(()) => {
-                        holder.release(cursor.seq);
-                        done.send_replace(cursor.seq);
-                    }
+            let not_saved = if all {
+                let (changes, not_saved) = snapshot.changes();
+                match checkpoints.save(ROUTER_SHARD, cursor, changes).await {
+                    Ok(()) => None,
                     Err(e) => {
-                        all = false;
                         tracing::warn!(error = %e, "the router's checkpoint could not be saved");
+                        Some(not_saved)
                     }
                 }
+            } else {
+                Some(snapshot.into_unsaved())
+            };
+            all = not_saved.is_none();
+            match not_saved {
+                None => {
+                    holder.release(cursor.seq);
+                    done.send_replace(cursor.seq);
+                }
+                Some(not_saved) => lock(&unsaved).add(&not_saved),
             }
             saving.store(false, Ordering::Release);
             answer(reply, all);
@@ -526,6 +516,10 @@ impl RouterState {
             checkpoint: *self.checkpoint.borrow(),
         }
     }
+}
+
+fn lock(unsaved: &Mutex<Unsaved>) -> MutexGuard<'_, Unsaved> {
+    unsaved.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn unreadable(what: &dyn std::fmt::Display) {

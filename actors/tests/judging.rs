@@ -5,6 +5,7 @@
 use andon_actors::effect_log::EffectLog;
 use andon_actors::entries::{self, EFFECTS};
 use andon_actors::judging::{Judging, JudgingArgs};
+use andon_actors::router::ROUTER_SHARD;
 use andon_actors::self_log::SelfLog;
 use andon_actors::work::{EngineJudge, Judge};
 use andon_engine::batch::BatchBuilder;
@@ -163,6 +164,8 @@ struct Unreliable {
     /// Out of 8 calls to save, how many fail.
     failing: u64,
     calls: AtomicU64,
+    /// Bytes of the router's states that were saved.
+    router_bytes: AtomicU64,
 }
 
 #[async_trait::async_trait]
@@ -180,6 +183,10 @@ impl CheckpointStore for Unreliable {
                 store: "checkpoints",
                 reason: "injected".into(),
             });
+        }
+        if shard == ROUTER_SHARD {
+            let bytes = changes.iter().flat_map(|c| &c.state).map(|s| s.len() as u64).sum();
+            self.router_bytes.fetch_add(bytes, Ordering::Relaxed);
         }
         self.inner.save(shard, cursor, changes).await
     }
@@ -289,6 +296,7 @@ async fn run(dir: &Path, name: &str, journal: &Journal, clock: &Arc<ManualClock>
             inner,
             failing,
             calls: AtomicU64::new(0),
+            router_bytes: AtomicU64::new(0),
         }),
         clock: clock.clone(),
         judge: Arc::new(EngineJudge),
@@ -343,6 +351,7 @@ async fn a_cut_run_ends_like_one_without_a_cut() {
                 inner: CheckpointFile::open(&dir.path().join("cut.db")).await.expect("opens"),
                 failing: 0,
                 calls: AtomicU64::new(0),
+                router_bytes: AtomicU64::new(0),
             }),
             ..cut
         };
@@ -438,4 +447,50 @@ async fn a_record_that_panics_is_skipped_and_the_entity_and_its_neighbours_live_
         opened.contains(&("wms".into(), 5)) && opened.contains(&("erp".into(), 5)),
         "{opened:?}"
     );
+}
+
+/// One entry with a record of each of these devices.
+async fn hear(journal: &Journal, devices: impl Iterator<Item = usize>, at: Timestamp) {
+    let mut batch = BatchBuilder::new();
+    for device in devices {
+        batch.push(&Record {
+            timestamp: at,
+            received_at: at,
+            level: Some(Level::Info),
+            message: Some("all is well"),
+            device_id: Some(&format!("MTR-{device:05}")),
+            ..Record::default()
+        });
+    }
+    let entry = Append {
+        kind: entries::RECORDS,
+        received_at: at,
+        header: Bytes::from(encode_header(&IntakeHeader::default())),
+        body: Bytes::from(batch.finish()),
+    };
+    journal.append(entry).await.expect("appended");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_checkpoint_of_the_router_costs_what_changed() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let clock = Arc::new(ManualClock::new(START));
+    let journal = open(dir.path(), "journal", &clock).await;
+    let run = run(dir.path(), "run", &journal, &clock, 0, 4).await;
+    let saved = || run.checkpoints.router_bytes.swap(0, Ordering::Relaxed);
+    for from in (0..10_000).step_by(1_000) {
+        hear(&journal, from..from + 1_000, START).await;
+    }
+    run.finish(run.start().await).await;
+    let all = saved();
+    // A process that starts on it knows what it had, and saves no more of it than another.
+    hear(&journal, (0..10_000).step_by(1_000), START.plus(Span::secs(10))).await;
+    let judging = run.start().await;
+    assert!(judging.drain(Duration::from_secs(60)).await);
+    let seen = judging.observe().await.expect("it runs").router;
+    assert_eq!((seen.sources, seen.registered), (10_000, 10_000));
+    judging.stop().await;
+    let few = saved();
+    println!("{all} bytes for 10,000 sources, {few} for 10 of them");
+    assert!(few > 0 && few * 200 < all, "{few} of {all} bytes");
 }

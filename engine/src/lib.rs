@@ -17,6 +17,7 @@ pub mod level;
 pub mod limit;
 pub mod limits;
 pub mod mute;
+pub mod pages;
 pub mod record;
 pub mod rule;
 pub mod ruleset;

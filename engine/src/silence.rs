@@ -21,6 +21,7 @@ mod gaps;
 
 use self::gaps::Gaps;
 use crate::ids::RuleId;
+use crate::pages::Pages;
 use crate::rule::{Device, Rule};
 use crate::subject::SubjectKind;
 use crate::time::{Span, Timestamp};
@@ -42,7 +43,7 @@ const DEPTH_MAX: usize = 8;
 const RESUMED_KEPT: Span = Span::hours(7 * 24);
 
 /// All devices heard of, when, and how often usually.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(from = "Checkpoint", into = "Checkpoint")]
 pub struct SilenceTable {
     devices: HashMap<u64, Heard>,
@@ -51,10 +52,20 @@ pub struct SilenceTable {
     awaited: HashMap<u64, Vec<OpenKey>>,
     /// Gateways behind which the way was found open again, and when.
     resumed: HashMap<u64, Timestamp>,
+    changed: Pages,
+    silences_changed: bool,
 }
 
+/// What is yet to be saved of them makes no difference.
+impl PartialEq for SilenceTable {
+    fn eq(&self, other: &Self) -> bool {
+        self.devices == other.devices && self.open == other.open && self.resumed == other.resumed
+    }
+}
+
+/// When a device was heard, and how often usually.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Heard {
+pub struct Heard {
     name: Arc<str>,
     last: Timestamp,
     gaps: Gaps,
@@ -78,6 +89,13 @@ impl Open {
     fn awaits(&self) -> impl Iterator<Item = &Arc<str>> {
         self.unknown.iter().chain(self.own.then_some(&self.device))
     }
+}
+
+/// All that is silent now, and what came back of late.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Silences {
+    open: Vec<Open>,
+    resumed: Vec<(u64, Timestamp)>,
 }
 
 /// A silence that nobody knows of yet.
@@ -115,11 +133,13 @@ impl SilenceTable {
     /// allocated.
     pub fn observe(&mut self, device: &str, received_at: Timestamp) -> Vec<Ended> {
         let key = hash(device);
+        self.changed.mark(key);
         let awaited = if self.awaited.is_empty() {
             None
         } else {
             self.awaited.remove(&key)
         };
+        self.silences_changed |= awaited.is_some();
         let full = self.devices.len() >= DEVICES_MAX;
         match self.devices.get_mut(&key) {
             Some(heard) if received_at > heard.last => {
@@ -187,6 +207,7 @@ impl SilenceTable {
         let mut unknown: Vec<_> = unknown.iter().filter(|d| *d != device).cloned().collect();
         unknown.sort_unstable();
         unknown.dedup();
+        self.silences_changed = true;
         self.reopen(Open {
             rule: rule.clone(),
             device: device.clone(),
@@ -212,6 +233,8 @@ impl SilenceTable {
     /// Forgets a device that was taken out of the plant, and what is open for it.
     pub fn remove(&mut self, device: &str) {
         let gone = hash(device);
+        self.changed.mark(gone);
+        self.silences_changed = true;
         self.devices.remove(&gone);
         self.resumed.remove(&gone);
         let own: Vec<_> = self.open.keys().filter(|k| k.1 == gone).copied().collect();
@@ -238,9 +261,45 @@ impl SilenceTable {
             .filter(|(_, o)| !keep(&o.rule))
             .map(|(k, _)| *k)
             .collect();
+        self.silences_changed |= !gone.is_empty();
         for key in gone {
             self.close(key);
         }
+    }
+
+    /// The pages in which a device was heard or went since the last call.
+    pub fn take_changed(&mut self) -> Pages {
+        self.changed.take()
+    }
+
+    /// Whether [`SilenceTable::silences`] may have changed since the last call.
+    pub fn take_silences_changed(&mut self) -> bool {
+        std::mem::take(&mut self.silences_changed)
+    }
+
+    /// The devices of these pages by the hash of their name, in no order.
+    pub fn in_pages<'a>(&'a self, pages: &'a Pages) -> impl Iterator<Item = (u64, &'a Heard)> + 'a {
+        let here = self.devices.iter().filter(|(hash, _)| pages.has(**hash));
+        here.map(|(hash, heard)| (*hash, heard))
+    }
+
+    pub fn silences(&self) -> Silences {
+        let mut open: Vec<_> = self.open.values().cloned().collect();
+        open.sort_unstable_by(|a, b| (&a.rule, &a.device).cmp(&(&b.rule, &b.device)));
+        let mut resumed: Vec<_> = self.resumed.iter().map(|(hash, at)| (*hash, *at)).collect();
+        resumed.sort_unstable();
+        Silences { open, resumed }
+    }
+
+    /// Puts back what a checkpoint holds, unchanged.
+    pub fn restore_heard(&mut self, heard: impl IntoIterator<Item = Heard>) {
+        self.devices.extend(heard.into_iter().map(|h| (hash(&h.name), h)));
+    }
+
+    /// Puts back what a checkpoint holds, unchanged.
+    pub fn restore_silences(&mut self, silences: Silences) {
+        self.resumed.extend(silences.resumed);
+        silences.open.into_iter().for_each(|open| self.reopen(open));
     }
 
     /// Is this device found silent under this rule and not heard since?
@@ -569,24 +628,21 @@ struct Checkpoint {
 
 impl From<Checkpoint> for SilenceTable {
     fn from(c: Checkpoint) -> Self {
-        let mut table = Self {
-            devices: c.devices.into_iter().map(|h| (hash(&h.name), h)).collect(),
-            resumed: c.resumed.into_iter().collect(),
-            ..Self::default()
-        };
-        c.open.into_iter().for_each(|open| table.reopen(open));
+        let mut table = Self::default();
+        table.restore_heard(c.devices);
+        table.restore_silences(Silences {
+            open: c.open,
+            resumed: c.resumed,
+        });
         table
     }
 }
 
 impl From<SilenceTable> for Checkpoint {
     fn from(t: SilenceTable) -> Self {
+        let Silences { open, resumed } = t.silences();
         let mut devices: Vec<_> = t.devices.into_values().collect();
         devices.sort_unstable_by(|a, b| a.name.cmp(&b.name));
-        let mut open: Vec<_> = t.open.into_values().collect();
-        open.sort_unstable_by(|a, b| (&a.rule, &a.device).cmp(&(&b.rule, &b.device)));
-        let mut resumed: Vec<_> = t.resumed.into_iter().collect();
-        resumed.sort_unstable();
         Self { devices, open, resumed }
     }
 }

@@ -16,6 +16,7 @@
 //!   believed after three records in a row.
 
 use crate::limits::{CLOCK_OFFSET_PROOF, CLOCK_STEP_RECORDS, HISTORICAL_AFTER, LATENESS, SOURCE_IDLE, SOURCES_MAX};
+use crate::pages::Pages;
 use crate::time::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -65,17 +66,26 @@ impl Judgement {
 }
 
 /// The table. About 64 bytes a source, at most [`SOURCES_MAX`] of them.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(from = "Vec<(u64, Source)>", into = "Vec<(u64, Source)>")]
 pub struct Sources {
     // Hashed again with a key: the hash of a name is not keyed, and names are the sender's choice.
     table: HashMap<u64, Source>,
+    changed: Pages,
+}
+
+/// What is yet to be saved of them makes no difference.
+impl PartialEq for Sources {
+    fn eq(&self, other: &Self) -> bool {
+        self.table == other.table
+    }
 }
 
 impl From<Vec<(u64, Source)>> for Sources {
     fn from(list: Vec<(u64, Source)>) -> Self {
         Self {
             table: list.into_iter().take(SOURCES_MAX).collect(),
+            changed: Pages::none(),
         }
     }
 }
@@ -101,6 +111,7 @@ impl Sources {
 
     /// Takes the next record of the journal. `received_at` may step back with our own clock: then it counts as the same receipt.
     pub fn observe(&mut self, source: u64, timestamp: Timestamp, received_at: Timestamp) -> Judgement {
+        self.changed.mark(source);
         if let Some(s) = self.table.get_mut(&source) {
             return s.observe(timestamp, received_at);
         }
@@ -116,7 +127,14 @@ impl Sources {
     /// Forgets sources that sent nothing in the last [`SOURCE_IDLE`].
     pub fn expire(&mut self, now: Timestamp) {
         let keep_from = now.minus(SOURCE_IDLE);
-        self.table.retain(|_, s| s.received >= keep_from);
+        let changed = &mut self.changed;
+        self.table.retain(|hash, s| {
+            let keep = s.received >= keep_from;
+            if !keep {
+                changed.mark(*hash);
+            }
+            keep
+        });
         if self.table.len() < self.table.capacity() / 4 {
             self.table.shrink_to_fit();
         }
@@ -129,8 +147,31 @@ impl Sources {
         if nth < received.len() {
             let (_, cut, _) = received.select_nth_unstable(nth);
             let cut = *cut;
-            self.table.retain(|_, s| s.received > cut);
+            let changed = &mut self.changed;
+            self.table.retain(|hash, s| {
+                let keep = s.received > cut;
+                if !keep {
+                    changed.mark(*hash);
+                }
+                keep
+            });
         }
+    }
+
+    /// The pages in which something came, changed or went since the last call.
+    pub fn take_changed(&mut self) -> Pages {
+        self.changed.take()
+    }
+
+    /// What lies in these pages, in no order.
+    pub fn in_pages<'a>(&'a self, pages: &'a Pages) -> impl Iterator<Item = (u64, Source)> + 'a {
+        let here = self.table.iter().filter(|(hash, _)| pages.has(**hash));
+        here.map(|(hash, source)| (*hash, *source))
+    }
+
+    /// Puts back what a checkpoint holds, unchanged.
+    pub fn restore(&mut self, sources: impl IntoIterator<Item = (u64, Source)>) {
+        self.table.extend(sources);
     }
 
     /// The newest time of a source.

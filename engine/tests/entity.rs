@@ -281,14 +281,20 @@ fn an_operation_that_is_journaled_twice_counts_once() {
     let comment = || Action::Comment { text: "seen".into() };
     let id = OperationId(u128::MAX);
     assert_eq!(kinds(&b.operate_as(id, 10.0, comment())), [TimelineKind::Commented]);
-    assert!(b.operate_as(id, 10.0, comment()).is_empty(), "the same again changes nothing");
+    assert!(
+        b.operate_as(id, 10.0, comment()).is_empty(),
+        "the same again changes nothing"
+    );
     // Also after its checkpoint was loaded, and after others.
     for n in 1..OPERATIONS_REMEMBERED as u128 {
         assert_eq!(kinds(&b.operate_as(OperationId(n), 10.0, comment())).len(), 1);
     }
     b.entity = serde_json::from_slice(&serde_json::to_vec(&b.entity).unwrap()).unwrap();
     assert!(b.operate_as(id, 10.0, comment()).is_empty());
-    assert_eq!(kinds(&b.said).iter().filter(|k| **k == TimelineKind::Commented).count(), OPERATIONS_REMEMBERED);
+    assert_eq!(
+        kinds(&b.said).iter().filter(|k| **k == TimelineKind::Commented).count(),
+        OPERATIONS_REMEMBERED
+    );
     // Two people may say the same, and an entry from before operations had ids is never a repeat.
     assert_eq!(kinds(&b.operate_as(OperationId(999), 10.0, comment())).len(), 1);
     for _ in 0..2 {

@@ -6,7 +6,8 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
-use crate::metrics::IN_FLIGHT_BYTES;
+use crate::metrics::{IN_FLIGHT_BYTES, RATE_FALLBACKS};
+use crate::ports::{Rate, SharedRates};
 
 /// The bytes that bodies may take at once. A request takes its worst case in one step, so that no two requests wait for each
 /// other half-way, and gives back the rest when its size is known.
@@ -98,9 +99,121 @@ impl Rates {
     }
 }
 
+/// How long an answer of the shared rates may take: no sender is to notice that somebody is asked.
+const SHARED_PATIENCE: Duration = Duration::from_millis(50);
+/// After a failure they are left alone for this long, or every request would wait.
+const SHARED_LEFT_ALONE: Duration = Duration::from_secs(1);
+
+/// The rates of this gateway, or those that it shares with others. While those cannot be asked, its own count.
+#[derive(Default)]
+pub(crate) struct Limiter {
+    own: Rates,
+    shared: Option<Arc<dyn SharedRates>>,
+    away_until: Mutex<Option<Instant>>,
+}
+
+impl Limiter {
+    pub(crate) fn share(&mut self, shared: Arc<dyn SharedRates>) {
+        self.shared = Some(shared);
+    }
+
+    /// As [`Rates::charge`].
+    pub(crate) async fn charge(&self, key: &Arc<str>, per_second: u32, records: u32) -> Result<(), Duration> {
+        if let Some(rate) = self.ask(key, per_second, records).await {
+            return match rate {
+                Rate::Allowed => Ok(()),
+                Rate::RetryAfter(wait) => Err(wait),
+            };
+        }
+        self.own.charge(key, per_second, records, Instant::now())
+    }
+
+    async fn ask(&self, key: &Arc<str>, per_second: u32, records: u32) -> Option<Rate> {
+        let shared = self.shared.as_ref()?;
+        let away_until = || self.away_until.lock().unwrap_or_else(PoisonError::into_inner);
+        if away_until().is_some_and(|until| Instant::now() < until) {
+            return None;
+        }
+        let answer = tokio::time::timeout(SHARED_PATIENCE, shared.take(key, records, per_second, BURST)).await;
+        let rate = answer.ok().flatten();
+        if rate.is_none() {
+            metrics::counter!(RATE_FALLBACKS).increment(1);
+            *away_until() = Some(Instant::now() + SHARED_LEFT_ALONE);
+        }
+        rate
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    /// Rates that are away, slowly or at once, and count who asks.
+    #[derive(Default)]
+    struct Away {
+        asked: AtomicU32,
+        at_once: bool,
+    }
+
+    #[async_trait::async_trait]
+    impl SharedRates for Away {
+        async fn take(&self, _: &str, _: u32, _: u32, _: Duration) -> Option<Rate> {
+            self.asked.fetch_add(1, Ordering::SeqCst);
+            if !self.at_once {
+                std::future::pending::<()>().await;
+            }
+            None
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn rates_that_are_away_are_asked_once_a_second_and_the_own_count() {
+        for at_once in [true, false] {
+            let away = Arc::new(Away {
+                at_once,
+                ..Away::default()
+            });
+            let mut limiter = Limiter::default();
+            limiter.share(away.clone());
+            let key: Arc<str> = "k".into();
+            let began = Instant::now();
+            for _ in 0..100 {
+                assert_eq!(limiter.charge(&key, 1_000, 1).await, Ok(()));
+            }
+            assert_eq!(away.asked.load(Ordering::SeqCst), 1);
+            assert_eq!(began.elapsed(), if at_once { Duration::ZERO } else { SHARED_PATIENCE });
+            assert!(limiter.charge(&key, 1_000, 100_000).await.is_ok());
+            assert!(limiter.charge(&key, 1_000, 1).await.is_err());
+            tokio::time::advance(SHARED_LEFT_ALONE).await;
+            assert!(limiter.charge(&key, 1_000, 1).await.is_err());
+            assert_eq!(away.asked.load(Ordering::SeqCst), 2);
+        }
+    }
+
+    /// Rates that answer what they are told to.
+    struct Says(Rate);
+
+    #[async_trait::async_trait]
+    impl SharedRates for Says {
+        async fn take(&self, key: &str, records: u32, per_second: u32, burst: Duration) -> Option<Rate> {
+            assert_eq!((key, records, per_second, burst), ("k", 7, 9, BURST));
+            Some(self.0)
+        }
+    }
+
+    #[tokio::test]
+    async fn shared_rates_decide_while_they_answer() {
+        let key: Arc<str> = "k".into();
+        let wait = Duration::from_secs(3);
+        for (says, want) in [(Rate::Allowed, Ok(())), (Rate::RetryAfter(wait), Err(wait))] {
+            let mut limiter = Limiter::default();
+            limiter.share(Arc::new(Says(says)));
+            for _ in 0..20 {
+                assert_eq!(limiter.charge(&key, 9, 7).await, want);
+            }
+        }
+    }
 
     #[test]
     fn bytes_are_taken_at_once_shrunk_and_given_back() {

@@ -17,6 +17,6 @@ mod wire;
 
 pub use admission::Permit;
 pub use config::Config;
-pub use ports::{Grant, Intake, IntakeEntry, IntakeError, Keys};
+pub use ports::{Grant, Intake, IntakeEntry, IntakeError, Keys, Rate, SharedRates};
 pub use request::{MetricsHook, ReadyHook};
 pub use server::{Gateway, Stopped};

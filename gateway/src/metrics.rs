@@ -18,3 +18,5 @@ pub const CONNECTIONS: &str = "andon_ingest_connections";
 pub const CONNECTIONS_CLOSED: &str = "andon_ingest_connections_closed_total";
 /// Gauge, seconds: how far back retries are recognised now. Less than the retry window when there were too many.
 pub const RETRY_WINDOW_SECONDS: &str = "andon_retry_window_seconds";
+/// Counter: times that the rates shared with other gateways did not answer, so that this gateway's own counted for a second.
+pub const RATE_FALLBACKS: &str = "andon_rate_limit_fallbacks_total";

@@ -3,6 +3,7 @@
 use andon_engine::intake::{Idempotency, IntakeHeader, Rejected};
 use andon_engine::time::Timestamp;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::admission::Permit;
 
@@ -106,6 +107,22 @@ impl Grant {
             && fits(&self.devices, device)
             && (unrestricted || on(&self.applications, application) || on(&self.devices, device))
     }
+}
+
+/// Whether a key may send now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rate {
+    Allowed,
+    /// It may send again after this.
+    RetryAfter(Duration),
+}
+
+/// Records a second of each key, where several gateways share them.
+#[async_trait::async_trait]
+pub trait SharedRates: Send + Sync + 'static {
+    /// Charges `records` to a key that may send `per_second`, and `burst` worth of that at once; with 0 it only asks. A batch larger
+    /// than the burst passes while the key is in credit. `None` when it cannot be told; the gateway waits 50 ms at most, then drops it.
+    async fn take(&self, key_id: &str, records: u32, per_second: u32, burst: Duration) -> Option<Rate>;
 }
 
 #[cfg(test)]

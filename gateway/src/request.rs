@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use xxhash_rust::xxh3::{xxh3_64_with_seed, xxh3_128_with_seed};
 
-use crate::admission::{Permit, Pool, Rates};
+use crate::admission::{Limiter, Permit, Pool};
 use crate::answer::{self, Refused, Reply};
 use crate::body::{self, Encoding};
 use crate::config::{Config, IDEMPOTENCY_KEY_BYTES_MAX};
@@ -47,7 +47,7 @@ pub(crate) struct Shared {
     pub(crate) keys: Arc<dyn Keys>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) pool: Pool,
-    pub(crate) rates: Rates,
+    pub(crate) rates: Limiter,
     pub(crate) retries: Arc<Retries>,
     /// Appends outlive the connection that asked for them.
     pub(crate) commits: TaskTracker,
@@ -150,7 +150,7 @@ async fn ingest(shared: &Arc<Shared>, request: Request<Incoming>) -> Reply {
         }
         return reply;
     }
-    if let Err(refused) = charge(shared, &head.grant, 0) {
+    if let Err(refused) = charge(shared, &head.grant, 0).await {
         return refuse(refused, request).await;
     }
     // The worst case in one step, so that requests never wait for each other's memory.
@@ -288,12 +288,10 @@ fn request_hash(headers: &HeaderMap, key_id: &str) -> Result<Option<u128>, Refus
     )))
 }
 
-fn charge(shared: &Shared, grant: &Grant, records: u32) -> Result<(), Refused> {
+async fn charge(shared: &Shared, grant: &Grant, records: u32) -> Result<(), Refused> {
     match grant.records_per_second {
-        Some(rate) => shared
-            .rates
-            .charge(&grant.id, rate, records, Instant::now())
-            .map_err(Refused::Rate),
+        Some(rate) => shared.rates.charge(&grant.id, rate, records).await.map_err(Refused::Rate),
+        // A key without a limit asks nobody.
         None => Ok(()),
     }
 }
@@ -333,7 +331,7 @@ async fn take_body(shared: Arc<Shared>, head: Head, body: Bytes, mut permit: Per
     };
     drop(body);
     permit.shrink(decoded.batch.len());
-    charge(&shared, &head.grant, decoded.found)?;
+    charge(&shared, &head.grant, decoded.found).await?;
     Commit {
         received_at,
         head,

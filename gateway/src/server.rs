@@ -17,12 +17,12 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::admission::{Pool, Rates};
+use crate::admission::{Limiter, Pool};
 use crate::config::{
     CONNECTION_WINDOW_BYTES, Config, HEAD_BYTES_MAX, HEADER_LIST_BYTES_MAX, STREAM_WINDOW_BYTES, STREAMS_MAX,
 };
 use crate::metrics::{CONNECTIONS, CONNECTIONS_CLOSED};
-use crate::ports::{Intake, Keys};
+use crate::ports::{Intake, Keys, SharedRates};
 use crate::request::{MetricsHook, ReadyHook, Shared, handle};
 use crate::retry::Retries;
 use crate::wire::{Connection, Overdue, Watched};
@@ -72,7 +72,7 @@ impl Gateway {
             intake,
             keys,
             clock,
-            rates: Rates::default(),
+            rates: Limiter::default(),
             retries: Arc::new(Retries::default()),
             commits: TaskTracker::new(),
             stopping: AtomicBool::new(false),
@@ -95,6 +95,12 @@ impl Gateway {
     /// Asks this, too, for `GET /health/ready`.
     pub fn with_ready(mut self, hook: ReadyHook) -> Self {
         self.shared.ready = Some(hook);
+        self
+    }
+
+    /// Shares the rates of keys with other gateways.
+    pub fn with_shared_rates(mut self, rates: Arc<dyn SharedRates>) -> Self {
+        self.shared.rates.share(rates);
         self
     }
 

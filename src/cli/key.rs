@@ -2,16 +2,17 @@
 
 use super::say;
 use crate::clock::SystemClock;
-use crate::exit;
-use crate::up::database_path;
+use crate::up::ports::Relations;
+use crate::up::settings::StoreSettings;
+use crate::up::stores::open_relational;
 use andon_engine::time::Clock;
 use andon_storage::keys::{KeyGrant, generate};
-use andon_storage::ports::keys::{KeyRow, KeyStore, Scope};
-use andon_storage::sqlite::SqliteStore;
+use andon_storage::ports::keys::{KeyRow, Scope};
 use anyhow::Context;
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 #[derive(Debug, Args)]
 pub struct KeyArgs {
@@ -54,22 +55,41 @@ enum KeyCommand {
     },
 }
 
-#[derive(Debug, Args)]
+/// Which store a command works on.
+#[derive(Args)]
 pub struct At {
     #[arg(long, env = "ANDON_DATA_DIR", default_value = crate::up::DATA_DIR)]
     pub data_dir: PathBuf,
+    /// postgres://user:password@host/database, where the server has its store there.
+    #[arg(long, env = "ANDON_POSTGRES_URL", hide_env_values = true)]
+    pub postgres_url: Option<String>,
     /// JSON instead of text.
     #[arg(long)]
     pub json: bool,
 }
 
+impl std::fmt::Debug for At {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The address carries a password.
+        f.debug_struct("At")
+            .field("data_dir", &self.data_dir)
+            .field("postgres", &self.postgres_url.is_some())
+            .finish_non_exhaustive()
+    }
+}
+
 impl At {
-    pub async fn store(&self) -> anyhow::Result<SqliteStore> {
-        std::fs::create_dir_all(&self.data_dir)
-            .with_context(|| format!("{} cannot be made", self.data_dir.display()))?;
-        SqliteStore::open(&database_path(&self.data_dir))
-            .await
-            .map_err(exit::config)
+    pub async fn store(&self) -> anyhow::Result<Arc<dyn Relations>> {
+        if self.postgres_url.is_none() {
+            std::fs::create_dir_all(&self.data_dir)
+                .with_context(|| format!("{} cannot be made", self.data_dir.display()))?;
+        }
+        let settings = StoreSettings {
+            postgres_url: self.postgres_url.clone(),
+            migrate: true,
+            ..StoreSettings::default()
+        };
+        open_relational(&settings, Some(&self.data_dir), "command").await
     }
 }
 

@@ -1,7 +1,9 @@
 //! The commands besides `up`: what an operator needs at a terminal. Human output, `--json` for programs.
 
 pub mod check;
+pub mod configure;
 pub mod key;
+pub mod migrate;
 pub mod send;
 pub mod tail;
 pub mod user;

@@ -6,7 +6,7 @@ use crate::clock::SystemClock;
 use crate::config;
 use andon_engine::limits::KEY_BYTES_MAX;
 use andon_engine::time::Clock;
-use andon_storage::ports::people::{PeopleStore, PersonRow};
+use andon_storage::ports::people::PersonRow;
 use clap::{Args, Subcommand};
 use std::process::ExitCode;
 

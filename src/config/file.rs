@@ -36,11 +36,45 @@ pub struct JournalSection {
     pub archive_keep: Option<String>,
 }
 
+/// Where the stores are. Each secret may stand in a file of its own.
+#[derive(Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct StoresSection {
+    pub postgres_url: Option<String>,
+    pub postgres_url_file: Option<PathBuf>,
+    pub redis_url: Option<String>,
+    pub redis_url_file: Option<PathBuf>,
+    pub elasticsearch_url: Option<String>,
+    pub elasticsearch_url_file: Option<PathBuf>,
+    pub elasticsearch_api_key_file: Option<PathBuf>,
+    /// PEM certificates to trust beside the public ones.
+    pub elasticsearch_ca_file: Option<PathBuf>,
+    /// What the names of its indices begin with: `andon` if not given.
+    pub elasticsearch_prefix: Option<String>,
+}
+
+impl std::fmt::Debug for StoresSection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The addresses carry passwords.
+        f.write_str("StoresSection")
+    }
+}
+
+/// How long log records are kept in PostgreSQL and Elasticsearch: `"30d"`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RetentionSection {
+    pub debug: Option<String>,
+    pub standard: Option<String>,
+}
+
 #[derive(Debug, Default)]
 pub struct File {
     pub server: ServerSection,
     pub mail: MailSection,
     pub journal: JournalSection,
+    pub stores: StoresSection,
+    pub retention: RetentionSection,
     /// Secrets by name, for webhooks and Slack.
     pub secrets: BTreeMap<String, String>,
     pub default_rules: bool,

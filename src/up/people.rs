@@ -1,12 +1,12 @@
 //! Who is told: what the file says, and the people whom `andon user` adds beside the running server.
 
+use super::ports::Relations;
 use super::told;
 use crate::{config, exit};
 use andon_actors::judging::Judging;
 use andon_engine::control::Control;
-use andon_engine::rule::Configuration;
-use andon_storage::ports::people::PeopleStore;
-use andon_storage::sqlite::SqliteStore;
+use andon_engine::ids::RouteId;
+use andon_engine::rule::{Configuration, Recipient, Route};
 use anyhow::Context;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,28 +16,82 @@ use tokio::sync::watch;
 const REPLAY: Duration = Duration::from_secs(600);
 /// A change of `andon user` is taken over after at most this.
 const PEOPLE_EVERY: Duration = Duration::from_millis(500);
+/// How often the configuration in force is written again for other processes.
+const PUBLISH_EVERY: Duration = Duration::from_secs(10);
 /// A new configuration holds within this, or start-up gives up.
 const CONFIGURE: Duration = Duration::from_secs(60);
 
-/// The configuration: that of the file, and the people whom `andon user` has added beside the running server.
+/// The configuration: that of the file, or one that took its place since, and the people whom `andon user` has added beside the running
+/// server.
 pub(super) struct People {
-    pub(super) judging: Judging,
-    pub(super) store: Arc<SqliteStore>,
-    pub(super) file: Configuration,
-    pub(super) file_has_default_route: bool,
+    judging: Judging,
+    store: Arc<dyn Relations>,
+    /// One change at a time.
+    base: tokio::sync::Mutex<Base>,
+    /// The default route that this process makes when a configuration defines none.
+    default_route: Option<(Route, Vec<Recipient>)>,
+}
+
+struct Base {
+    configuration: Configuration,
+    /// Then people are not added to it.
+    defines_default_route: bool,
 }
 
 impl People {
-    /// Journals the configuration if it is not the one in force, and waits until it is. Returns the generation of the people in it.
+    pub(super) fn new(
+        judging: Judging,
+        store: Arc<dyn Relations>,
+        configuration: Configuration,
+        defines_default_route: bool,
+    ) -> Self {
+        let default_route = config::made_default_route(&configuration, defines_default_route);
+        Self {
+            judging,
+            store,
+            base: tokio::sync::Mutex::new(Base {
+                configuration,
+                defines_default_route,
+            }),
+            default_route,
+        }
+    }
+
+    /// Waits until what the journal still held is judged, then journals the configuration if it is not the one in force, and waits until
+    /// it is. Returns the generation of the people in it.
     pub(super) async fn configure(&self) -> anyhow::Result<u64> {
+        let base = self.base.lock().await;
         // A change after the number was read is seen the next time.
         let generation = self.store.people_generation().await.map_err(exit::config)?;
-        let mut new = self.file.clone();
-        config::add_people(
-            &mut new,
-            &self.store.people().await.map_err(exit::config)?,
-            self.file_has_default_route,
-        );
+        self.put_in_force(&base).await?;
+        Ok(generation)
+    }
+
+    /// Another process proposes a configuration. Returns the version that is in force then.
+    pub(super) async fn replace(&self, mut configuration: Configuration) -> anyhow::Result<u64> {
+        let mut base = self.base.lock().await;
+        let defines_default_route = configuration.route(&RouteId::new(config::DEFAULT_ROUTE)).is_some();
+        if !defines_default_route && let Some((route, recipients)) = &self.default_route {
+            configuration.routes.push(route.clone());
+            for r in recipients {
+                if configuration.recipient(&r.id).is_none() {
+                    configuration.recipients.push(r.clone());
+                }
+            }
+        }
+        let new = Base {
+            configuration,
+            defines_default_route,
+        };
+        let version = self.put_in_force(&new).await?;
+        *base = new;
+        Ok(version)
+    }
+
+    async fn put_in_force(&self, base: &Base) -> anyhow::Result<u64> {
+        let mut new = base.configuration.clone();
+        let people = self.store.people().await.map_err(exit::config)?;
+        config::add_people(&mut new, &people, base.defines_default_route);
         let mut in_force = self.judging.configuration();
         // A configuration of a past run may still lie in the journal, not yet judged.
         let head = self.judging.head();
@@ -49,7 +103,7 @@ impl People {
         let old = in_force.borrow_and_update().clone();
         new.version = old.version;
         if new == *old {
-            return Ok(generation);
+            return Ok(old.version);
         }
         new.version = old.version + 1;
         let version = new.version;
@@ -61,10 +115,31 @@ impl People {
         tokio::time::timeout(CONFIGURE, wait)
             .await
             .context("the configuration does not take effect")??;
-        Ok(generation)
+        Ok(version)
     }
 
-    pub(super) async fn follow(self, mut generation: u64, stop: watch::Receiver<bool>) {
+    /// Says in the store what is in force, for processes that have no journal.
+    pub(super) async fn publish(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
+        let mut in_force = self.judging.configuration();
+        let mut said = None;
+        loop {
+            let now = in_force.borrow_and_update().clone();
+            if said != Some(now.version) {
+                match self.store.put_configuration(&now).await {
+                    Ok(()) => said = Some(now.version),
+                    Err(e) => tracing::debug!(error = %e, "the configuration in force cannot be written now"),
+                }
+            }
+            tokio::select! {
+                _ = in_force.changed() => {}
+                // Again from time to time: the store may have been away, or come back empty.
+                () = tokio::time::sleep(PUBLISH_EVERY) => said = None,
+                _ = stop.wait_for(|s| *s) => return,
+            }
+        }
+    }
+
+    pub(super) async fn follow(self: Arc<Self>, mut generation: u64, stop: watch::Receiver<bool>) {
         while tokio::time::timeout(PEOPLE_EVERY, told(stop.clone())).await.is_err() {
             match self.store.people_generation().await {
                 Ok(now) if now == generation => {}

@@ -1,4 +1,4 @@
-//! What `andon up` is told: by the command line, the environment and the configuration file, in this order. All faults are found at once.
+//! What the services are told: by the command line, the environment and the configuration file, in this order. All faults are found at once.
 
 use crate::{config, exit};
 use andon_dashboard_api::WebApp;
@@ -7,7 +7,7 @@ use andon_engine::time::Span;
 use andon_storage::journal::{ArchiveOptions, JournalOptions};
 use clap::Args;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The data folder when none is named.
 pub const DATA_DIR: &str = "andon-data";
@@ -16,10 +16,40 @@ const DASHBOARD: &str = "127.0.0.1:7401";
 /// The journal's quota: what is full in half an hour at 50,000 records/s.
 const JOURNAL_QUOTA: u64 = 8 << 30;
 
-/// The options of `andon up`. What is not given comes from the environment (on the command line only), the file, or a default.
+/// Where records, incidents and states are kept when not in the data folder. Passwords are shown nowhere.
+#[derive(Clone, Default, Args)]
+pub struct StoreArgs {
+    /// postgres://user:password@host/database. Without it SQLite in the data folder.
+    #[arg(long, env = "ANDON_POSTGRES_URL", hide_env_values = true)]
+    pub postgres_url: Option<String>,
+    /// redis[s]://user:password@host:port/database. Without it checkpoints lie in the data folder only.
+    #[arg(long, env = "ANDON_REDIS_URL", hide_env_values = true)]
+    pub redis_url: Option<String>,
+    /// http[s]://user:password@host:port. Without it the full-text index lies in the data folder.
+    #[arg(long, env = "ANDON_ELASTICSEARCH_URL", hide_env_values = true)]
+    pub elasticsearch_url: Option<String>,
+    /// Do not bring the schema of PostgreSQL up to date; refuse to start when it is not (see `andon migrate`).
+    #[arg(long, env = "ANDON_NO_MIGRATE")]
+    pub no_migrate: bool,
+}
+
+impl std::fmt::Debug for StoreArgs {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let given = |url: &Option<String>| url.as_ref().map(|_| "…");
+        f.debug_struct("StoreArgs")
+            .field("postgres_url", &given(&self.postgres_url))
+            .field("redis_url", &given(&self.redis_url))
+            .field("elasticsearch_url", &given(&self.elasticsearch_url))
+            .field("no_migrate", &self.no_migrate)
+            .finish()
+    }
+}
+
+/// The options of the ingest service, which `andon up` has too. What is not given comes from the environment (on the command line
+/// only), the file, or a default.
 #[derive(Debug, Default, Args)]
-pub struct UpArgs {
-    /// Where everything is kept; made if absent.
+pub struct ServiceArgs {
+    /// Where the journal is, and everything that no other store keeps; made if absent.
     #[arg(long, env = "ANDON_DATA_DIR")]
     pub data_dir: Option<PathBuf>,
     /// Configuration file (TOML).
@@ -28,9 +58,6 @@ pub struct UpArgs {
     /// Where senders post records [default: 127.0.0.1:7400]
     #[arg(long, env = "ANDON_INGEST")]
     pub ingest: Option<String>,
-    /// Where people look [default: 127.0.0.1:7401]
-    #[arg(long, env = "ANDON_DASHBOARD")]
-    pub dashboard: Option<String>,
     /// Whom the default route mails; repeatable.
     #[arg(long, env = "ANDON_ALERT_TO", value_delimiter = ',')]
     pub alert_to: Vec<String>,
@@ -43,9 +70,8 @@ pub struct UpArgs {
     /// Base of every link; needed with --smtp-url.
     #[arg(long, env = "ANDON_PUBLIC_URL")]
     pub public_url: Option<String>,
-    /// The built web app.
-    #[arg(long, env = "ANDON_WEB_DIR")]
-    pub web_dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub stores: StoreArgs,
     /// Take over stores whose cursors belong to another journal.
     #[arg(long, env = "ANDON_ADOPT_STORES")]
     pub adopt_stores: bool,
@@ -54,122 +80,371 @@ pub struct UpArgs {
     pub json: bool,
 }
 
-/// What the command line, the environment and the file come to.
-pub(super) struct Settings {
-    pub(super) data_dir: PathBuf,
-    pub(super) ingest: SocketAddr,
-    pub(super) dashboard: SocketAddr,
-    pub(super) alert_to: Vec<String>,
-    pub(super) smtp_url: Option<String>,
-    pub(super) mail_from: Option<String>,
-    pub(super) public_url: Option<String>,
-    pub(super) web: WebApp,
-    pub(super) journal: JournalOptions,
-    pub(super) secrets: Vec<(String, String)>,
-    pub(super) configuration: Configuration,
-    pub(super) file_has_default_route: bool,
-    pub(super) adopt_stores: bool,
-    pub(super) json: bool,
+/// The options of `andon up`.
+#[derive(Debug, Default, Args)]
+pub struct UpArgs {
+    #[command(flatten)]
+    pub service: ServiceArgs,
+    /// Where people look [default: 127.0.0.1:7401]
+    #[arg(long, env = "ANDON_DASHBOARD")]
+    pub dashboard: Option<String>,
+    /// The built web app.
+    #[arg(long, env = "ANDON_WEB_DIR")]
+    pub web_dir: Option<PathBuf>,
 }
 
-pub(super) fn settings(args: UpArgs) -> anyhow::Result<Settings> {
-    let mut faults = Vec::new();
-    let file = match &args.config {
-        None => config::parse("version = 1"),
-        Some(path) => match std::fs::read_to_string(path) {
-            Ok(text) => config::parse(&text),
-            Err(e) => Err(config::Faults(vec![format!("{}: {e}", path.display())])),
-        },
-    };
-    let file = file.unwrap_or_else(|e| {
-        faults.extend(e.0);
-        config::File::default()
-    });
-    let configuration = config::configuration(&file, &args.alert_to).unwrap_or_else(|e| {
-        faults.extend(e.0);
-        Configuration::default()
-    });
-    let mut address = |option: &str, given: Option<String>, file: &Option<String>, default: &str| {
-        let text = given.or_else(|| file.clone()).unwrap_or_else(|| default.to_owned());
-        text.parse().unwrap_or_else(|_| {
-            faults.push(format!("{option}: \"{text}\" is not an address such as {default}"));
-            SocketAddr::from(([127, 0, 0, 1], 0))
-        })
-    };
-    let ingest = address("ingest", args.ingest, &file.server.ingest, INGEST);
-    let dashboard = address("dashboard", args.dashboard, &file.server.dashboard, DASHBOARD);
-    let smtp_url = args.smtp_url.or_else(|| file.mail.smtp_url.clone()).or_else(|| {
-        let path = file.mail.smtp_url_file.as_ref()?;
-        match std::fs::read_to_string(path) {
-            Ok(text) => Some(text.trim().to_owned()),
-            Err(e) => {
-                faults.push(format!("mail.smtp_url_file {}: {e}", path.display()));
-                None
-            }
-        }
-    });
-    let mail_from = args.mail_from.or_else(|| file.mail.from.clone());
-    let public_url = args.public_url.or_else(|| file.server.public_url.clone());
-    if smtp_url.is_some() {
-        for (option, given) in [("mail-from", &mail_from), ("public-url", &public_url)] {
-            if given.is_none() {
-                faults.push(format!("{option}: needed with smtp-url"));
-            }
+/// The options of `andon gateway`: `andon up` without its dashboard.
+#[derive(Debug, Default, Args)]
+pub struct GatewayArgs {
+    #[command(flatten)]
+    pub service: ServiceArgs,
+    /// Tell nobody: another process does.
+    #[arg(long, env = "ANDON_NO_NOTIFIER")]
+    pub no_notifier: bool,
+}
+
+/// The options of `andon dashboard`.
+#[derive(Debug, Default, Args)]
+pub struct DashboardArgs {
+    /// Configuration file (TOML).
+    #[arg(long, env = "ANDON_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// Where people look [default: 127.0.0.1:7401]
+    #[arg(long, env = "ANDON_DASHBOARD")]
+    pub dashboard: Option<String>,
+    /// The built web app.
+    #[arg(long, env = "ANDON_WEB_DIR")]
+    pub web_dir: Option<PathBuf>,
+    /// Base of every link, as it is given to the gateway.
+    #[arg(long, env = "ANDON_PUBLIC_URL")]
+    pub public_url: Option<String>,
+    #[command(flatten)]
+    pub stores: StoreArgs,
+    /// One JSON object a line on standard output; the first has "event":"ready".
+    #[arg(long, env = "ANDON_JSON")]
+    pub json: bool,
+}
+
+/// Where the stores are, with their secrets.
+#[derive(Clone, Default)]
+pub(crate) struct StoreSettings {
+    pub postgres_url: Option<String>,
+    pub redis_url: Option<String>,
+    pub elasticsearch_url: Option<String>,
+    pub elasticsearch_api_key: Option<String>,
+    pub elasticsearch_prefix: Option<String>,
+    /// PEM.
+    pub elasticsearch_ca: Option<Vec<u8>>,
+    pub migrate: bool,
+    pub retention: Retention,
+}
+
+/// How long log records are kept, by what they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Retention {
+    /// TRACE and DEBUG.
+    pub debug: Span,
+    /// All others.
+    pub standard: Span,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self {
+            debug: Span::hours(7 * 24),
+            standard: Span::hours(90 * 24),
         }
     }
-    let data_dir = args
-        .data_dir
-        .or_else(|| file.server.data_dir.clone())
-        .unwrap_or_else(|| DATA_DIR.into());
-    let defaults = JournalOptions::default();
-    let keep = file
-        .journal
-        .archive_keep
-        .as_deref()
-        .map_or(Ok(Span::hours(7 * 24)), config::span)
-        .unwrap_or_else(|e| {
-            faults.push(format!("journal.archive_keep: {e}"));
-            Span::hours(7 * 24)
-        });
-    let journal = JournalOptions {
-        quota_bytes: file.journal.quota_bytes.unwrap_or(JOURNAL_QUOTA),
-        segment_bytes: file.journal.segment_bytes.unwrap_or(defaults.segment_bytes),
-        // Nothing is recycled before each of these has said how far it is.
-        holders: ["judging", "rows", "log_index"].map(String::from).to_vec(),
-        archive: Some(ArchiveOptions {
-            dir: data_dir.join("archive"),
-            bytes_max: file.journal.archive_bytes.unwrap_or(16 << 30),
-            keep,
-        }),
-        ..defaults
-    };
-    if !faults.is_empty() {
-        return Err(exit::config(format!(
-            "the configuration has {} fault(s):\n{}",
-            faults.len(),
-            faults.join("\n")
-        )));
-    }
-    Ok(Settings {
-        web: web_app(args.web_dir.or_else(|| file.server.web_dir.clone())),
-        data_dir,
-        ingest,
+}
+
+/// The dashboard's side.
+pub(crate) struct DashboardSettings {
+    pub(crate) addr: SocketAddr,
+    pub(crate) web: WebApp,
+}
+
+/// What the command line, the environment and the file come to, for a process with a journal.
+pub(crate) struct Settings {
+    pub(crate) data_dir: PathBuf,
+    pub(crate) ingest: SocketAddr,
+    /// `None`: a process of its own serves it.
+    pub(crate) dashboard: Option<DashboardSettings>,
+    pub(crate) notifier: bool,
+    pub(crate) alert_to: Vec<String>,
+    pub(crate) smtp_url: Option<String>,
+    pub(crate) mail_from: Option<String>,
+    pub(crate) public_url: Option<String>,
+    pub(crate) journal: JournalOptions,
+    pub(crate) secrets: Vec<(String, String)>,
+    pub(crate) configuration: Configuration,
+    pub(crate) file_has_default_route: bool,
+    pub(crate) stores: StoreSettings,
+    pub(crate) adopt_stores: bool,
+    pub(crate) json: bool,
+}
+
+/// The same for `andon dashboard`.
+pub(crate) struct ReaderSettings {
+    pub(crate) dashboard: DashboardSettings,
+    pub(crate) public_url: Option<String>,
+    pub(crate) stores: StoreSettings,
+    pub(crate) json: bool,
+}
+
+pub(crate) fn up_settings(args: UpArgs) -> anyhow::Result<Settings> {
+    let mut reading = Reading::of(args.service.config.as_deref());
+    let dashboard = reading.dashboard(args.dashboard, args.web_dir);
+    reading.service(args.service, Some(dashboard), true)
+}
+
+pub(crate) fn gateway_settings(args: GatewayArgs) -> anyhow::Result<Settings> {
+    let mut reading = Reading::of(args.service.config.as_deref());
+    reading.all_stores("gateway", &args.service.stores);
+    reading.service(args.service, None, !args.no_notifier)
+}
+
+pub(crate) fn dashboard_settings(args: DashboardArgs) -> anyhow::Result<ReaderSettings> {
+    let mut reading = Reading::of(args.config.as_deref());
+    reading.all_stores("dashboard", &args.stores);
+    let dashboard = reading.dashboard(args.dashboard, args.web_dir);
+    let stores = reading.stores(args.stores);
+    let public_url = args.public_url.or_else(|| reading.file.server.public_url.clone());
+    reading.done()?;
+    Ok(ReaderSettings {
         dashboard,
-        alert_to: if args.alert_to.is_empty() {
-            file.mail.alert_to.clone()
-        } else {
-            args.alert_to
-        },
-        smtp_url,
-        mail_from,
         public_url,
-        journal,
-        file_has_default_route: file.has_default_route(),
-        secrets: file.secrets.into_iter().collect(),
-        configuration,
-        adopt_stores: args.adopt_stores,
+        stores,
         json: args.json,
     })
+}
+
+/// Stores for a command at a terminal, from its options and the file, if one is named.
+pub(crate) fn store_settings(args: StoreArgs, config: Option<&Path>) -> anyhow::Result<StoreSettings> {
+    let mut reading = Reading::of(config);
+    let stores = reading.stores(args);
+    reading.done()?;
+    Ok(stores)
+}
+
+/// The file, and what is wrong so far.
+struct Reading {
+    file: config::File,
+    faults: Vec<String>,
+}
+
+impl Reading {
+    fn of(path: Option<&Path>) -> Self {
+        let file = match path {
+            None => config::parse("version = 1"),
+            Some(path) => match std::fs::read_to_string(path) {
+                Ok(text) => config::parse(&text),
+                Err(e) => Err(config::Faults(vec![format!("{}: {e}", path.display())])),
+            },
+        };
+        match file {
+            Ok(file) => Self { file, faults: vec![] },
+            Err(e) => Self {
+                file: config::File::default(),
+                faults: e.0,
+            },
+        }
+    }
+
+    fn done(&mut self) -> anyhow::Result<()> {
+        if self.faults.is_empty() {
+            return Ok(());
+        }
+        Err(exit::config(format!(
+            "the configuration has {} fault(s):\n{}",
+            self.faults.len(),
+            self.faults.join("\n")
+        )))
+    }
+
+    fn address(&mut self, option: &str, given: Option<String>, default: &str) -> SocketAddr {
+        let text = given.unwrap_or_else(|| default.to_owned());
+        text.parse().unwrap_or_else(|_| {
+            self.faults
+                .push(format!("{option}: \"{text}\" is not an address such as {default}"));
+            SocketAddr::from(([127, 0, 0, 1], 0))
+        })
+    }
+
+    /// A value that is a secret: given, in the file, or in a file that the file names.
+    fn secret(
+        &mut self,
+        option: &str,
+        given: Option<String>,
+        value: Option<String>,
+        path: Option<PathBuf>,
+    ) -> Option<String> {
+        given.or(value).or_else(|| {
+            let path = path?;
+            match std::fs::read_to_string(&path) {
+                Ok(text) => Some(text.trim().to_owned()),
+                Err(e) => {
+                    self.faults.push(format!("{option} {}: {e}", path.display()));
+                    None
+                }
+            }
+        })
+    }
+
+    fn span(&mut self, place: &str, text: Option<&str>, default: Span) -> Span {
+        match text.map(config::span) {
+            None => default,
+            Some(Ok(span)) => span,
+            Some(Err(e)) => {
+                self.faults.push(format!("{place}: {e}"));
+                default
+            }
+        }
+    }
+
+    /// Separate services meet in these stores and nowhere else.
+    fn all_stores(&mut self, command: &str, args: &StoreArgs) {
+        let s = &self.file.stores;
+        for (option, missing) in [
+            (
+                "postgres-url",
+                args.postgres_url.is_none() && s.postgres_url.is_none() && s.postgres_url_file.is_none(),
+            ),
+            (
+                "redis-url",
+                args.redis_url.is_none() && s.redis_url.is_none() && s.redis_url_file.is_none(),
+            ),
+            (
+                "elasticsearch-url",
+                args.elasticsearch_url.is_none()
+                    && s.elasticsearch_url.is_none()
+                    && s.elasticsearch_url_file.is_none(),
+            ),
+        ] {
+            if missing {
+                self.faults.push(format!(
+                    "{option}: `andon {command}` needs it, because separate services meet in PostgreSQL, Redis and Elasticsearch; \
+                     `andon up` runs everything in one process and needs none of them"
+                ));
+            }
+        }
+    }
+
+    fn stores(&mut self, args: StoreArgs) -> StoreSettings {
+        let s = self.file.stores.clone();
+        let keep = self.file.retention.clone();
+        let default = Retention::default();
+        StoreSettings {
+            postgres_url: self.secret("stores.postgres_url_file", args.postgres_url, s.postgres_url, s.postgres_url_file),
+            redis_url: self.secret("stores.redis_url_file", args.redis_url, s.redis_url, s.redis_url_file),
+            elasticsearch_url: self.secret(
+                "stores.elasticsearch_url_file",
+                args.elasticsearch_url,
+                s.elasticsearch_url,
+                s.elasticsearch_url_file,
+            ),
+            elasticsearch_api_key: self.secret(
+                "stores.elasticsearch_api_key_file",
+                None,
+                None,
+                s.elasticsearch_api_key_file,
+            ),
+            elasticsearch_prefix: s.elasticsearch_prefix,
+            elasticsearch_ca: self
+                .secret("stores.elasticsearch_ca_file", None, None, s.elasticsearch_ca_file)
+                .map(String::into_bytes),
+            migrate: !args.no_migrate,
+            retention: Retention {
+                debug: self.span("retention.debug", keep.debug.as_deref(), default.debug),
+                standard: self.span("retention.standard", keep.standard.as_deref(), default.standard),
+            },
+        }
+    }
+
+    fn dashboard(&mut self, addr: Option<String>, web_dir: Option<PathBuf>) -> DashboardSettings {
+        let addr = addr.or_else(|| self.file.server.dashboard.clone());
+        DashboardSettings {
+            addr: self.address("dashboard", addr, DASHBOARD),
+            web: web_app(web_dir.or_else(|| self.file.server.web_dir.clone())),
+        }
+    }
+
+    fn service(
+        mut self,
+        args: ServiceArgs,
+        dashboard: Option<DashboardSettings>,
+        notifier: bool,
+    ) -> anyhow::Result<Settings> {
+        let configuration = config::configuration(&self.file, &args.alert_to).unwrap_or_else(|e| {
+            self.faults.extend(e.0);
+            Configuration::default()
+        });
+        let ingest = args.ingest.or_else(|| self.file.server.ingest.clone());
+        let ingest = self.address("ingest", ingest, INGEST);
+        let stores = self.stores(args.stores);
+        let mail = (self.file.mail.smtp_url.clone(), self.file.mail.smtp_url_file.clone());
+        let smtp_url = self.secret("mail.smtp_url_file", args.smtp_url, mail.0, mail.1);
+        let mail_from = args.mail_from.or_else(|| self.file.mail.from.clone());
+        let public_url = args.public_url.or_else(|| self.file.server.public_url.clone());
+        if smtp_url.is_some() {
+            for (option, given) in [("mail-from", &mail_from), ("public-url", &public_url)] {
+                if given.is_none() {
+                    self.faults.push(format!("{option}: needed with smtp-url"));
+                }
+            }
+        }
+        if dashboard.is_none() && notifier && public_url.is_none() {
+            self.faults.push(
+                "public-url: needed, because the links in e-mails lead to a dashboard that another process serves".into(),
+            );
+        }
+        let data_dir = args
+            .data_dir
+            .or_else(|| self.file.server.data_dir.clone())
+            .unwrap_or_else(|| DATA_DIR.into());
+        let keep = self.file.journal.archive_keep.clone();
+        let keep = self.span("journal.archive_keep", keep.as_deref(), Span::hours(7 * 24));
+        let defaults = JournalOptions::default();
+        let file = &self.file.journal;
+        // Nothing is recycled before each of these has said how far it is.
+        let mut holders = vec!["judging".to_owned(), "rows".to_owned(), "log_index".to_owned()];
+        if stores.postgres_url.is_some() {
+            holders.push("records".to_owned());
+        }
+        let journal = JournalOptions {
+            quota_bytes: file.quota_bytes.unwrap_or(JOURNAL_QUOTA),
+            segment_bytes: file.segment_bytes.unwrap_or(defaults.segment_bytes),
+            holders,
+            archive: Some(ArchiveOptions {
+                dir: data_dir.join("archive"),
+                bytes_max: file.archive_bytes.unwrap_or(16 << 30),
+                keep,
+            }),
+            ..defaults
+        };
+        self.done()?;
+        let file = self.file;
+        Ok(Settings {
+            data_dir,
+            ingest,
+            dashboard,
+            notifier,
+            alert_to: if args.alert_to.is_empty() {
+                file.mail.alert_to.clone()
+            } else {
+                args.alert_to
+            },
+            smtp_url,
+            mail_from,
+            public_url,
+            journal,
+            file_has_default_route: file.has_default_route(),
+            secrets: file.secrets.into_iter().collect(),
+            configuration,
+            stores,
+            adopt_stores: args.adopt_stores,
+            json: args.json,
+        })
+    }
 }
 
 /// The directory given, else `web` beside the program, else what a checkout has built.

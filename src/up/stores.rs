@@ -1,20 +1,31 @@
 //! Everything on disk: opened in order, and known to belong together before anything runs on it.
 
-use super::settings::Settings;
+use super::owner;
+use super::ports::{Logs, Relations};
+use super::settings::{Settings, StoreSettings};
 use crate::exit;
 use andon_actors::router::ROUTER_SHARD;
 use andon_actors::sinks::check_cursor;
 use andon_engine::limits::SHARDS;
 use andon_engine::time::Clock;
+use andon_storage::elasticsearch::{ElasticsearchIndex, ElasticsearchOptions};
 use andon_storage::journal::{FileIo, Journal, JournalOptions, OpenReport};
 use andon_storage::ports::Cursor;
 use andon_storage::ports::checkpoint::CheckpointStore;
+use andon_storage::ports::site::Owned;
+use andon_storage::layered_checkpoints::LayeredCheckpoints;
+use andon_storage::redis::checkpoints::RedisCheckpoints;
+use andon_storage::redis::{Redis, RedisOptions};
 use andon_storage::relational::Sink as RelationalSink;
+use andon_storage::postgres::{PostgresOptions, PostgresStore};
 use andon_storage::sqlite::{CheckpointFile, SqliteStore};
 use andon_storage::tantivy_index::{IndexOptions, TantivyIndex};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
+/// At the end Redis gets this long to take the last checkpoints; the file has them anyway.
+const COPY_WITHIN: Duration = Duration::from_millis(500);
 /// Effects are rare beside records.
 const EFFECTS_QUOTA: u64 = 1 << 30;
 const EFFECTS_SEGMENT: u64 = 16 << 20;
@@ -24,14 +35,32 @@ pub fn database_path(data_dir: &Path) -> PathBuf {
     data_dir.join("andon.db")
 }
 
-/// Everything on disk, opened and known to belong together.
+/// The file beside the journal, with a copy in Redis if there is one.
+pub(super) enum Checkpoints {
+    File(Arc<CheckpointFile>),
+    Layered(Arc<LayeredCheckpoints>),
+}
+
+impl Checkpoints {
+    pub(super) fn store(&self) -> Arc<dyn CheckpointStore> {
+        match self {
+            Checkpoints::File(file) => file.clone(),
+            Checkpoints::Layered(layered) => layered.clone(),
+        }
+    }
+}
+
+/// Everything that was opened, and is known to belong together.
 pub(super) struct Stores {
     pub(super) journal: Journal,
     pub(super) effects: Journal,
-    pub(super) relational: Arc<SqliteStore>,
-    pub(super) checkpoints: Arc<CheckpointFile>,
-    pub(super) index: Arc<TantivyIndex>,
+    pub(super) relational: Arc<dyn Relations>,
+    pub(super) checkpoints: Checkpoints,
+    pub(super) redis: Option<Redis>,
+    pub(super) index: Arc<dyn Logs>,
     pub(super) token_secret: [u8; 32],
+    /// What this process writes with.
+    pub(super) owned: Owned,
 }
 
 impl Stores {
@@ -55,17 +84,19 @@ impl Stores {
             ..JournalOptions::default()
         };
         let effects = open("effects", effects_options).await?;
-        let relational = Arc::new(SqliteStore::open(&database_path(dir)).await.map_err(exit::config)?);
+        let relational = open_relational(&s.stores, Some(dir), "gateway").await?;
+        // Before anything is written: from here on every transaction of the writers is behind the fence.
+        let owned = owner::claim(&*relational, journal.id(), dir, &**clock).await?;
         let checkpoints = Arc::new(
             CheckpointFile::open(&dir.join("checkpoints.db"))
                 .await
                 .map_err(exit::config)?,
         );
-        let index = Arc::new(
-            TantivyIndex::open(&dir.join("index"), IndexOptions::default())
-                .await
-                .map_err(exit::config)?,
-        );
+        let redis = match &s.stores.redis_url {
+            Some(url) => Some(open_redis(url, &journal, owned).await?),
+            None => None,
+        };
+        let index = open_index(&s.stores, Some(dir), clock, Some(owned)).await?;
         let shards = || (0..SHARDS as u16).chain([ROUTER_SHARD]);
         if s.adopt_stores {
             // The stores keep what they hold. What these journals still have is judged and stored from their first entry on.
@@ -78,6 +109,10 @@ impl Stores {
             adopt.await.map_err(exit::config)?;
             let adopt = relational.adopt(RelationalSink::Rows, Some(begin(&journal)));
             adopt.await.map_err(exit::config)?;
+            if relational.clone().records().is_some() {
+                let adopt = relational.adopt(RelationalSink::Records, Some(begin(&journal)));
+                adopt.await.map_err(exit::config)?;
+            }
             index.adopt(begin(&journal)).await.map_err(exit::config)?;
             checkpoints.clear().await.map_err(exit::config)?;
             for shard in shards() {
@@ -89,16 +124,106 @@ impl Stores {
             let saved = checkpoints.load(shard).await.map_err(exit::config)?;
             check_cursor("the checkpoint file", saved.cursor, &journal).map_err(exit::config)?;
         }
-        let token_secret = token_secret(dir)?;
+        let checkpoints = match &redis {
+            None => Checkpoints::File(checkpoints),
+            Some(redis) => {
+                let redis = RedisCheckpoints::new(redis.clone());
+                if s.adopt_stores {
+                    redis.clear().await.map_err(exit::config)?;
+                }
+                let layered = LayeredCheckpoints::open(checkpoints, redis, journal.id(), journal.durable_seq()).await;
+                Checkpoints::Layered(Arc::new(layered.map_err(exit::config)?))
+            }
+        };
+        let token_secret = relational.link_secret(token_secret(dir)?).await.map_err(exit::config)?;
         Ok(Stores {
             journal,
             effects,
             relational,
             checkpoints,
+            redis,
             index,
             token_secret,
+            owned,
         })
     }
+
+    /// Ends the stores, the journals last: what a store has not taken is in there.
+    pub(super) async fn close(&self) {
+        if let Err(e) = self.index.close().await {
+            tracing::warn!(error = %e, "the log index did not close cleanly; the journal has what it lacks");
+        }
+        if let Checkpoints::Layered(layered) = &self.checkpoints {
+            layered.close(COPY_WITHIN).await;
+        }
+        if let Some(redis) = &self.redis {
+            redis.close().await;
+        }
+        self.relational.close().await;
+        self.journal.close().await;
+        self.effects.close().await;
+    }
+}
+
+/// PostgreSQL if an address is given, else SQLite in the data folder. `role` says in PostgreSQL's list of sessions who it is.
+pub(crate) async fn open_relational(
+    s: &StoreSettings,
+    dir: Option<&Path>,
+    role: &str,
+) -> anyhow::Result<Arc<dyn Relations>> {
+    Ok(match (&s.postgres_url, dir) {
+        (Some(url), _) => Arc::new(open_postgres(s, url, role).await?),
+        (None, Some(dir)) => Arc::new(SqliteStore::open(&database_path(dir)).await.map_err(exit::config)?),
+        (None, None) => return Err(exit::config("postgres-url: needed")),
+    })
+}
+
+async fn open_postgres(s: &StoreSettings, url: &str, role: &str) -> anyhow::Result<PostgresStore> {
+    let options = PostgresOptions {
+        migrate: s.migrate,
+        role: role.to_owned(),
+        ..PostgresOptions::default()
+    };
+    PostgresStore::open(url, options).await.map_err(exit::config)
+}
+
+async fn open_redis(url: &str, journal: &Journal, owned: Owned) -> anyhow::Result<Redis> {
+    let redis = Redis::connect(RedisOptions::new(url, journal.id())).await.map_err(exit::config)?;
+    for warning in redis.warnings() {
+        tracing::warn!("{warning}");
+    }
+    redis.set_epoch(owned.epoch).await.map_err(exit::config)?;
+    Ok(redis)
+}
+
+/// Elasticsearch if an address is given, else tantivy in the data folder. Without `owned` it is only read.
+pub(crate) async fn open_index(
+    s: &StoreSettings,
+    dir: Option<&Path>,
+    clock: &Arc<dyn Clock>,
+    owned: Option<Owned>,
+) -> anyhow::Result<Arc<dyn Logs>> {
+    Ok(match (&s.elasticsearch_url, dir) {
+        (Some(url), _) => {
+            let mut options = ElasticsearchOptions::new(clock.clone());
+            options.read_only = owned.is_none();
+            options.api_key = s.elasticsearch_api_key.clone();
+            options.ca_certificate = s.elasticsearch_ca.clone();
+            if let Some(prefix) = &s.elasticsearch_prefix {
+                options.prefix = prefix.clone();
+            }
+            let index = ElasticsearchIndex::open(url, options).await.map_err(exit::config)?;
+            if let Some(owned) = owned {
+                index.set_epoch(owned.epoch).await.map_err(exit::config)?;
+            }
+            Arc::new(index)
+        }
+        (None, Some(dir)) => {
+            let index = TantivyIndex::open(&dir.join("index"), IndexOptions::default()).await;
+            Arc::new(index.map_err(exit::config)?)
+        }
+        (None, None) => return Err(exit::config("elasticsearch-url: needed")),
+    })
 }
 
 /// The folder holds everything that senders said: it is the owner's alone. One that is there keeps the mode that somebody gave it.

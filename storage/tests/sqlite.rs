@@ -3,13 +3,15 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use andon_engine::ids::JournalId;
-use andon_engine::time::Timestamp;
+use andon_engine::time::{Clock, ManualClock, Span, Timestamp};
 use andon_storage::conformance::{self, cursor};
 use andon_storage::keys::{KeyCache, KeyGrant, generate};
+use andon_storage::owner::{Ownership, claim_of, place};
 use andon_storage::ports::StoreError;
 use andon_storage::ports::checkpoint::CheckpointStore;
 use andon_storage::ports::keys::{KeyStore, Scope};
 use andon_storage::ports::rows::{EffectStore, RowStore};
+use andon_storage::ports::site::{Claim, LEASE_MIN, OwnerStore};
 use andon_storage::relational::Sink;
 use andon_storage::relational::database::{Database, Transaction};
 use andon_storage::relational::migrations::{RELATIONAL, migrate};
@@ -45,6 +47,7 @@ conformance!(effects on SqliteStore::open,
     lists_hold_what_the_filter_asks_for_in_order_and_in_pages,
     the_plant_is_listed_by_id_in_pages,
     many_rows_are_written_at_once,
+    many_are_found_by_their_ids,
 );
 conformance!(rows on SqliteStore::open,
     rollups_are_merged,
@@ -65,6 +68,36 @@ conformance!(deliveries on SqliteStore::open,
     what_was_sent_and_what_died_is_noted_with_its_slot,
     what_is_finished_is_pruned_after_its_time,
     hostile_names_are_only_names,
+);
+conformance!(ownership on SqliteStore::open,
+    one_gateway_owns_a_site,
+    a_lease_that_ran_out_is_taken_over,
+    a_restart_in_its_place_need_not_wait,
+    an_epoch_is_above_all_that_were_met,
+    of_several_at_once_one_wins,
+    hostile_names_of_owners_are_only_names,
+    a_late_owner_writes_nothing,
+    a_takeover_waits_for_what_is_under_way,
+);
+conformance!(exchange on SqliteStore::open,
+    the_first_secret_wins,
+    operations_reach_the_owner_and_answers_come_back,
+    what_was_withdrawn_never_happens,
+    only_so_many_operations_wait,
+    an_unreadable_request_stops_nothing,
+    the_configuration_in_force_is_what_the_owner_said,
+    a_proposal_is_taken_over_once_or_refused,
+);
+conformance!(loss on SqliteStore::open,
+    a_cursor_that_is_gone_or_behind_is_lost_until_it_is_read,
+    an_emptied_store_gets_back_what_no_journal_holds,
+    rows_that_go_away_are_noticed_too,
+    keys_and_people_outlive_a_store_that_was_made_anew,
+    a_restored_store_is_believed,
+    a_lost_table_comes_back_and_is_filled_again,
+    a_lost_cursor_does_not_count_rows_twice,
+    who_owns_an_emptied_site_still_owns_it,
+    nobody_is_told_again_by_an_emptied_store,
 );
 conformance!(checkpoint on CheckpointFile::open,
     what_was_saved_is_loaded,
@@ -289,4 +322,121 @@ async fn a_key_made_or_revoked_elsewhere_is_noticed() {
     assert!(!cache.refresh().await.unwrap(), "nothing changed since");
     drop(cache);
     fresh.await.unwrap();
+}
+
+fn now() -> Arc<ManualClock> {
+    Arc::new(ManualClock::new(Timestamp(1_800_000_000_000_000)))
+}
+
+#[tokio::test]
+async fn an_owner_renews_until_another_has_taken_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("andon.db");
+    let clock = now();
+    let (ours, theirs) = (Arc::new(another_process(&path).await), another_process(&path).await);
+    let claim = Claim {
+        lease: LEASE_MIN,
+        ..claim_of(dir.path(), JournalId(1), 0)
+    };
+    let owned = Ownership::claim(ours.clone(), &claim, clock.clone()).await.unwrap();
+    let since = ours.owner().await.unwrap().unwrap().lease_until;
+    clock.advance(Span::millis(700));
+    loop {
+        // Renewed by itself, from what the clock says now.
+        if ours.owner().await.unwrap().unwrap().lease_until == since.plus(Span::millis(700)) {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    assert!(
+        theirs
+            .claim_site(
+                &Claim {
+                    owner: "x".into(),
+                    ..claim.clone()
+                },
+                clock.now()
+            )
+            .await
+            .is_err()
+    );
+    // The process was paused for longer than its lease.
+    let late = clock.now().plus(Span::mins(1));
+    let taken = theirs
+        .claim_site(
+            &Claim {
+                owner: "the other".into(),
+                ..claim.clone()
+            },
+            late,
+        )
+        .await
+        .unwrap();
+    assert_eq!(taken.epoch, owned.epoch() + 1);
+    let why = owned.lost().await;
+    assert!(why.contains("the other"), "{why}");
+    assert!(matches!(
+        ours.apply_effects(&[], cursor(1, 1)).await,
+        Err(StoreError::Fenced { .. })
+    ));
+    // Giving back what is another's changes nothing; one's own is free at once.
+    owned.release().await.unwrap();
+    assert_eq!(theirs.owner().await.unwrap().unwrap().owner, "the other");
+    assert!(theirs.release_site(taken.epoch, clock.now()).await.unwrap());
+    let again = Ownership::claim(ours.clone(), &claim, clock.clone()).await.unwrap();
+    assert_eq!(again.epoch(), taken.epoch + 1);
+    again.release().await.unwrap();
+    assert!(ours.owner().await.unwrap().unwrap().lease_until <= clock.now());
+}
+
+#[tokio::test]
+async fn an_owner_looks_after_an_idle_store() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("andon.db");
+    let (gateway, dashboard) = (Arc::new(another_process(&path).await), another_process(&path).await);
+    let key = generate(KeyGrant::default(), Timestamp(1));
+    gateway.insert_key(&key.row).await.unwrap();
+    let claim = Claim {
+        lease: LEASE_MIN,
+        ..claim_of(dir.path(), JournalId(1), 0)
+    };
+    let owned = Ownership::claim(gateway.clone(), &claim, now()).await.unwrap();
+    let mut tx = gateway.database().begin().await.unwrap();
+    tx.script("DROP TABLE api_keys; DROP TABLE incidents; DROP TABLE site_values".to_owned())
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+    // Nobody writes, and it is put right all the same.
+    let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(20);
+    while !matches!(dashboard.keys().await.as_deref(), Ok([k]) if *k == key.row) {
+        assert!(tokio::time::Instant::now() < deadline, "still waiting for the keys");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    assert_eq!(dashboard.owner().await.unwrap().unwrap().epoch, owned.epoch());
+    owned.release().await.unwrap();
+}
+
+#[test]
+fn a_copied_folder_is_another_place() {
+    let dir = tempfile::tempdir().unwrap();
+    let (journal, copy) = (dir.path().join("journal"), dir.path().join("copy"));
+    for folder in [&journal, &copy] {
+        std::fs::create_dir(folder).unwrap();
+    }
+    assert_eq!(place(&journal), "", "nothing is locked there");
+    std::fs::write(journal.join("lock"), "").unwrap();
+    std::fs::copy(journal.join("lock"), copy.join("lock")).unwrap();
+    assert!(!place(&journal).is_empty());
+    assert_eq!(place(&journal), place(&journal));
+    assert_ne!(place(&journal), place(&copy));
+    // Put in the place of the other while somebody still holds that one.
+    let held = std::fs::File::open(journal.join("lock")).unwrap();
+    let before = place(&journal);
+    std::fs::remove_file(journal.join("lock")).unwrap();
+    std::fs::write(journal.join("lock"), "").unwrap();
+    assert_ne!(place(&journal), before);
+    drop(held);
+    let (a, b) = (claim_of(&journal, JournalId(1), 5), claim_of(&journal, JournalId(1), 5));
+    assert_ne!(a.owner, b.owner, "two runs are told apart");
+    assert_eq!((a.place, a.journal, a.above), (b.place, b.journal, b.above));
 }

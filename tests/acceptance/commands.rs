@@ -1,19 +1,21 @@
 //! `andon key` and `andon user` beside a running server.
 
-use crate::world::{BINARY, LEAD, World, until};
+use crate::world::{BINARY, Form, LEAD, World, in_every_form, until};
 use serde_json::{Value, json};
-use std::path::Path;
 use tokio::process::Command;
 
-/// Runs the program on a data folder; what it printed, as JSON.
-async fn andon(data: &Path, args: &[&str]) -> Value {
+/// Runs the program beside the server; what it printed, as JSON.
+async fn andon(world: &World, args: &[&str]) -> Value {
     let mut command = Command::new(BINARY);
     command
         .args(args)
         .arg("--json")
         .arg("--data-dir")
-        .arg(data)
+        .arg(world.data_dir())
         .kill_on_drop(true);
+    if let Some(url) = world.postgres_url() {
+        command.env("ANDON_POSTGRES_URL", url);
+    }
     let output = command.output().await.expect("it runs");
     assert!(
         output.status.success(),
@@ -29,11 +31,9 @@ fn record(application: &str) -> Vec<u8> {
         .into_bytes()
 }
 
-#[tokio::test]
-async fn a_key_made_beside_the_running_server_works_until_it_is_revoked() {
-    let world = World::start("").await;
-    let data = world.data_dir();
-    let made = andon(&data, &["key", "create", "--name", "shipper", "--application", "wms"]).await;
+async fn a_key_made_beside_the_running_server_works_until_it_is_revoked(form: Form) {
+    let world = World::start_in(form, "").await;
+    let made = andon(&world, &["key", "create", "--name", "shipper", "--application", "wms"]).await;
     let (id, key) = (
         made["id"].as_str().expect("an id"),
         made["key"].as_str().expect("a key"),
@@ -47,7 +47,7 @@ async fn a_key_made_beside_the_running_server_works_until_it_is_revoked() {
     let other = world.post_as(key, &[], record("erp")).await;
     assert_eq!((other.status, other.code()), (403, "not_allowed"));
 
-    let revoked = andon(&data, &["key", "revoke", id]).await;
+    let revoked = andon(&world, &["key", "revoke", id]).await;
     assert_eq!(revoked["revoked"], true);
     until("the key is refused", || async {
         let answer = world.post_as(key, &[], record("wms")).await;
@@ -55,7 +55,7 @@ async fn a_key_made_beside_the_running_server_works_until_it_is_revoked() {
         (answer.status == 401).then_some(())
     })
     .await;
-    let list = andon(&data, &["key", "list"]).await;
+    let list = andon(&world, &["key", "list"]).await;
     let listed = list
         .as_array()
         .expect("a list")
@@ -66,15 +66,13 @@ async fn a_key_made_beside_the_running_server_works_until_it_is_revoked() {
     assert!(!list.to_string().contains(key), "the secret is shown once");
 }
 
-#[tokio::test]
-async fn a_person_added_beside_the_running_server_is_told_of_the_next_alert() {
-    let world = World::start("").await;
+async fn a_person_added_beside_the_running_server_is_told_of_the_next_alert(form: Form) {
+    let world = World::start_in(form, "").await;
     let fatal = |device: &str| json!({ "device_id": device, "level": "FATAL", "message": "drive lost" });
     world.send(fatal("agv-1")).await;
     world.until_mails(1).await;
-    let data = world.data_dir();
     andon(
-        &data,
+        &world,
         &["user", "add", "nina", "--email", "nina@example.com", "--name", "Nina"],
     )
     .await;
@@ -97,10 +95,15 @@ async fn a_person_added_beside_the_running_server_is_told_of_the_next_alert() {
     assert_eq!((of(LEAD).len(), of("<nina@example.com>").len()), (2, 1));
     assert!(of("<nina@example.com>")[0].mentions("agv-2"));
 
-    andon(&data, &["user", "remove", "nina"]).await;
+    andon(&world, &["user", "remove", "nina"]).await;
     tells("Nina", false).await;
     world.send(fatal("agv-3")).await;
     world.until_mails(4).await;
     world.pulse().await;
     assert_eq!(world.mails().iter().filter(|m| m.to.contains("nina")).count(), 1);
 }
+
+in_every_form!(
+    a_key_made_beside_the_running_server_works_until_it_is_revoked,
+    a_person_added_beside_the_running_server_is_told_of_the_next_alert,
+);

@@ -1,6 +1,6 @@
 //! Bad input through the whole program: each gets its status, what is good beside it is stored, and what is refused is kept.
 
-use crate::world::{World, until};
+use crate::world::{Form, World, in_every_form, until};
 use serde_json::Value;
 use std::io::Write;
 
@@ -12,9 +12,8 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().expect("memory takes it")
 }
 
-#[tokio::test]
-async fn bad_input_gets_its_status_and_disturbs_nothing() {
-    let world = World::start("").await;
+async fn bad_input_gets_its_status_and_disturbs_nothing(form: Form) {
+    let world = World::start_in(form, "").await;
     let deep = format!(
         r#"{{"device_id":"d","message":"m","x":{}{}}}"#,
         "[".repeat(2_000),
@@ -93,9 +92,8 @@ async fn bad_input_gets_its_status_and_disturbs_nothing() {
     assert!(world.incidents().await.is_empty() && world.mails().is_empty());
 }
 
-#[tokio::test]
-async fn good_lines_beside_bad_ones_are_stored_and_the_bad_ones_are_kept() {
-    let world = World::start("").await;
+async fn good_lines_beside_bad_ones_are_stored_and_the_bad_ones_are_kept(form: Form) {
+    let world = World::start_in(form, "").await;
     let long = format!(r#"{{"application":"a","message":"{}"}}"#, "x".repeat(10 << 20));
     let body = [
         br#"{"application":"a","message":"first"}"#.as_slice(),
@@ -142,3 +140,8 @@ async fn quarantine(world: &World, n: usize) -> Vec<Value> {
     })
     .await
 }
+
+in_every_form!(
+    bad_input_gets_its_status_and_disturbs_nothing,
+    good_lines_beside_bad_ones_are_stored_and_the_bad_ones_are_kept,
+);

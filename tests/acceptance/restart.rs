@@ -1,6 +1,6 @@
 //! What a restart keeps, and what it takes over.
 
-use crate::world::World;
+use crate::world::{Form, World, in_every_form};
 use andon_engine::time::Span;
 use serde_json::{Value, json};
 
@@ -8,9 +8,8 @@ fn error(id: &str) -> Value {
     json!({ "id": id, "level": "ERROR", "application": "wms-core", "message": "stock is locked" })
 }
 
-#[tokio::test]
-async fn incidents_retries_and_what_was_told_outlive_a_restart() {
-    let mut world = World::start("").await;
+async fn incidents_retries_and_what_was_told_outlive_a_restart(form: Form) {
+    let mut world = World::start_in(form, "").await;
     world.send(json!([error("a"), error("b"), error("c")])).await;
     let keyed = json!([error("d"), error("e")]).to_string().into_bytes();
     let headers = [("idempotency-key", "shift-1")];
@@ -51,21 +50,20 @@ async fn incidents_retries_and_what_was_told_outlive_a_restart() {
     assert!(mails.iter().any(|m| m.is_digest() && m.gives_number(6)), "{mails:#?}");
 }
 
-#[tokio::test]
-async fn a_changed_configuration_takes_effect_and_an_unchanged_one_is_not_journaled() {
-    let mut world = World::start("").await;
+async fn a_changed_configuration_takes_effect_and_an_unchanged_one_is_not_journaled(form: Form) {
+    let mut world = World::start_in(form, "").await;
     let door = json!({ "device_id": "cell-4", "type": "door.open", "message": "door open" });
     world.send(door.clone()).await;
     world.pulse().await;
-    let head = last_seq(&world).await;
+    let head = world.last_seq();
 
     world.start_again("").await;
-    assert_eq!(last_seq(&world).await, head, "the same configuration again");
+    assert_eq!(world.last_seq(), head, "the same configuration again");
     assert!(world.incidents().await.is_empty());
 
     let rule = "[[rules]]\nid = \"doors\"\nsubject = \"device\"\npriority = \"P3\"\ntype = \"door\"\ncount = { n = 1, within = \"60s\" }";
     world.start_again(rule).await;
-    assert_eq!(last_seq(&world).await, head + 1, "the configuration, once");
+    assert_eq!(world.last_seq(), head + 1, "the configuration, once");
     world.send(door.clone()).await;
     world.until_incident("doors", |i| i["subject"]["id"] == "cell-4").await;
     world.until_mails(1).await;
@@ -82,7 +80,7 @@ async fn a_changed_configuration_takes_effect_and_an_unchanged_one_is_not_journa
     );
 }
 
-async fn last_seq(world: &World) -> u64 {
-    let data = world.ask("{ status { journal { lastSeq } } }", Value::Null).await;
-    data["status"]["journal"]["lastSeq"].as_u64().expect("a number")
-}
+in_every_form!(
+    incidents_retries_and_what_was_told_outlive_a_restart,
+    a_changed_configuration_takes_effect_and_an_unchanged_one_is_not_journaled,
+);

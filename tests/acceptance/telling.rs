@@ -1,6 +1,6 @@
 //! Who is told, how often, and what is kept of what was not.
 
-use crate::world::{LEAD, World};
+use crate::world::{Form, LEAD, World, in_every_form};
 use andon_engine::time::Span;
 use serde_json::{Value, json};
 
@@ -21,9 +21,8 @@ async fn five_errors(world: &World) {
     }
 }
 
-#[tokio::test]
-async fn five_errors_are_one_e_mail_and_500_more_one_digest() {
-    let world = World::start("").await;
+async fn five_errors_are_one_e_mail_and_500_more_one_digest(form: Form) {
+    let world = World::start_in(form, "").await;
     five_errors(&world).await;
     let mails = world.until_mails(1).await;
     assert_eq!((mails[0].kind.as_str(), mails[0].to.as_str()), ("alert", LEAD));
@@ -63,13 +62,12 @@ async fn five_errors_are_one_e_mail_and_500_more_one_digest() {
     assert_eq!(world.incidents().await.len(), 1);
 }
 
-#[tokio::test]
-async fn a_mute_window_holds_what_is_not_safety_and_says_so() {
+async fn a_mute_window_holds_what_is_not_safety_and_says_so(form: Form) {
     let window = format!(
         "[[mute_windows]]\nid = \"inventory\"\nreason = \"stock-taking\"\nrecipients = [\"{LEAD}\"]\n\
          from = \"2026-11-23T00:00:00Z\"\nuntil = \"2026-11-23T12:00:00Z\""
     );
-    let world = World::start(&window).await;
+    let world = World::start_in(form, &window).await;
     five_errors(&world).await;
     world.clock.advance(Span::mins(6));
     world.pulse().await;
@@ -92,9 +90,8 @@ async fn a_mute_window_holds_what_is_not_safety_and_says_so() {
     assert_eq!(world.mails().len(), 1);
 }
 
-#[tokio::test]
-async fn one_fatal_of_a_device_without_an_application_is_one_e_mail() {
-    let world = World::start("").await;
+async fn one_fatal_of_a_device_without_an_application_is_one_e_mail(form: Form) {
+    let world = World::start_in(form, "").await;
     world
         .send(json!({ "level": "FATAL", "device_id": "agv-7", "message": "drive controller lost" }))
         .await;
@@ -109,9 +106,8 @@ async fn one_fatal_of_a_device_without_an_application_is_one_e_mail() {
     assert_eq!(incidents[0]["ruleId"], "fatal-per-device");
 }
 
-#[tokio::test]
-async fn the_link_of_an_e_mail_acknowledges_as_its_recipient() {
-    let world = World::start("").await;
+async fn the_link_of_an_e_mail_acknowledges_as_its_recipient(form: Form) {
+    let world = World::start_in(form, "").await;
     world
         .send(json!({ "level": "FATAL", "device_id": "agv-7", "message": "drive controller lost" }))
         .await;
@@ -167,3 +163,10 @@ fn link(text: &str) -> (String, String) {
         .next();
     (id.to_owned(), token.expect("a text").to_owned())
 }
+
+in_every_form!(
+    five_errors_are_one_e_mail_and_500_more_one_digest,
+    a_mute_window_holds_what_is_not_safety_and_says_so,
+    one_fatal_of_a_device_without_an_application_is_one_e_mail,
+    the_link_of_an_e_mail_acknowledges_as_its_recipient,
+);

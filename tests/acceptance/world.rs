@@ -1,11 +1,14 @@
 //! One Andon in this process, in a folder of its own, on a clock that only the test moves.
 
-use andon::up::{self, Andon, UpArgs};
+use crate::servers::Servers;
+use andon::dashboard::{self, DashboardService};
+use andon::up::{self, Andon, DashboardArgs, GatewayArgs, ServiceArgs, UpArgs};
 use andon_engine::time::{Clock, ManualClock, Span, Timestamp};
 use andon_load::oracle::mail::{Mail, read_outbox};
 use andon_load::sender::http_client;
-use andon_storage::keys::{KeyGrant, generate};
+use andon_storage::keys::{KeyGrant, NewKey, generate};
 use andon_storage::ports::keys::{KeyStore, Scope};
+use andon_storage::postgres::{PostgresOptions, PostgresStore};
 use andon_storage::sqlite::SqliteStore;
 use serde_json::{Value, json};
 use std::cell::Cell;
@@ -88,67 +91,168 @@ pub async fn ask(http: &reqwest::Client, url: &str, link: Option<&str>, query: &
     response.json().await.expect("GraphQL answers JSON")
 }
 
+/// How Andon runs under a test.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// `andon up` on its embedded stores.
+    Embedded,
+    /// `andon up` on PostgreSQL, Redis and Elasticsearch.
+    Servers,
+    /// `andon gateway` and `andon dashboard`, which meet in these.
+    TwoServices,
+}
+
+/// Makes a test of each function, in each form of Andon.
+macro_rules! in_every_form {
+    ($($name:ident),* $(,)?) => {
+        mod embedded {
+            $(#[tokio::test]
+            async fn $name() {
+                super::$name(crate::world::Form::Embedded).await;
+            })*
+        }
+        mod servers {
+            $(#[tokio::test]
+            async fn $name() {
+                super::$name(crate::world::Form::Servers).await;
+            })*
+        }
+        mod two_services {
+            $(#[tokio::test]
+            async fn $name() {
+                super::$name(crate::world::Form::TwoServices).await;
+            })*
+        }
+    };
+}
+pub(crate) use in_every_form;
+
 /// A key straight into the store, as `andon key create` makes it.
 pub async fn key_in(data_dir: &Path) -> String {
     std::fs::create_dir_all(data_dir).expect("a folder");
     let store = SqliteStore::open(&up::database_path(data_dir)).await.expect("a store");
+    let key = test_key();
+    store.insert_key(&key.row).await.expect("a key");
+    store.close().await;
+    key.text
+}
+
+/// The same in PostgreSQL.
+async fn key_on(postgres_url: &str) -> String {
+    let store = PostgresStore::open(postgres_url, PostgresOptions::default()).await.expect("a store");
+    let key = test_key();
+    store.insert_key(&key.row).await.expect("a key");
+    store.close().await;
+    key.text
+}
+
+fn test_key() -> NewKey {
     let grant = KeyGrant {
         name: "test".into(),
         scopes: vec![Scope::Ingest, Scope::Read],
         ..KeyGrant::default()
     };
-    let key = generate(grant, START);
-    store.insert_key(&key.row).await.expect("a key");
-    store.close().await;
-    key.text
+    generate(grant, START)
 }
 
 pub struct World {
     pub clock: Arc<ManualClock>,
     pub key: String,
     pub http: reqwest::Client,
-    dir: TempDir,
+    form: Form,
     andon: Option<Andon>,
+    dashboard: Option<DashboardService>,
     pulses: Cell<u32>,
+    servers: Option<Servers>,
+    dir: TempDir,
 }
 
 impl World {
-    /// `config`: what follows `version = 1` in the file.
+    /// On embedded stores. `config`: what follows `version = 1` in the file.
     pub async fn start(config: &str) -> World {
+        World::start_in(Form::Embedded, config).await
+    }
+
+    pub async fn start_in(form: Form, config: &str) -> World {
         let dir = tempfile::tempdir().expect("a folder");
+        let servers = match form {
+            Form::Embedded => None,
+            Form::Servers | Form::TwoServices => Some(Servers::new().await),
+        };
+        let key = match &servers {
+            None => key_in(&dir.path().join("data")).await,
+            Some(servers) => key_on(&servers.postgres).await,
+        };
         let mut world = World {
             clock: Arc::new(ManualClock::new(START)),
-            key: key_in(&dir.path().join("data")).await,
+            key,
             http: http_client().expect("a client"),
-            dir,
+            form,
             andon: None,
+            dashboard: None,
             pulses: Cell::new(0),
+            servers,
+            dir,
         };
         world.start_again(config).await;
         world
     }
 
-    /// Stops it if it runs, and starts it on the same folder.
+    /// Stops it if it runs, and starts it on the same stores.
     pub async fn start_again(&mut self, config: &str) {
         self.stop().await;
         let file = self.dir.path().join("andon.toml");
-        std::fs::write(&file, format!("version = 1\n{config}\n{}", pulse_rules())).expect("a file");
-        let args = UpArgs {
-            data_dir: Some(self.data_dir()),
-            config: Some(file),
-            ingest: Some("127.0.0.1:0".into()),
-            dashboard: Some("127.0.0.1:0".into()),
-            alert_to: vec![LEAD.into()],
-            ..UpArgs::default()
-        };
+        let stores = self.servers.as_ref().map(Servers::configuration).unwrap_or_default();
+        std::fs::write(&file, format!("version = 1\n{stores}{config}\n{}", pulse_rules())).expect("a file");
         let clock: Arc<dyn Clock> = self.clock.clone();
-        self.andon = Some(up::start(args, clock).await.expect("it starts"));
+        let any = || Some("127.0.0.1:0".to_owned());
+        let service = ServiceArgs {
+            data_dir: Some(self.data_dir()),
+            config: Some(file.clone()),
+            ingest: any(),
+            alert_to: vec![LEAD.into()],
+            public_url: (self.form == Form::TwoServices).then(|| "http://andon.plant.example".to_owned()),
+            ..ServiceArgs::default()
+        };
+        if self.form == Form::TwoServices {
+            let args = GatewayArgs {
+                service,
+                ..GatewayArgs::default()
+            };
+            self.andon = Some(up::start_gateway(args, clock.clone()).await.expect("it starts"));
+            let args = DashboardArgs {
+                config: Some(file),
+                dashboard: any(),
+                ..DashboardArgs::default()
+            };
+            self.dashboard = Some(dashboard::start(args, clock).await.expect("it starts"));
+        } else {
+            let args = UpArgs {
+                service,
+                dashboard: any(),
+                ..UpArgs::default()
+            };
+            self.andon = Some(up::start(args, clock).await.expect("it starts"));
+        }
     }
 
     pub async fn stop(&mut self) {
+        if let Some(dashboard) = self.dashboard.take() {
+            dashboard.stop().await;
+        }
         if let Some(andon) = self.andon.take() {
             andon.stop().await;
         }
+    }
+
+    /// The head of the journal.
+    pub fn last_seq(&self) -> u64 {
+        self.andon().status().journal.last_seq
+    }
+
+    /// Where its relational store is, if that is a server.
+    pub fn postgres_url(&self) -> Option<&str> {
+        self.servers.as_ref().map(|s| s.postgres.as_str())
     }
 
     pub fn data_dir(&self) -> PathBuf {
@@ -157,6 +261,13 @@ impl World {
 
     fn andon(&self) -> &Andon {
         self.andon.as_ref().expect("it runs")
+    }
+
+    fn dashboard_url(&self) -> &str {
+        match &self.dashboard {
+            Some(dashboard) => &dashboard.url,
+            None => self.andon().dashboard_url.as_deref().expect("it serves a dashboard"),
+        }
     }
 
     /// The time on its clock as records write it, `after` later.
@@ -181,14 +292,14 @@ impl World {
 
     /// Data of an answer without errors.
     pub async fn ask(&self, query: &str, variables: Value) -> Value {
-        let answer = ask(&self.http, &self.andon().dashboard_url, None, query, variables).await;
+        let answer = ask(&self.http, self.dashboard_url(), None, query, variables).await;
         assert_eq!(answer["errors"], Value::Null, "{query}");
         answer["data"].clone()
     }
 
     /// The whole answer to the holder of a link.
     pub async fn ask_with_link(&self, token: &str, query: &str, variables: Value) -> Value {
-        ask(&self.http, &self.andon().dashboard_url, Some(token), query, variables).await
+        ask(&self.http, self.dashboard_url(), Some(token), query, variables).await
     }
 
     /// The e-mails so far, without those of [`World::pulse`].
@@ -237,9 +348,9 @@ impl World {
     /// moment's clock begins the throttle's window: a test that moves the clock waits for this first.
     async fn settled(&self) {
         until("nothing is on its way", || async {
-            let sinks = self.ask("{ status { sinks { lag error } } }", Value::Null).await;
-            let sinks = sinks["status"]["sinks"].as_array().expect("sinks").clone();
-            let done = sinks.iter().all(|s| s["lag"] == 0 && s["error"].is_null());
+            // Of the process that judges: another one hears of it a moment later.
+            let status = self.andon().status();
+            let done = status.sinks.iter().all(|s| s.lag == 0 && s.error.is_none());
             let told = self.incidents().await.iter().all(|i| {
                 let deliveries = i["deliveries"].as_array().expect("deliveries");
                 let open = |d: &Value| d["state"] == "WAITING" || d["state"] == "NOTICED";

@@ -150,6 +150,8 @@ impl Reader<'_> {
         if undecided.is_empty() && held.is_empty() && (blocked || repeats.is_empty()) {
             return Ok(None);
         }
+        self.fetch(undecided.iter().chain(&held), if blocked { &[] } else { repeats })
+            .await?;
         let mut situation = Situation {
             target: target.clone(),
             slot,
@@ -183,6 +185,27 @@ impl Reader<'_> {
             }
         }
         Ok(Some(situation))
+    }
+
+    /// Reads all that these name, with one query each for incidents and alerts. What is not found then is looked for one by one.
+    async fn fetch(&mut self, deliveries: impl Iterator<Item = &Delivery>, repeats: &[Told]) -> Result<()> {
+        let mut incidents: BTreeSet<IncidentId> = repeats.iter().map(|t| t.incident).collect();
+        let mut alerts = BTreeSet::new();
+        for d in deliveries {
+            incidents.insert(d.incident);
+            alerts.insert(d.alert);
+        }
+        incidents.retain(|id| !self.incidents.contains_key(id));
+        alerts.retain(|id| !self.alerts.contains_key(id));
+        let incidents: Vec<IncidentId> = incidents.into_iter().collect();
+        for incident in self.args.incidents.incidents_by_id(&incidents).await? {
+            self.incidents.insert(incident.id, Some(Arc::new(incident)));
+        }
+        let alerts: Vec<AlertId> = alerts.into_iter().collect();
+        for alert in self.args.incidents.alerts_by_id(&alerts).await? {
+            self.alerts.insert(alert.id, Arc::new(alert));
+        }
+        Ok(())
     }
 
     async fn candidates(&mut self, deliveries: &[Delivery]) -> Result<Vec<Candidate>> {

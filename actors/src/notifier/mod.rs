@@ -26,7 +26,7 @@ pub use expand::{OWN_TYPE_PREFIX, routes_without_people};
 pub use fallback::{FALLBACK_AFTER, Fallback};
 pub use http::{Secrets, signature};
 pub use mailer::{MailSettingError, Mailer, SendError};
-pub use queue::{JobQueue, LocalQueue};
+pub use queue::{JobQueue, LocalQueue, RedisQueue};
 
 use crate::self_log::SelfLog;
 use andon_engine::ids::AlertId;

@@ -106,4 +106,7 @@ impl Sink for EffectWriter {
         self.buffer.clear();
         Ok(())
     }
+    fn clear(&mut self) {
+        self.buffer.clear();
+    }
 }

@@ -1,6 +1,7 @@
 //! The row writer: minute roll-ups of readings, and what was rejected, into the relational store.
 
 use super::Sink;
+use super::quarantine::Quota;
 use crate::entries::RECORDS;
 use crate::metrics;
 use andon_engine::batch::Batch;
@@ -17,15 +18,12 @@ use std::time::Duration;
 /// Roll-ups and rejections of one transaction.
 const BATCH: usize = 20_000;
 const LINGER: Duration = Duration::from_secs(1);
-/// Rows that quarantine keeps; over it the oldest go.
-pub const QUARANTINE_ROWS_MAX: u64 = 100_000;
 const MINUTE_US: i64 = 60_000_000;
 
 pub struct RowWriter {
-    store: Arc<dyn RowStore>,
+    store: Quota,
     rollups: HashMap<(String, String, i64), Rollup>,
     quarantined: Vec<Quarantined>,
-    written: u64,
 }
 
 impl std::fmt::Debug for RowWriter {
@@ -37,10 +35,9 @@ impl std::fmt::Debug for RowWriter {
 impl RowWriter {
     pub fn new(store: Arc<dyn RowStore>) -> Self {
         Self {
-            store,
+            store: Quota::new(store),
             rollups: HashMap::new(),
             quarantined: Vec::new(),
-            written: 0,
         }
     }
 
@@ -86,7 +83,7 @@ impl Sink for RowWriter {
         LINGER
     }
     async fn cursor(&self) -> Result<Option<Cursor>> {
-        self.store.row_cursor().await
+        self.store.store().row_cursor().await
     }
 
     fn take(&mut self, entry: &Entry) -> usize {
@@ -121,26 +118,23 @@ impl Sink for RowWriter {
         // A sum of a minute may overflow though every reading is finite: such a row says nothing, and no store takes it.
         self.rollups.retain(|_, r| r.sum.is_finite());
         let rollups: Vec<Rollup> = self.rollups.values().cloned().collect();
-        match self.store.write_rows(&rollups, &self.quarantined, cursor).await {
+        match self.store.store().write_rows(&rollups, &self.quarantined, cursor).await {
             Ok(()) => {}
             Err(e) if e.is_temporary() => return Err(e),
             Err(e) => {
                 // Our rows are all of one shape and cleaned: a refusal is a fault of ours. Raw readings stay in the journal's archive.
                 ::metrics::counter!(metrics::EFFECTS_REFUSED).increment(1);
                 tracing::error!(error = %e, rollups = rollups.len(), "the store refuses rows: they are skipped");
-                self.store.write_rows(&[], &[], cursor).await?;
+                self.store.store().write_rows(&[], &[], cursor).await?;
             }
         }
-        self.written += self.quarantined.len() as u64;
-        if self.written >= QUARANTINE_ROWS_MAX / 100 {
-            self.written = 0;
-            let gone = self.store.trim_quarantine(QUARANTINE_ROWS_MAX).await?;
-            if gone > 0 {
-                tracing::warn!(rows = gone, "quarantine is over its quota: the oldest rows went");
-            }
-        }
+        self.store.wrote(self.quarantined.len()).await?;
         self.rollups.clear();
         self.quarantined.clear();
         Ok(())
+    }
+    fn clear(&mut self) {
+        self.rollups.clear();
+        self.quarantined.clear();
     }
 }

@@ -39,7 +39,19 @@ fn any_json() -> impl Strategy<Value = String> {
                 "id",
                 "trace_id",
                 "type",
-                "user_id"
+                "user_id",
+                "source",
+                "date",
+                "hostname",
+                "event",
+                "original",
+                "kubernetes",
+                "container",
+                "container_name",
+                "pod",
+                "file",
+                "path",
+                "syslog"
             ])
             .prop_map(String::from),
             "[a-z]{1,3}",
@@ -122,6 +134,12 @@ proptest! {
         prop_assert_eq!(&array.batch, &lines.batch);
         prop_assert_eq!(&array.ids, &lines.ids);
         prop_assert_eq!(&array.rejected, &lines.rejected);
+        // Objects need no line of their own.
+        if values.iter().all(|v| v.starts_with('{')) {
+            let stream = json(values.concat()).unwrap();
+            prop_assert_eq!(&array.batch, &stream.batch);
+            prop_assert_eq!(&array.rejected, &stream.rejected);
+        }
         // And so is each by itself.
         let single: Vec<String> = values.iter().filter(|v| v.starts_with('{')).flat_map(|v| records(&json(v).unwrap())).collect();
         prop_assert_eq!(records(&lines), single);

@@ -102,6 +102,24 @@ impl Elements {
     }
 }
 
+/// Whether the object there is a line by itself.
+pub(super) fn is_line(body: &[u8], object: Range<usize>) -> bool {
+    let after = body[object.end..].iter().find(|b| !matches!(b, b' ' | b'\t' | b'\r'));
+    after.is_none_or(|b| *b == b'\n') && memchr::memchr(b'\n', &body[object]).is_none()
+}
+
+/// The next object of `body` from `from`; what is none is taken to the end of its line, and an object that does not end to the end.
+pub(super) fn next_object(body: &[u8], from: usize) -> Option<Range<usize>> {
+    let start = from + body[from..].iter().position(|b| !is_space(*b))?;
+    if body[start] != b'{' {
+        return next_line(body, start).map(|(line, _)| line);
+    }
+    Some(match object_end(body, start) {
+        Ok(end) => start..end,
+        Err(_) => trimmed(body, start..body.len()),
+    })
+}
+
 /// Where the value that begins at `start` with `{` ends.
 pub(super) fn object_end(body: &[u8], start: usize) -> Result<usize, Broken> {
     let mut first = true;

@@ -101,6 +101,16 @@ impl Writer<'_> {
         match nodes[at] {
             Node::String(s) => return self.string(s),
             Node::Object { len, .. } => {
+                // Events of shippers are made of many small objects: no allocation for each.
+                let mut few = [("", 0); FEW];
+                if len <= FEW {
+                    let mut n = 0;
+                    for (place, member) in few.iter_mut().zip(members(nodes, at)) {
+                        *place = member;
+                        n += 1;
+                    }
+                    return self.object_at(nodes, &few[..n], depth + 1);
+                }
                 let mut list = Vec::with_capacity(len);
                 list.extend(members(nodes, at));
                 return self.object_at(nodes, &list, depth + 1);

@@ -27,10 +27,18 @@ pub(crate) struct Kept {
     pub(crate) key_id: Arc<str>,
     /// Message, flags.
     pub(crate) records: Vec<(String, Flags)>,
+    /// The records, packed.
+    batch: Vec<u8>,
     pub(crate) rejected: Vec<Rejected>,
     pub(crate) retry_hashes: Vec<u128>,
     pub(crate) idempotency: Option<Idempotency>,
     pub(crate) history: bool,
+}
+
+impl Kept {
+    pub(crate) fn batch(&self) -> Batch<&[u8]> {
+        Batch::parse(&self.batch[..], JournalId(1), 1).expect("a whole batch")
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,6 +97,7 @@ impl Intake for Journal {
         entries.push(Kept {
             key_id: entry.key_id,
             records,
+            batch: entry.batch.to_vec(),
             rejected: entry.rejected,
             retry_hashes: entry.retry_hashes,
             idempotency: entry.idempotency,

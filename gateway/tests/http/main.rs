@@ -2,10 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
+mod clients;
 mod hardening;
 mod harness;
 mod http2;
 mod retries;
+mod shippers;
 mod statuses;
 mod stopping;
 mod telemetry;

@@ -13,15 +13,15 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use std::sync::Arc;
 
-fn at(t: i64) -> Timestamp {
+pub(super) fn at(t: i64) -> Timestamp {
     Timestamp(t)
 }
 
-fn anna() -> Target {
+pub(super) fn anna() -> Target {
     Target::new(ChannelKind::Email, "anna")
 }
 
-fn delivery(alert: &Alert, target: &Target) -> Delivery {
+pub(super) fn delivery(alert: &Alert, target: &Target) -> Delivery {
     Delivery {
         id: DeliveryId::of(alert.id, target),
         alert: alert.id,
@@ -42,7 +42,7 @@ fn delivery(alert: &Alert, target: &Target) -> Delivery {
 }
 
 /// Alerts of one incident at positions 1, 2, …, written as the effect writer writes them.
-async fn alerts<S: EffectStore>(s: &S, n: u64) -> Vec<Alert> {
+pub(super) async fn alerts<S: EffectStore>(s: &S, n: u64) -> Vec<Alert> {
     let mut rng = StdRng::seed_from_u64(1);
     let alerts: Vec<Alert> = (1..=n)
         .map(|seq| Alert {
@@ -67,7 +67,7 @@ async fn expanded<S: EffectStore + DeliveryStore>(s: &S, n: u64, target: &Target
     out
 }
 
-fn notice(id: u128, target: &Target, claims_slot: bool) -> Notice {
+pub(super) fn notice(id: u128, target: &Target, claims_slot: bool) -> Notice {
     Notice {
         id: NoticeId(id),
         target: target.clone(),
@@ -94,7 +94,7 @@ fn notice(id: u128, target: &Target, claims_slot: bool) -> Notice {
     }
 }
 
-fn decision(target: &Target, version: u64) -> Decision {
+pub(super) fn decision(target: &Target, version: u64) -> Decision {
     Decision {
         target: target.clone(),
         version,
@@ -105,7 +105,7 @@ fn decision(target: &Target, version: u64) -> Decision {
     }
 }
 
-fn told(count: u64, next: Option<i64>) -> Told {
+pub(super) fn told(count: u64, next: Option<i64>) -> Told {
     Told {
         target: anna(),
         incident: IncidentId(7),

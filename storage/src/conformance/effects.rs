@@ -446,3 +446,36 @@ pub async fn many_rows_are_written_at_once<S: Store>(open: impl AsyncFn() -> S) 
     assert_eq!(s.alerts_of(i.id).await.unwrap().len(), 3_000);
     assert_eq!(s.incidents(&ALL).await.unwrap().len(), 3_000);
 }
+
+pub async fn many_are_found_by_their_ids<S: Store>(open: impl AsyncFn() -> S) {
+    let mut rng = StdRng::seed_from_u64(21);
+    let s = open().await;
+    let incidents: Vec<Incident> = (0..700).map(|_| sample::incident(&mut rng)).collect();
+    let alerts: Vec<Alert> = incidents[..300].iter().map(|i| sample::alert(&mut rng, i.id)).collect();
+    let mut effects: Vec<Effect> = incidents
+        .iter()
+        .map(|i| Effect::Incident(Box::new(i.clone())))
+        .collect();
+    effects.extend(alerts.iter().map(|a| Effect::Alert(Box::new(a.clone()))));
+    s.apply_effects(&effects, cursor(1, 1)).await.unwrap();
+    assert_eq!(s.incidents_by_id(&[]).await.unwrap(), []);
+    assert_eq!(s.alerts_by_id(&[]).await.unwrap(), []);
+    for n in [1, 2, 3, 255, 256, 257, 600] {
+        // Some are asked for twice, and one is not there.
+        let mut ids: Vec<IncidentId> = incidents[..n].iter().map(|i| i.id).collect();
+        ids.push(IncidentId(7));
+        ids.push(ids[0]);
+        let mut found = s.incidents_by_id(&ids).await.unwrap();
+        found.sort_by_key(|i| i.id);
+        found.dedup_by_key(|i| i.id);
+        let mut want = incidents[..n].to_vec();
+        want.sort_by_key(|i| i.id);
+        assert_eq!(found, want);
+    }
+    let ids: Vec<AlertId> = alerts.iter().map(|a| a.id).collect();
+    let mut found = s.alerts_by_id(&ids).await.unwrap();
+    let mut want = alerts.clone();
+    found.sort_by_key(|a| a.id);
+    want.sort_by_key(|a| a.id);
+    assert_eq!(found, want);
+}

@@ -1,20 +1,16 @@
-//! Checks of [`LogIndex`]. What a filter means is written down here a second time, as a plain scan.
+//! Checks of [`LogIndex`].
 
-use super::sample::{self, HOSTILE};
+pub use super::log_scan::{a_search_agrees_with_a_scan, counts_agree_with_a_scan};
+
+use super::sample::HOSTILE;
 use super::{assert_foreign, assert_refused, cursor};
-use crate::ports::log_index::{
-    CountedBy, HISTOGRAM_BARS_MAX, LogCounts, LogFilter, LogIndex, Order, PageKey, StoredRecord,
-};
+use crate::ports::log_index::{HISTOGRAM_BARS_MAX, LogCounts, LogFilter, LogIndex, Order, PageKey, StoredRecord};
 use andon_engine::batch::{Batch, BatchBuilder};
 use andon_engine::ids::{JournalId, RecordId};
 use andon_engine::level::Level;
 use andon_engine::record::{Flags, Record};
 use andon_engine::time::{Span, Timestamp};
 use bytes::Bytes;
-use rand::rngs::StdRng;
-use rand::{RngExt, SeedableRng};
-use std::cmp::Reverse;
-use std::collections::BTreeMap;
 
 /// A batch of journal 1 at this place.
 fn batch(seq: u64, records: &[Record<'_>]) -> Batch<Bytes> {
@@ -34,7 +30,7 @@ fn log<'a>(timestamp: i64, message: &'a str) -> Record<'a> {
     }
 }
 
-async fn index(s: &impl LogIndex, seq: u64, records: &[Record<'_>]) {
+pub(super) async fn index(s: &impl LogIndex, seq: u64, records: &[Record<'_>]) {
     s.add(&[batch(seq, records)]).await.unwrap();
     s.commit(cursor(1, seq)).await.unwrap();
 }
@@ -396,213 +392,6 @@ pub async fn pages_part_equal_stamps_exactly<S: LogIndex>(open: impl AsyncFn() -
     assert!(s.search(&all, Order::NewestFirst, None, 0).await.unwrap().is_empty());
 }
 
-/// Words as letters and digits, in lower case.
-fn words(text: &str) -> Vec<String> {
-    let parts = text.split(|c: char| !c.is_alphanumeric()).filter(|w| !w.is_empty());
-    parts
-        .map(|w| w.chars().flat_map(char::to_lowercase).collect())
-        .collect()
-}
-
-fn matches(f: &LogFilter, r: &Record<'_>) -> bool {
-    let same = |want: &Option<String>, got: Option<&str>| want.as_deref().is_none_or(|w| got == Some(w));
-    let has = |run: &[String], all: &[String]| run.is_empty() || all.windows(run.len()).any(|w| w == run);
-    let text = f.text.as_deref().unwrap_or("");
-    let message = words(r.message.unwrap_or(""));
-    let mut quoted = false;
-    text.split('"').all(|part| {
-        let ok = if quoted {
-            has(&words(part), &message)
-        } else {
-            part.split(' ').all(|p| has(&words(p), &message))
-        };
-        quoted = !quoted;
-        ok
-    }) && r.is_log()
-        && same(&f.application, r.application)
-        && same(&f.device_id, r.device_id)
-        && same(&f.user_id, r.user_id)
-        && same(&f.source, r.source)
-        && same(&f.item_id, r.item_id)
-        && same(&f.order_id, r.order_id)
-        && same(&f.location, r.location)
-        && same(&f.step, r.step)
-        && same(&f.trace_id, r.trace_id)
-        && f.type_prefix.as_deref().is_none_or(|p| {
-            r.kind.is_some_and(|k| {
-                k.strip_prefix(p)
-                    .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-            })
-        })
-        && f.level.is_none_or(|l| r.level == Some(l))
-        && f.min_level.is_none_or(|l| r.level.is_some_and(|got| got >= l))
-        && f.fingerprint.is_none_or(|n| r.fingerprint == n)
-        && f.from.is_none_or(|t| r.timestamp >= t)
-        && f.to.is_none_or(|t| r.timestamp < t)
-}
-
-const WORDS: &[&str] = &["belt", "Belt", "torn", "CNV-03", "motor", "ÜBERLAST", "3.5", "—", "x"];
-const KINDS: &[&str] = &[
-    "SF",
-    "SF.estop",
-    "SFX",
-    "SF.estop.door",
-    "SF-1",
-    "SF/1",
-    "equipment",
-    "",
-    ".",
-];
-const KEYS: &[&str] = &["a", "A", "b c", "", "…"];
-const TIMES: &[i64] = &[i64::MIN, -1, 0, 1, 2, 3, i64::MAX];
-
-/// One record, generated, that owns its texts.
-struct Generated {
-    message: Option<String>,
-    keys: Vec<Option<&'static str>>,
-    kind: Option<&'static str>,
-    level: Option<Level>,
-    time: i64,
-    fingerprint: u64,
-}
-
-impl Generated {
-    fn new(rng: &mut StdRng) -> Self {
-        let phrase = |r: &mut StdRng| {
-            (0..r.random_range(0..6))
-                .map(|_| sample::one_of(r, WORDS))
-                .collect::<Vec<_>>()
-                .join(" ")
-        };
-        Self {
-            message: if rng.random_bool(0.9) { Some(phrase(rng)) } else { None },
-            keys: (0..9)
-                .map(|_| sample::maybe(rng, |r| sample::one_of(r, KEYS)))
-                .collect(),
-            kind: sample::maybe(rng, |r| sample::one_of(r, KINDS)),
-            level: sample::maybe(rng, |r| sample::one_of(r, &Level::ALL)),
-            time: sample::one_of(rng, TIMES),
-            fingerprint: sample::one_of(rng, &[0, 1, u64::MAX]),
-        }
-    }
-    fn record(&self) -> Record<'_> {
-        Record {
-            timestamp: Timestamp(self.time),
-            message: self.message.as_deref(),
-            application: self.keys[0],
-            device_id: self.keys[1],
-            user_id: self.keys[2],
-            source: self.keys[3],
-            item_id: self.keys[4],
-            order_id: self.keys[5],
-            location: self.keys[6],
-            step: self.keys[7],
-            trace_id: self.keys[8],
-            kind: self.kind,
-            level: self.level,
-            fingerprint: self.fingerprint,
-            ..Record::default()
-        }
-    }
-}
-
-fn filter(rng: &mut StdRng) -> LogFilter {
-    fn rare<T>(rng: &mut StdRng, make: impl FnOnce(&mut StdRng) -> T) -> Option<T> {
-        if rng.random_bool(0.15) { Some(make(rng)) } else { None }
-    }
-    let key = |r: &mut StdRng| sample::one_of(r, KEYS).to_owned();
-    let time = |r: &mut StdRng| Timestamp(sample::one_of(r, TIMES));
-    LogFilter {
-        application: rare(rng, key),
-        device_id: rare(rng, key),
-        user_id: rare(rng, key),
-        source: rare(rng, key),
-        item_id: rare(rng, key),
-        order_id: rare(rng, key),
-        location: rare(rng, key),
-        step: rare(rng, key),
-        trace_id: rare(rng, key),
-        type_prefix: rare(rng, |r| sample::one_of(r, KINDS).to_owned()),
-        level: rare(rng, |r| sample::one_of(r, &Level::ALL)),
-        min_level: rare(rng, |r| sample::one_of(r, &Level::ALL)),
-        fingerprint: rare(rng, |r| sample::one_of(r, &[0, 1, u64::MAX])),
-        text: rare(rng, |r| {
-            let piece = |r: &mut StdRng| {
-                let words: Vec<_> = (0..r.random_range(1..3)).map(|_| sample::one_of(r, WORDS)).collect();
-                let words = words.join(" ");
-                if r.random() { format!("\"{words}\"") } else { words }
-            };
-            (0..r.random_range(1..3))
-                .map(|_| piece(r))
-                .collect::<Vec<_>>()
-                .join(" ")
-        }),
-        from: rare(rng, time),
-        to: rare(rng, time),
-    }
-}
-
-/// Fills the index with generated records, in several commits.
-async fn generated(s: &impl LogIndex, rng: &mut StdRng) -> Vec<(RecordId, Generated)> {
-    let mut all = Vec::new();
-    for seq in 1..=12 {
-        let records: Vec<_> = (0..rng.random_range(1..80)).map(|_| Generated::new(rng)).collect();
-        index(s, seq, &records.iter().map(Generated::record).collect::<Vec<_>>()).await;
-        let id = |n| RecordId::new(JournalId(1), seq, n as u32);
-        all.extend(records.into_iter().enumerate().map(|(n, r)| (id(n), r)));
-    }
-    all
-}
-
-pub async fn counts_agree_with_a_scan<S: LogIndex + LogCounts>(open: impl AsyncFn() -> S) {
-    let mut rng = StdRng::seed_from_u64(2);
-    let s = open().await;
-    let all = generated(&s, &mut rng).await;
-    for _ in 0..200 {
-        let f = filter(&mut rng);
-        let found: Vec<_> = all.iter().map(|(_, r)| r.record()).filter(|r| matches(&f, r)).collect();
-
-        let interval = sample::one_of(&mut rng, &[1, 2, 3, 1_000_000, i64::MAX]);
-        let mut bars: BTreeMap<i64, u64> = BTreeMap::new();
-        for r in &found {
-            let start = i128::from(r.timestamp.as_micros()).div_euclid(interval.into()) * i128::from(interval);
-            *bars.entry(start.max(i64::MIN.into()) as i64).or_default() += 1;
-        }
-        let want: Vec<_> = bars.into_iter().map(|(t, n)| (Timestamp(t), n)).collect();
-        assert_eq!(
-            s.histogram(&f, Span::micros(interval)).await.unwrap(),
-            want,
-            "{f:?} {interval}"
-        );
-
-        let by = sample::one_of(
-            &mut rng,
-            &[
-                CountedBy::Application,
-                CountedBy::Device,
-                CountedBy::Type,
-                CountedBy::Level,
-            ],
-        );
-        let mut values: BTreeMap<String, u64> = BTreeMap::new();
-        for r in &found {
-            let value = match by {
-                CountedBy::Application => r.application,
-                CountedBy::Device => r.device_id,
-                CountedBy::Type => r.kind,
-                CountedBy::Level => r.level.map(Level::as_str),
-            };
-            if let Some(value) = value {
-                *values.entry(value.to_owned()).or_default() += 1;
-            }
-        }
-        let mut want: Vec<_> = values.into_iter().collect();
-        want.sort_by_key(|(value, n)| (Reverse(*n), value.clone()));
-        want.truncate(rng.random_range(0..5));
-        assert_eq!(s.top(&f, by, want.len() as u32).await.unwrap(), want, "{f:?} {by:?}");
-    }
-}
-
 pub async fn a_histogram_has_a_bound<S: LogIndex + LogCounts>(open: impl AsyncFn() -> S) {
     let s = open().await;
     let bars = HISTOGRAM_BARS_MAX as i64;
@@ -619,48 +408,4 @@ pub async fn a_histogram_has_a_bound<S: LogIndex + LogCounts>(open: impl AsyncFn
     for bad in [0, -1, i64::MIN] {
         assert_refused(s.histogram(&all, Span::micros(bad)).await);
     }
-}
-
-pub async fn a_search_agrees_with_a_scan<S: LogIndex>(open: impl AsyncFn() -> S) {
-    let mut rng = StdRng::seed_from_u64(1);
-    let s = open().await;
-    let all = generated(&s, &mut rng).await;
-    let mut found_some = 0;
-    for _ in 0..500 {
-        let f = filter(&mut rng);
-        let order = if rng.random() {
-            Order::NewestFirst
-        } else {
-            Order::OldestFirst
-        };
-        let key = |(id, r): &&(RecordId, Generated)| (Timestamp(r.time), *id);
-        let mut want: Vec<_> = all.iter().filter(|(_, r)| matches(&f, &r.record())).collect();
-        want.sort_by_key(key);
-        if order == Order::NewestFirst {
-            want.reverse();
-        }
-        assert_eq!(s.count(&f).await.unwrap(), want.len() as u64, "{f:?}");
-        // From anywhere in the order, also where nothing that matches stands.
-        let after = sample::maybe(&mut rng, |r| key(&&all[r.random_range(0..all.len())]));
-        want.retain(|w| match (after, order) {
-            (None, _) => true,
-            (Some(after), Order::OldestFirst) => key(w) > after,
-            (Some(after), Order::NewestFirst) => key(w) < after,
-        });
-        let limit = rng.random_range(1..40);
-        want.truncate(limit as usize);
-        let after = after.map(|(timestamp, record_id)| PageKey { timestamp, record_id });
-        let got = s.search(&f, order, after, limit).await.unwrap();
-        let got: Vec<_> = got.iter().map(StoredRecord::record).collect();
-        let want: Vec<_> = want
-            .into_iter()
-            .map(|(id, r)| Record {
-                record_id: *id,
-                ..r.record()
-            })
-            .collect();
-        assert_eq!(got, want, "{f:?} {order:?} {after:?}");
-        found_some += usize::from(!want.is_empty());
-    }
-    assert!(found_some > 100, "the filters are not all empty: {found_some}");
 }

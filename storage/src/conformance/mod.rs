@@ -8,8 +8,14 @@
 pub mod checkpoint;
 pub mod deliveries;
 pub mod effects;
+pub mod exchange;
+pub mod fast_state;
 pub mod keys;
 pub mod log_index;
+pub mod loss;
+pub mod ownership;
+pub mod records;
+mod log_scan;
 pub mod rows;
 pub mod sample;
 

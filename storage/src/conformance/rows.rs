@@ -24,7 +24,7 @@ fn rollup(device: &str, value: f64) -> Rollup {
     }
 }
 
-fn quarantined(seq: u64, reason: &str) -> Quarantined {
+pub(super) fn quarantined(seq: u64, reason: &str) -> Quarantined {
     Quarantined {
         journal_seq: seq,
         index: 0,

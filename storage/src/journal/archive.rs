@@ -22,6 +22,7 @@ use andon_engine::time::Timestamp;
 use bytes::Bytes;
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -101,6 +102,35 @@ fn list(io: &dyn JournalIo, dir: &Path) -> io::Result<Vec<Name>> {
     let mut names: Vec<_> = io.list(dir)?.iter().filter_map(|n| Name::parse(n)).collect();
     names.sort_by_key(|n| (n.received_max, n.first_seq));
     Ok(names)
+}
+
+/// The files of one journal, by sequence.
+fn of_journal(io: &dyn JournalIo, dir: &Path, journal: JournalId) -> io::Result<Vec<Name>> {
+    let mut names = list(io, dir)?;
+    names.retain(|n| n.journal == journal.0);
+    names.sort_by_key(|n| (n.first_seq, n.last_seq));
+    Ok(names)
+}
+
+/// The first sequences from `from` up to before `end` that no file of `journal` under `dir` is named after.
+pub(super) fn gap(
+    io: &dyn JournalIo,
+    dir: &Path,
+    journal: JournalId,
+    from: u64,
+    end: u64,
+) -> io::Result<Option<RangeInclusive<u64>>> {
+    let mut next = from;
+    for name in of_journal(io, dir, journal)? {
+        if next >= end {
+            return Ok(None);
+        }
+        if name.first_seq > next {
+            return Ok(Some(next..=name.first_seq.min(end) - 1));
+        }
+        next = next.max(name.last_seq.saturating_add(1));
+    }
+    Ok((next < end).then(|| next..=end - 1))
 }
 
 fn size(io: &dyn JournalIo, path: &Path) -> io::Result<u64> {
@@ -279,12 +309,41 @@ pub(super) fn trim(shared: &Shared, options: &ArchiveOptions, now: Timestamp) ->
     Ok(())
 }
 
+/// Which entries are wanted of the archive.
+#[derive(Debug, Clone)]
+enum Wanted {
+    /// `from <= received_at < to`.
+    Received(Timestamp, Timestamp),
+    Seqs(RangeInclusive<u64>),
+}
+
+impl Wanted {
+    fn of_file(&self, name: &Name) -> bool {
+        match self {
+            Wanted::Received(from, to) => name.received_max >= *from && name.received_min < *to,
+            Wanted::Seqs(seqs) => name.last_seq >= *seqs.start() && name.first_seq <= *seqs.end(),
+        }
+    }
+    /// Blocks do not say their sequences.
+    fn of_block(&self, block: &BlockHeader) -> bool {
+        match self {
+            Wanted::Received(from, to) => block.received_max >= *from && block.received_min < *to,
+            Wanted::Seqs(_) => true,
+        }
+    }
+    fn of_entry(&self, seq: u64, received_at: Timestamp) -> bool {
+        match self {
+            Wanted::Received(from, to) => (*from..*to).contains(&received_at),
+            Wanted::Seqs(seqs) => seqs.contains(&seq),
+        }
+    }
+}
+
 /// Entries of the archive in order of sequence. Blocking. A file that goes while it is read is passed over.
 #[derive(Debug)]
 pub struct ArchiveReader {
     io: Arc<dyn JournalIo>,
-    from: Timestamp,
-    to: Timestamp,
+    wanted: Wanted,
     files: VecDeque<(Name, PathBuf)>,
     open: Option<OpenFile>,
     /// The block that is being read, decompressed, and how far.
@@ -333,8 +392,8 @@ impl BlockHeader {
     }
 }
 
-/// The first entry of `raw`, a part of a decompressed block, and its length there; `None` when there is none.
-fn parse_entry(raw: &[u8]) -> Option<(Entry, usize)> {
+/// The first entry of `raw`, a part of a decompressed block, if it is wanted, and its length there; `None` when there is none.
+fn parse_entry(raw: &[u8], wanted: &Wanted) -> Option<(Option<Entry>, usize)> {
     let fixed = raw.get(..ENTRY_FIXED)?;
     let (body_len, header_len, stored_len) = (
         u32_at(fixed, 16) as usize,
@@ -343,14 +402,19 @@ fn parse_entry(raw: &[u8]) -> Option<(Entry, usize)> {
     );
     let header = raw.get(ENTRY_FIXED..)?.get(..header_len)?;
     let stored = raw.get(ENTRY_FIXED + header_len..)?.get(..stored_len)?;
+    let length = ENTRY_FIXED + header_len + stored_len;
+    let (seq, received_at) = (i64_at(fixed, 0) as u64, Timestamp::from_micros(i64_at(fixed, 8)));
+    if !wanted.of_entry(seq, received_at) {
+        return Some((None, length));
+    }
     let entry = Entry {
-        seq: i64_at(fixed, 0) as u64,
+        seq,
         kind: fixed[28],
-        received_at: Timestamp::from_micros(i64_at(fixed, 8)),
+        received_at,
         header: Bytes::copy_from_slice(header),
         body: decompress(stored, body_len, fixed[29] != 0)?.into(),
     };
-    Some((entry, ENTRY_FIXED + header_len + stored_len))
+    Some((Some(entry), length))
 }
 
 impl ArchiveReader {
@@ -362,20 +426,39 @@ impl ArchiveReader {
         from: Timestamp,
         to: Timestamp,
     ) -> io::Result<Self> {
-        let mut names = list(&*io, dir)?;
-        names.retain(|n| n.journal == journal.0 && n.received_max >= from && n.received_min < to);
-        names.sort_by_key(|n| n.first_seq);
+        Self::of(io, dir, journal, Wanted::Received(from, to))
+    }
+
+    /// Entries of `journal` with these sequences under `dir`.
+    pub(super) fn of_seqs(
+        io: Arc<dyn JournalIo>,
+        dir: &Path,
+        journal: JournalId,
+        seqs: RangeInclusive<u64>,
+    ) -> io::Result<Self> {
+        Self::of(io, dir, journal, Wanted::Seqs(seqs))
+    }
+
+    fn of(io: Arc<dyn JournalIo>, dir: &Path, journal: JournalId, wanted: Wanted) -> io::Result<Self> {
+        let mut names = of_journal(&*io, dir, journal)?;
+        names.retain(|n| wanted.of_file(n));
         let files = names.into_iter().map(|n| (n.clone(), dir.join(n.text()))).collect();
         Ok(Self {
             io,
-            from,
-            to,
+            wanted,
             files,
             open: None,
             block: Vec::new(),
             at: 0,
             damaged_blocks: 0,
         })
+    }
+
+    /// Bytes of the files that were not opened yet and of the rest of the open one, as they lie on disk.
+    pub(super) fn bytes_left(&self) -> u64 {
+        let open = self.open.as_ref().map_or(0, |o| o.end.saturating_sub(o.offset));
+        let size = |(_, path): &(Name, PathBuf)| size(&*self.io, path).unwrap_or(0);
+        open + self.files.iter().map(size).sum::<u64>()
     }
 
     /// Blocks that could not be read and were passed over so far.
@@ -417,7 +500,7 @@ impl ArchiveReader {
             open.offset = open.end;
             return Ok(true);
         }
-        if block.received_max >= self.from && block.received_min < self.to {
+        if self.wanted.of_block(&block) {
             let mut packed = vec![0; block.packed_len];
             read_full_at(&*open.file, &mut packed, at)?;
             let raw = (crc32fast::hash(&packed) == block.crc)
@@ -453,10 +536,10 @@ impl Iterator for ArchiveReader {
         loop {
             if self.at < self.block.len() {
                 // One at a time: a block of compressed bodies can be many times larger than itself.
-                match parse_entry(&self.block[self.at..]) {
+                match parse_entry(&self.block[self.at..], &self.wanted) {
                     Some((entry, length)) => {
                         self.at += length;
-                        if entry.received_at >= self.from && entry.received_at < self.to {
+                        if let Some(entry) = entry {
                             return Some(Ok(entry));
                         }
                     }
@@ -504,7 +587,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_bytes_make_the_parsers_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-            let _ = parse_entry(&bytes);
+            let _ = parse_entry(&bytes, &Wanted::Seqs(0..=u64::MAX));
             let _ = BlockHeader::decode(&bytes);
         }
     }

@@ -33,6 +33,7 @@
 mod archive;
 mod cache;
 mod format;
+mod history;
 mod io;
 mod keeper;
 mod options;
@@ -43,6 +44,7 @@ mod shared;
 mod writer;
 
 pub use archive::{ArchiveReader, ArchiveUsage};
+pub use history::History;
 pub use io::{FileIo, JournalFile, JournalIo, LockGuard};
 pub use options::{ArchiveOptions, JournalObserver, JournalOptions};
 pub use reader::{EntryHeader, Headers, ReadError, Reader};
@@ -53,6 +55,7 @@ use andon_engine::ids::JournalId;
 use andon_engine::time::{Clock, Timestamp};
 use bytes::Bytes;
 use shared::{Pending, Shared};
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::sync::Arc;
 use tokio::sync::{oneshot, watch};
@@ -253,6 +256,51 @@ impl Journal {
     /// A cursor that begins with the first entry at or after `from_seq`.
     pub fn reader(&self, from_seq: u64) -> Reader {
         Reader::new(self.handle.shared.clone(), from_seq)
+    }
+
+    /// A cursor like [`Journal::reader`] that takes what has been recycled from the archive, and passes over what neither has.
+    pub fn history(&self, from_seq: u64) -> History {
+        History::new(self.handle.shared.clone(), from_seq)
+    }
+
+    /// The first entries from `from_seq` on that neither archive nor journal has, by the names of the archive's files. Without an
+    /// archive all that lies before the journal's first entry is a gap.
+    pub async fn gap_in_history(&self, from_seq: u64) -> Result<Option<RangeInclusive<u64>>, ReadError> {
+        let (shared, from_seq) = (self.handle.shared.clone(), from_seq.max(1));
+        // The order matters: what is recycled after this look is in the archive by the time of the next.
+        let end = shared.first_seq();
+        if from_seq >= end {
+            return Ok(None);
+        }
+        let Some(options) = shared.options.archive.clone() else {
+            return Ok(Some(from_seq..=end - 1));
+        };
+        let gap = tokio::task::spawn_blocking(move || {
+            archive::gap(&*shared.io, &options.dir, shared.id, from_seq, end)
+                .map_err(|e| ReadError::of_archive(&options.dir, &e))
+        });
+        gap.await.unwrap_or(Err(ReadError::Closed))
+    }
+
+    /// Whether recycled segments are kept in an archive.
+    pub fn has_archive(&self) -> bool {
+        self.handle.shared.options.archive.is_some()
+    }
+
+    /// The newest durable entry's sequence, and the latest time at which an entry of its segment was received; `None` while the
+    /// journal is empty.
+    pub fn head(&self) -> Option<(u64, Timestamp)> {
+        let shared = &self.handle.shared;
+        let received_at = segment::lock(&shared.segments).iter().rev().find_map(|s| {
+            let extent = s.extent();
+            (extent.last_seq > 0).then_some(extent.received_max)
+        })?;
+        Some((self.durable_seq(), received_at))
+    }
+
+    /// Bytes of the entries behind `seq` that the journal has, as they lie on disk; exact to 64 KiB.
+    pub fn bytes_after(&self, seq: u64) -> u64 {
+        self.handle.shared.bytes_after(seq)
     }
 
     /// Entries from `from_seq` up to what is durable now, without their bodies.

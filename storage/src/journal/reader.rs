@@ -9,6 +9,7 @@ use andon_engine::time::Timestamp;
 use bytes::Bytes;
 use std::collections::VecDeque;
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use tokio::sync::watch;
@@ -16,7 +17,7 @@ use tokio::sync::watch;
 /// One read from disk, unless a single entry is larger.
 const CHUNK_BYTES: usize = 1 << 20;
 /// Decompressed bytes that one read hands out, unless a single entry is larger: a chunk can expand 255 times.
-const BATCH_BYTES: usize = 4 << 20;
+pub(super) const BATCH_BYTES: usize = 4 << 20;
 /// Entries that a reader takes from the cache at once.
 const RUN_ENTRIES: usize = 256;
 
@@ -31,6 +32,15 @@ pub enum ReadError {
     /// Everything durable has been read and no more will come.
     #[error("the journal is closed")]
     Closed,
+}
+
+impl ReadError {
+    pub(super) fn of_archive(dir: &Path, error: &io::Error) -> Self {
+        ReadError::Io {
+            path: dir.display().to_string(),
+            reason: error.to_string(),
+        }
+    }
 }
 
 /// A place on disk at which an entry begins or the segment ends.

@@ -256,6 +256,10 @@ impl Shared {
         });
     }
 
+    pub(super) fn bytes_after(&self, seq: u64) -> u64 {
+        lock(&self.segments).iter().map(|s| lag_in(s, seq)).sum()
+    }
+
     pub(super) fn usage(&self) -> Usage {
         let durable_seq = *self.durable.borrow();
         let (mut bytes, mut used, mut damaged) = (0, 0, self.damaged_reads.load(Ordering::Relaxed));

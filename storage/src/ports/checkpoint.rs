@@ -21,6 +21,14 @@ pub struct EntityChange {
     pub hot: bool,
 }
 
+/// An entity of a checkpoint, whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SavedEntity {
+    pub key: String,
+    pub state: Bytes,
+    pub hot: bool,
+}
+
 #[async_trait::async_trait]
 pub trait CheckpointStore: Send + Sync + 'static {
     async fn load(&self, shard: u16) -> Result<ShardCheckpoint>;

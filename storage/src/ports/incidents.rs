@@ -32,11 +32,15 @@ pub struct PlantEntry {
 #[async_trait::async_trait]
 pub trait IncidentStore: Send + Sync + 'static {
     async fn incident(&self, id: IncidentId) -> Result<Option<Incident>>;
+    /// Those of `ids` that are there, in any order. One that cannot be read is left out: it must not hide the others.
+    async fn incidents_by_id(&self, ids: &[IncidentId]) -> Result<Vec<Incident>>;
     /// Newest opened first.
     async fn incidents(&self, filter: &IncidentFilter) -> Result<Vec<Incident>>;
     async fn count_open(&self) -> Result<u64>;
     /// Oldest first.
     async fn timeline(&self, id: IncidentId) -> Result<Vec<TimelineEntry>>;
+    /// As [`IncidentStore::incidents_by_id`].
+    async fn alerts_by_id(&self, ids: &[AlertId]) -> Result<Vec<Alert>>;
     async fn alert(&self, id: AlertId) -> Result<Option<Alert>>;
     async fn alerts_of(&self, id: IncidentId) -> Result<Vec<Alert>>;
     /// Registered devices or applications, by id, after `after`.

@@ -45,9 +45,15 @@ pub struct KeyRow {
 #[async_trait::async_trait]
 pub trait KeyStore: Send + Sync + 'static {
     async fn insert_key(&self, key: &KeyRow) -> Result<()>;
+    /// All of them, revoked ones too.
+    ///
+    /// # Errors
+    /// `Lost`, never an empty list, when the store was emptied since this process read the keys. What this process knows of them is put
+    /// back before that, revoked ones as revoked: read again.
     async fn keys(&self) -> Result<Vec<KeyRow>>;
     /// False when there is no such key, or it was revoked before.
     async fn revoke_key(&self, id: &str, at: Timestamp) -> Result<bool>;
-    /// Counts the changes of the keys: while it stays the same, so do they.
+    /// Counts the changes of the keys: while it stays the same, so do they. In a store that was emptied it goes on from what this process
+    /// knows, once the keys are back.
     async fn keys_generation(&self) -> Result<u64>;
 }

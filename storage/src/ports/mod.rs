@@ -2,6 +2,7 @@
 
 pub mod checkpoint;
 pub mod deliveries;
+pub mod fast_state;
 pub mod incidents;
 pub mod keys;
 pub mod log_index;

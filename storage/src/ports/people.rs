@@ -19,6 +19,9 @@ pub trait PeopleStore: Send + Sync + 'static {
     /// Adds a person, or changes the one of the same id.
     async fn put_person(&self, person: &PersonRow) -> Result<()>;
     /// By id.
+    ///
+    /// # Errors
+    /// `Lost`, never an empty list, when the store was emptied since this process read them: they are put back, read again.
     async fn people(&self) -> Result<Vec<PersonRow>>;
     /// False when there is none of that id.
     async fn remove_person(&self, id: &str) -> Result<bool>;

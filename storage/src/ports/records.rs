@@ -1,5 +1,6 @@
 //! Log records in the relational store, for a site that wants them in SQL. The log index stays what searches read.
 
+use super::log_index::{PageKey, StoredRecord};
 use super::{Cursor, Result};
 use andon_engine::batch::Batch;
 use andon_engine::ids::RecordId;
@@ -19,10 +20,32 @@ pub trait RecordStore: Send + Sync + 'static {
     async fn record_cursor(&self) -> Result<Option<Cursor>>;
     /// In one transaction: the log records (those with a message) of the batches, which come in journal order, one for each entry, then
     /// the cursor. Does nothing when the cursor stands there already. The records that the store refuses for themselves are left out
-    /// and returned.
+    /// and returned, also to whoever tries again because the answer to the commit was lost.
     async fn write_records(&self, batches: &[Batch<Bytes>], cursor: Cursor) -> Result<Vec<RefusedRecord>>;
     /// Makes the partitions of today and of the days that follow, by day of receipt in UTC, so that no write waits for it.
     async fn prepare_partitions(&self, now: Timestamp) -> Result<()>;
     /// Drops the partitions whose records were all received before `before`; says how many.
     async fn drop_partitions(&self, before: Timestamp) -> Result<u64>;
+}
+
+/// Which log records. Every condition given must hold.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RecordFilter {
+    pub device_id: Option<String>,
+    pub application: Option<String>,
+    /// Event time, `from` included, `to` excluded.
+    pub from: Option<Timestamp>,
+    pub to: Option<Timestamp>,
+    /// Only what comes after this place in the order.
+    pub after: Option<PageKey>,
+}
+
+/// The reader's side: an export over SQL, and checks. Searches go to the log index.
+///
+/// The members of `fields` may come back in another order, and U+0000 in it as U+FFFD.
+#[async_trait::async_trait]
+pub trait RecordReader: Send + Sync + 'static {
+    /// At most `limit` records, oldest first by event time, then by id.
+    async fn records(&self, filter: &RecordFilter, limit: u32) -> Result<Vec<StoredRecord>>;
+    async fn record(&self, id: RecordId) -> Result<Option<StoredRecord>>;
 }

@@ -24,7 +24,7 @@ use std::fmt;
 use std::sync::Arc;
 
 /// A lease is not shorter than this: the owner must be able to miss a renewal.
-pub const LEASE_MIN: Span = Span::secs(3);
+pub const LEASE_MIN: Span = Span::secs(1);
 /// And not longer: nobody could take over for as long.
 pub const LEASE_MAX: Span = Span::mins(10);
 /// Operations that may wait for the owner at once, over all processes. More are refused, so that no script can fill the store while no
@@ -86,14 +86,14 @@ pub trait OwnerStore: Send + Sync + 'static {
     /// Takes the site over if it is free: nobody has it, the lease of who had it has run out, or who had it is known to have ended
     /// ([`Claim::place`]). Waits for the transactions of the former owner that are under way; none of its later ones succeeds.
     /// Of several at once one wins. `now` counts only where the store has no clock of its own.
-    async fn claim(&self, claim: &Claim, now: Timestamp) -> std::result::Result<Owned, ClaimError>;
+    async fn claim_site(&self, claim: &Claim, now: Timestamp) -> std::result::Result<Owned, ClaimError>;
     /// Makes the lease run from now on again. Returns until when, by the store's clock.
     ///
     /// # Errors
     /// `Fenced` when somebody else has claimed the site since: this process must end.
     async fn renew(&self, epoch: u64, lease: Span, now: Timestamp) -> Result<Timestamp>;
     /// Gives the site free at once. False when it is not this epoch's any more.
-    async fn release(&self, epoch: u64, now: Timestamp) -> Result<bool>;
+    async fn release_site(&self, epoch: u64, now: Timestamp) -> Result<bool>;
     /// `None`: nobody has ever claimed it.
     async fn owner(&self) -> Result<Option<SiteOwner>>;
 }
@@ -173,7 +173,9 @@ impl Proposal {
 pub enum Proposed {
     Waiting,
     /// Not even stored: this version is in force, not the one that it was made from.
-    Stale { in_force: u64 },
+    Stale {
+        in_force: u64,
+    },
 }
 
 /// What the processes of a site exchange through the relational store.
@@ -253,7 +255,10 @@ mod tests {
         assert_eq!(proposal(4, with_site(99, "Bonn")).verdict(&new), Verdict::InForce(5));
         // Somebody else was first.
         let refused = proposal(4, with_site(0, "Jena")).verdict(&new);
-        assert!(matches!(&refused, Verdict::Refuse(why) if why.contains("version 5 is in force")), "{refused:?}");
+        assert!(
+            matches!(&refused, Verdict::Refuse(why) if why.contains("version 5 is in force")),
+            "{refused:?}"
+        );
         // It was in force, and has been changed since.
         let refused = proposal(4, with_site(0, "Bonn")).verdict(&with_site(6, "Bonn"));
         assert!(matches!(refused, Verdict::Refuse(_)), "{refused:?}");

@@ -27,6 +27,10 @@ pub(super) fn text(e: &sqlx::Error) -> String {
 pub(super) fn error(e: sqlx::Error) -> StoreError {
     let (store, reason) = (STORE, text(&e));
     match e {
+        // "No partition for this row" has the code of a check, but no check's name: one that was dropped since is made again.
+        sqlx::Error::Database(d) if d.code().as_deref() == Some("23514") && d.constraint().is_none() => {
+            StoreError::Unavailable { store, reason }
+        }
         sqlx::Error::Database(d) => match meaning(&d.code().unwrap_or_default()) {
             Meaning::Refused => StoreError::Refused { store, reason },
             Meaning::Lost => StoreError::Lost { store, reason },
@@ -75,9 +79,10 @@ pub(super) fn leaves_connection_whole(e: &sqlx::Error) -> bool {
     match e {
         sqlx::Error::Database(d) => {
             let code = d.code().unwrap_or_default();
-            // 57P..: the server ends the session. 08: the protocol is out of step. 25P03, 57P05: it waited too long for us. 0A000: a
+            // 57P..: the server ends the session. 08: the protocol is out of step. 25P03: it waited too long for us. 25006: read-only is a
+            // setting that a session may keep when the server is writable again. 0A000: a
             // statement was prepared for a table that has another shape since.
-            !(code.starts_with("08") || code.starts_with("57P") || code == "25P03" || code == "0A000")
+            !(code.starts_with("08") || code.starts_with("57P") || matches!(&*code, "25P03" | "25006" | "0A000"))
         }
         sqlx::Error::ColumnDecode { .. } | sqlx::Error::ColumnIndexOutOfBounds { .. } | sqlx::Error::Encode(_) => true,
         _ => false,

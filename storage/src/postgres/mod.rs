@@ -2,6 +2,7 @@
 
 mod errors;
 mod pool;
+mod records;
 mod start;
 mod transaction;
 
@@ -20,8 +21,9 @@ use xxhash_rust::xxh3::xxh3_64;
 const ANSWER_MARGIN: Duration = Duration::from_secs(2);
 /// A migration may rewrite a large table, and waits for another process that does so.
 const MIGRATION_TIMEOUT: Duration = Duration::from_secs(15 * 60);
-/// How long one of our statements waits for a lock that somebody else holds.
-const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What a migration waits for a table that somebody reads or writes.
+const TABLE_LOCK_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How to use a PostgreSQL server.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,7 +35,8 @@ pub struct PostgresOptions {
     pub migrate: bool,
     /// The most connections of this process, at least 2: two fifths of them for what writes, the others for what reads.
     pub connections: u32,
-    /// How long a statement may take, and how long we wait for an answer before the server counts as gone (a little longer).
+    /// How long a statement may take, half of it for a lock that somebody else holds. We wait a little longer for the answer, then the
+    /// server counts as gone.
     pub timeout: Duration,
     /// The part of Andon that this is, for `pg_stat_activity`: `gateway` is shown as `andon gateway`.
     pub role: String,
@@ -62,7 +65,8 @@ impl Relational<PostgresDatabase> {
     pub async fn open(url: &str, options: PostgresOptions) -> std::result::Result<PostgresStore, OpenError> {
         let db = PostgresDatabase::connect(url, &options).await?;
         db.migrate_or_check(options.migrate).await?;
-        Ok(Relational::ready(db))
+        let (described, store) = (db.clone(), Relational::ready(db, options.migrate).await);
+        store.map_err(|e| described.unexpected(e))
     }
 
     /// Ends the connections. What is running is rolled back.
@@ -80,6 +84,7 @@ pub struct PostgresDatabase {
     schema: String,
     server: String,
     limit: Duration,
+    last_refused: records::LastRefused,
 }
 
 impl PostgresDatabase {
@@ -109,19 +114,38 @@ impl Database for PostgresDatabase {
     const NUMBERED: bool = true;
     const TYPES: &'static [(&'static str, &'static str)] = &[("{id}", "TEXT COLLATE \"C\""), ("{bytes}", "BYTEA")];
     const MIGRATIONS: &'static [Migration] = migrations::POSTGRES;
+    const NOW: Option<&'static str> = Some("SELECT (EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::BIGINT");
+    const LOCK_KEY_SHARE: &'static str = " FOR KEY SHARE";
+    const LOCK_ROW: &'static str = " FOR UPDATE";
+    const RECORDS: Option<&'static str> = Some("records");
     type Transaction = PostgresTransaction;
 
+    async fn make_schema(&self) -> Result<()> {
+        let mut tx = self.begin().await?;
+        self.lock_schema(&mut tx).await?;
+        // The name was checked when the options were.
+        tx.script(format!("CREATE SCHEMA IF NOT EXISTS \"{}\"", self.schema))
+            .await?;
+        tx.commit().await
+    }
+
     async fn fetch(&self, sql: Sql, values: Vec<Value>) -> Result<Vec<Row>> {
-        transaction::fetch(self.readers.acquire().await?, self.limit, sql, values).await
+        transaction::fetch(&self.readers, self.limit, sql, values).await
     }
 
     async fn begin(&self) -> Result<PostgresTransaction> {
-        PostgresTransaction::begin(self.writers.acquire().await?, self.limit).await
+        PostgresTransaction::begin(&self.writers, self.limit).await
     }
 
     async fn lock_schema(&self, tx: &mut PostgresTransaction) -> Result<()> {
         tx.extend(MIGRATION_TIMEOUT).await?;
+        // Nobody queues behind this lock but others who start.
+        let wait = format!("SET LOCAL lock_timeout = {}", MIGRATION_TIMEOUT.as_millis());
+        tx.script(wait).await?;
         let key = vec![Value::int(self.lock_key("schema"))];
-        tx.fetch("SELECT pg_advisory_xact_lock($1)".into(), key).await.map(drop)
+        tx.fetch("SELECT pg_advisory_xact_lock($1)".into(), key).await?;
+        // Behind a lock on a table everybody queues.
+        tx.script(format!("SET LOCAL lock_timeout = {}", TABLE_LOCK_TIMEOUT.as_millis()))
+            .await
     }
 }

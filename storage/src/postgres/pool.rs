@@ -77,9 +77,10 @@ impl Pool {
                 )));
             }
         };
-        let lease = |connection| Lease {
+        let lease = |connection, reused| Lease {
             connection: Some(connection),
-            whole: true,
+            state: State::Whole,
+            reused,
             in_transaction: false,
             pool: self.clone(),
             place: Some(place),
@@ -89,12 +90,13 @@ impl Pool {
             let rested = self.idle().pop();
             let Some((mut connection, since)) = rested else { break };
             if since.elapsed() < RESTED || matches!(timeout(PING_TIMEOUT, connection.ping()).await, Ok(Ok(()))) {
-                return Ok(lease(connection));
+                return Ok(lease(connection, true));
             }
             // What one of them met (a restart, a freeze), all have met.
             self.idle().clear();
         }
-        Ok(lease(self.connect().await.map_err(|e| e.into_store(&self.0.server))?))
+        let connected = self.connect().await.map_err(|e| e.into_store(&self.0.server))?;
+        Ok(lease(connected, false))
     }
 
     async fn connect(&self) -> std::result::Result<PgConnection, ConnectError> {
@@ -170,12 +172,24 @@ impl ConnectError {
     }
 }
 
+/// What is known of a connection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum State {
+    /// The last step was seen to its end: the next answer belongs to the next question.
+    Whole,
+    /// A step was begun and its end was not seen, or not waited for.
+    Open,
+    /// It has ended: the server closed it, or said that it does.
+    Broken,
+}
+
 /// A connection while somebody has it.
 pub(super) struct Lease {
     /// Always there until it is dropped.
     connection: Option<PgConnection>,
-    /// The last step was seen to its end, so that the next answer belongs to the next question.
-    whole: bool,
+    state: State,
+    /// It has served before, and the server may have been restarted since.
+    reused: bool,
     in_transaction: bool,
     pool: Pool,
     /// Given back after the connection is.
@@ -184,40 +198,41 @@ pub(super) struct Lease {
 
 impl std::fmt::Debug for Lease {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "Lease(whole: {}, in_transaction: {})",
-            self.whole, self.in_transaction
-        )
+        write!(f, "Lease({:?}, in_transaction: {})", self.state, self.in_transaction)
     }
 }
 
 impl Lease {
     /// The connection and the note of its state, for [`step`].
-    pub(super) fn parts(&mut self) -> (&mut PgConnection, &mut bool) {
+    pub(super) fn parts(&mut self) -> (&mut PgConnection, &mut State) {
         let connection = self.connection.as_mut().expect("it is taken out only on drop");
-        (connection, &mut self.whole)
+        (connection, &mut self.state)
+    }
+    /// Its first step failed only because it had rested while the server went away: another one may do.
+    pub(super) fn was_stale(&self) -> bool {
+        self.reused && self.state == State::Broken
     }
     pub(super) fn set_in_transaction(&mut self, open: bool) {
         self.in_transaction = open;
     }
 }
 
-/// One question and its answer, within `limit`. While it runs, and for good when it is dropped or gets no answer, `whole` is false.
+/// One question and its answer, within `limit`.
 pub(super) async fn step<T>(
-    whole: &mut bool,
+    state: &mut State,
     limit: Duration,
     what: &str,
     work: impl Future<Output = sqlx::Result<T>> + Send,
 ) -> Result<T> {
-    *whole = false;
+    *state = State::Open;
     match timeout(limit, work).await {
         Ok(Ok(answer)) => {
-            *whole = true;
+            *state = State::Whole;
             Ok(answer)
         }
         Ok(Err(e)) => {
-            *whole = errors::leaves_connection_whole(&e);
+            let whole = errors::leaves_connection_whole(&e);
+            *state = if whole { State::Whole } else { State::Broken };
             Err(errors::error(e))
         }
         Err(_) => Err(unavailable(format!("no answer to {what} within {} s", limit.as_secs()))),
@@ -229,7 +244,7 @@ impl Drop for Lease {
         let Some(mut connection) = self.connection.take() else {
             return;
         };
-        if !self.whole {
+        if self.state != State::Whole {
             // Dropping it closes the socket.
             return;
         }

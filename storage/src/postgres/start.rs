@@ -2,7 +2,7 @@
 
 use super::errors::text;
 use super::pool::{ConnectError, Pool};
-use super::{ANSWER_MARGIN, LOCK_TIMEOUT, PostgresDatabase, PostgresOptions};
+use super::{ANSWER_MARGIN, PostgresDatabase, PostgresOptions};
 use crate::ports::StoreError;
 use crate::relational::database::{Database, Row, Transaction, Value};
 use crate::relational::migrations::{self, migrate};
@@ -31,6 +31,9 @@ const URL_PARAMETERS: &[&str] = &[
     "dbname",
     "user",
     "password",
+    "application_name",
+    "options",
+    "statement-cache-capacity",
 ];
 
 /// Why the store was not opened. Each is one sentence with what to do, and never has the password.
@@ -60,27 +63,26 @@ impl PostgresDatabase {
         }
         let connect = parse(url)?.application_name(&format!("andon {}", options.role));
         let server = server(&connect);
-        let session = |read_only| {
-            format!(
-                "SET search_path = \"{}\"; SET statement_timeout = {}; SET lock_timeout = {}; \
-                 SET idle_in_transaction_session_timeout = {}; \
-                 SET client_min_messages = warning; SET default_transaction_read_only = {read_only}; \
-                 SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3; \
-                 SET default_transaction_isolation = 'read committed'; SET bytea_output = hex; SET synchronous_commit = on",
-                options.schema,
-                options.timeout.as_millis(),
-                LOCK_TIMEOUT.min(options.timeout).as_millis(),
-                options.timeout.as_millis(),
-            )
-        };
+        let session = format!(
+            "SET search_path = \"{}\"; SET statement_timeout = {}; SET lock_timeout = {}; \
+             SET idle_in_transaction_session_timeout = {}; SET client_min_messages = warning; \
+             SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3; \
+             SET default_transaction_isolation = 'read committed'; SET synchronous_commit = on",
+            options.schema,
+            options.timeout.as_millis(),
+            (options.timeout / 2).as_millis(),
+            options.timeout.as_millis(),
+        );
+        let read_only = format!("{session}; SET default_transaction_read_only = on");
         let writers_max = (options.connections * 2 / 5).max(1);
-        let pool = |read_only, size| Pool::new(connect.clone(), session(read_only), server.clone(), size);
+        let pool = |session, size| Pool::new(connect.clone(), session, server.clone(), size);
         let db = PostgresDatabase {
-            writers: pool("off", writers_max),
-            readers: pool("on", options.connections - writers_max),
+            writers: pool(session, writers_max),
+            readers: pool(read_only, options.connections - writers_max),
             schema: options.schema.clone(),
             server,
             limit: options.timeout + ANSWER_MARGIN,
+            last_refused: Default::default(),
         };
         match db.readers.connect_bare().await {
             Ok(connection) => check_version(&db.server, connection.server_version_num().unwrap_or_default())?,
@@ -132,13 +134,23 @@ impl PostgresDatabase {
                     OpenError::Unreachable(format!(
                         "PostgreSQL at {server} refuses the connection: is the server running, and is the port right?"
                     ))
+                } else if io.kind() == std::io::ErrorKind::InvalidData {
+                    // So rustls says that it does not trust the certificate.
+                    no_secure_connection(server, io)
+                } else if connect.get_socket().is_none()
+                    && matches!(
+                        io.kind(),
+                        std::io::ErrorKind::NotFound | std::io::ErrorKind::PermissionDenied
+                    )
+                {
+                    OpenError::Setup(format!(
+                        "PostgreSQL at {server}: a file that the URL names (sslrootcert, sslcert, sslkey) cannot be read: {io}"
+                    ))
                 } else {
                     OpenError::Unreachable(format!("PostgreSQL at {server} cannot be reached: {io}"))
                 }
             }
-            sqlx::Error::Tls(tls) => OpenError::Setup(format!(
-                "PostgreSQL at {server}: no secure connection ({tls}): check sslmode and sslrootcert in the URL"
-            )),
+            sqlx::Error::Tls(tls) => no_secure_connection(server, tls),
             other => OpenError::Setup(format!("what answers at {server} is no PostgreSQL server: {other}")),
         }
     }
@@ -163,6 +175,18 @@ impl PostgresDatabase {
                 "the database {database:?} of PostgreSQL at {server} has the encoding {encoding}: create one with ENCODING 'UTF8'"
             ));
         }
+        // A transaction that writes shows what no privilege does.
+        let writes = async {
+            let mut tx = self.begin().await.map_err(|e| self.unexpected(e))?;
+            let sql = "SELECT current_setting('transaction_read_only') = 'off'";
+            self.first(tx.fetch(sql.into(), vec![]).await)
+        };
+        let writes = writes.await.and_then(|mut r| r.bool().map_err(|e| self.unexpected(e)));
+        if !writes? {
+            return setup(format!(
+                "PostgreSQL at {server} is read-only for user {user:?} (default_transaction_read_only): make it writable, or name another"
+            ));
+        }
         match schema {
             None if !may_migrate => Err(self.not_migrated()),
             None if !may_create_schema => setup(format!(
@@ -170,21 +194,6 @@ impl PostgresDatabase {
             )),
             None => self.create_schema().await,
             Some(_) => self.check_schema(&user, may_migrate).await,
-        }?;
-        // A transaction that is rolled back shows what no privilege does: a read-only database, a disk that is full.
-        let written = async {
-            let mut tx = self.begin().await?;
-            let lock = vec![Value::int(self.lock_key("probe"))];
-            let read_only = "SELECT current_setting('transaction_read_only'), pg_try_advisory_xact_lock($1)";
-            let mut rows = tx.fetch(read_only.into(), lock).await?;
-            rows.remove(0).text()
-        };
-        match written.await {
-            Ok(read_only) if read_only == "on" => setup(format!(
-                "PostgreSQL at {server} is read-only: name one that can be written"
-            )),
-            Ok(_) => Ok(()),
-            Err(e) => Err(self.unexpected(e)),
         }
     }
 
@@ -241,6 +250,17 @@ impl PostgresDatabase {
                 self.server, self.schema
             ));
         }
+        let sql = "SELECT current_user, pg_get_userbyid(c.relowner) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+                   WHERE n.nspname = $1 AND c.relname = 'records' AND NOT pg_has_role(c.relowner, 'USAGE')";
+        let rows = self.fetch(sql.into(), vec![Value::text(&self.schema)]).await;
+        if let Some(mut r) = rows.map_err(|e| self.unexpected(e))?.into_iter().next() {
+            let (user, owner) = (|| Ok((r.text()?, r.text()?)))().map_err(|e| self.unexpected(e))?;
+            return setup(format!(
+                "PostgreSQL at {}: user {user:?} does not own the table \"records\" and could make no partitions of it: \
+                 GRANT \"{owner}\" TO \"{user}\"",
+                self.server
+            ));
+        }
         Ok(())
     }
 
@@ -262,7 +282,7 @@ impl PostgresDatabase {
     }
 
     /// What a check or a migration met.
-    fn unexpected(&self, e: StoreError) -> OpenError {
+    pub(super) fn unexpected(&self, e: StoreError) -> OpenError {
         let sentence = |reason: &str| format!("PostgreSQL at {}: {reason}", self.server);
         match e {
             StoreError::Unavailable { reason, .. } => OpenError::Unreachable(sentence(&reason)),
@@ -273,6 +293,12 @@ impl PostgresDatabase {
             | StoreError::Damaged { reason, .. } => OpenError::Setup(sentence(&reason)),
         }
     }
+}
+
+fn no_secure_connection(server: &str, why: &dyn std::fmt::Display) -> OpenError {
+    OpenError::Setup(format!(
+        "PostgreSQL at {server}: no secure connection ({why}): check sslmode and sslrootcert in the URL"
+    ))
 }
 
 /// `number` is `server_version_num`: 150004 is 15.4.

@@ -2,12 +2,18 @@
 
 use super::PostgresDatabase;
 use super::errors::{self, unavailable};
-use super::pool::{Lease, step};
+use super::pool::{Lease, Pool, step};
 use crate::ports::{Result, StoreError};
 use crate::relational::database::{Database, Row, Sql, Transaction, Value};
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::{AssertSqlSafe, Column, Postgres, Row as _, TypeInfo, ValueRef};
 use std::time::Duration;
+
+const SAVEPOINT: &str = "before_copy";
+/// What is handed to the socket at a time.
+const COPY_PIECE: usize = 256 << 10;
+/// A server that takes less is out of order; one that takes this much gets the time for it.
+const COPY_BYTES_PER_SECOND_MIN: usize = 1 << 20;
 
 /// A transaction that writes. Dropping it rolls it back.
 #[derive(Debug)]
@@ -20,26 +26,66 @@ pub struct PostgresTransaction {
 }
 
 impl PostgresTransaction {
-    pub(super) async fn begin(mut lease: Lease, limit: Duration) -> Result<Self> {
-        let (connection, whole) = lease.parts();
-        step(whole, limit, "BEGIN", sqlx::raw_sql("BEGIN").execute(connection)).await?;
-        lease.set_in_transaction(true);
-        Ok(Self {
-            lease,
-            limit,
-            failed: false,
-        })
+    pub(super) async fn begin(pool: &Pool, limit: Duration) -> Result<Self> {
+        loop {
+            let mut lease = pool.acquire().await?;
+            let (connection, state) = lease.parts();
+            match step(state, limit, "BEGIN", sqlx::raw_sql("BEGIN").execute(connection)).await {
+                Ok(_) => {
+                    lease.set_in_transaction(true);
+                    return Ok(Self {
+                        lease,
+                        limit,
+                        failed: false,
+                    });
+                }
+                Err(_) if lease.was_stale() => {}
+                Err(e) => return Err(e),
+            }
+        }
     }
 
-    /// Gives this transaction's statements more time, the server's and ours.
+    /// Gives this transaction's statements more time, the server's and ours. A lock is waited for as ever: others queue behind it.
     pub(super) async fn extend(&mut self, limit: Duration) -> Result<()> {
         let ms = limit.as_millis();
-        self.script(format!(
-            "SET LOCAL statement_timeout = {ms}; SET LOCAL lock_timeout = {ms}"
-        ))
-        .await?;
+        self.script(format!("SET LOCAL statement_timeout = {ms}")).await?;
         self.limit = limit + super::ANSWER_MARGIN;
         Ok(())
+    }
+
+    /// A place to come back to, in front of what may be refused.
+    pub(super) async fn savepoint(&mut self) -> Result<()> {
+        self.script(format!("SAVEPOINT {SAVEPOINT}")).await
+    }
+
+    /// Undoes what came after the last savepoint; the transaction can go on.
+    pub(super) async fn rollback_to_savepoint(&mut self) -> Result<()> {
+        self.script(format!(
+            "ROLLBACK TO SAVEPOINT {SAVEPOINT}; RELEASE SAVEPOINT {SAVEPOINT}"
+        ))
+        .await?;
+        self.failed = false;
+        Ok(())
+    }
+
+    /// `sql` is a `COPY … FROM STDIN`; says how many rows it took.
+    pub(super) async fn copy(&mut self, sql: &'static str, data: &[impl AsRef<[u8]> + Sync]) -> Result<u64> {
+        let bytes: usize = data.iter().map(|d| d.as_ref().len()).sum();
+        let more = Duration::from_secs((bytes / COPY_BYTES_PER_SECOND_MIN) as u64);
+        if !more.is_zero() {
+            let ms = (self.limit + more).as_millis();
+            self.script(format!("SET LOCAL statement_timeout = {ms}")).await?;
+        }
+        let (connection, state) = self.lease.parts();
+        let copied = step(state, self.limit + more, "COPY", async {
+            let mut copy = connection.copy_in_raw(sql).await?;
+            for piece in data.iter().flat_map(|d| d.as_ref().chunks(COPY_PIECE)) {
+                copy.send(piece).await?;
+            }
+            copy.finish().await
+        });
+        let copied = copied.await;
+        self.note(copied)
     }
 
     fn note<T>(&mut self, result: Result<T>) -> Result<T> {
@@ -51,15 +97,15 @@ impl PostgresTransaction {
 #[async_trait::async_trait]
 impl Transaction for PostgresTransaction {
     async fn execute(&mut self, sql: Sql, values: Vec<Value>) -> Result<u64> {
-        let (connection, whole) = self.lease.parts();
-        let done = step(whole, self.limit, "a statement", query(sql, values).execute(connection)).await;
+        let (connection, state) = self.lease.parts();
+        let done = step(state, self.limit, "a statement", query(sql, values).execute(connection)).await;
         self.note(done).map(|r| r.rows_affected())
     }
 
     async fn fetch(&mut self, sql: Sql, values: Vec<Value>) -> Result<Vec<Row>> {
-        let (connection, whole) = self.lease.parts();
+        let (connection, state) = self.lease.parts();
         let rows = step(
-            whole,
+            state,
             self.limit,
             "a statement",
             query(sql, values).fetch_all(connection),
@@ -69,9 +115,9 @@ impl Transaction for PostgresTransaction {
     }
 
     async fn script(&mut self, sql: String) -> Result<()> {
-        let (connection, whole) = self.lease.parts();
+        let (connection, state) = self.lease.parts();
         let script = sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection);
-        let done = step(whole, self.limit, "a script", script).await;
+        let done = step(state, self.limit, "a script", script).await;
         self.note(done).map(drop)
     }
 
@@ -81,9 +127,9 @@ impl Transaction for PostgresTransaction {
                 "a statement of this transaction failed, so nothing of it is stored",
             ));
         }
-        let (connection, whole) = self.lease.parts();
+        let (connection, state) = self.lease.parts();
         // Without an answer nobody knows whether it is stored: the cursor tells, when it is tried again.
-        match step(whole, self.limit, "COMMIT", sqlx::raw_sql("COMMIT").execute(connection)).await {
+        match step(state, self.limit, "COMMIT", sqlx::raw_sql("COMMIT").execute(connection)).await {
             Ok(_) => {
                 self.lease.set_in_transaction(false);
                 Ok(())
@@ -95,12 +141,21 @@ impl Transaction for PostgresTransaction {
     }
 }
 
-/// One statement outside a transaction.
-pub(super) async fn fetch(mut lease: Lease, limit: Duration, sql: Sql, values: Vec<Value>) -> Result<Vec<Row>> {
-    let (connection, whole) = lease.parts();
-    let rows = step(whole, limit, "a query", query(sql, values).fetch_all(connection)).await?;
-    drop(lease);
-    rows.iter().map(row).collect()
+/// One statement outside a transaction, that only reads.
+pub(super) async fn fetch(pool: &Pool, limit: Duration, sql: Sql, values: Vec<Value>) -> Result<Vec<Row>> {
+    loop {
+        let mut lease = pool.acquire().await?;
+        let (connection, state) = lease.parts();
+        let query = query(sql.clone(), values.clone()).fetch_all(connection);
+        match step(state, limit, "a query", query).await {
+            Ok(rows) => {
+                drop(lease);
+                return rows.iter().map(row).collect();
+            }
+            Err(_) if lease.was_stale() => {}
+            Err(e) => return Err(e),
+        }
+    }
 }
 
 fn query(sql: Sql, values: Vec<Value>) -> sqlx::query::Query<'static, Postgres, PgArguments> {

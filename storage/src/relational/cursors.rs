@@ -1,7 +1,7 @@
 //! Cursors of the writers, in the transaction of what they wrote.
 
-use super::Relational;
 use super::database::{Database, Row, Transaction, Value};
+use super::{Relational, telling};
 use crate::ports::{Cursor, Result, StoreError};
 use andon_engine::ids::JournalId;
 
@@ -26,7 +26,7 @@ impl Sink {
     }
 }
 
-const READ: &str = "SELECT journal, seq FROM sink_cursors WHERE sink = $1";
+pub(super) const READ: &str = "SELECT journal, seq FROM sink_cursors WHERE sink = $1";
 const WRITE: &str = "INSERT INTO sink_cursors (sink, journal, seq) VALUES ($1, $2, $3)
     ON CONFLICT (sink) DO UPDATE SET journal = excluded.journal, seq = excluded.seq";
 /// Locks the cursor's row and looks at it as it is then: a transaction whose commit was answered to nobody may still be running, and
@@ -34,29 +34,44 @@ const WRITE: &str = "INSERT INTO sink_cursors (sink, journal, seq) VALUES ($1, $
 const ADVANCE: &str = "INSERT INTO sink_cursors (sink, journal, seq) VALUES ($1, $2, $3)
     ON CONFLICT (sink) DO UPDATE SET seq = excluded.seq
     WHERE sink_cursors.journal = excluded.journal AND sink_cursors.seq < excluded.seq";
-const DELETE: &str = "DELETE FROM sink_cursors WHERE sink = $1";
+pub(super) const DELETE: &str = "DELETE FROM sink_cursors WHERE sink = $1";
 
 impl<D: Database> Relational<D> {
-    pub(super) async fn cursor(&self, sink: Sink) -> Result<Option<Cursor>> {
-        let rows = self.db.fetch(READ.into(), vec![Value::text(sink.as_str())]).await?;
-        stored(rows)
+    pub(crate) async fn cursor(&self, sink: Sink) -> Result<Option<Cursor>> {
+        let read = self.db.fetch(READ.into(), vec![Value::text(sink.as_str())]).await;
+        let cursor = stored(self.or_heal(read).await?)?;
+        if sink == Sink::Effects && !self.memory.lock().telling.has_begun() {
+            let read = self
+                .db
+                .fetch(telling::UNFINISHED.into(), vec![Value::int(telling::UNFINISHED_MAX)]);
+            let alerts = read
+                .await?
+                .into_iter()
+                .map(|mut r| r.parsed("alert id", |s| s.parse().ok()));
+            let alerts = alerts.collect::<Result<_>>()?;
+            self.memory.lock().telling.begin(cursor.map_or(0, |c| c.seq), alerts);
+        }
+        self.memory.read(sink, cursor);
+        Ok(cursor)
     }
 
     /// Sets the cursor whatever it was: what `--adopt-stores` does after a person has said so. `None` begins again.
     pub async fn adopt(&self, sink: Sink, cursor: Option<Cursor>) -> Result<()> {
-        let mut tx = self.db.begin().await?;
+        let mut tx = self.begin().await?;
         match cursor {
             Some(cursor) => write::<D>(&mut tx, sink, cursor).await?,
             None => {
                 tx.execute(DELETE.into(), vec![Value::text(sink.as_str())]).await?;
             }
         }
-        tx.commit().await
+        tx.commit().await?;
+        self.memory.committed(sink, cursor);
+        Ok(())
     }
 }
 
 /// Moves the cursor on. False when it stands there already: this was written before.
-pub(super) async fn advance<D: Database>(tx: &mut D::Transaction, sink: Sink, to: Cursor) -> Result<bool> {
+pub(crate) async fn advance<D: Database>(tx: &mut D::Transaction, sink: Sink, to: Cursor) -> Result<bool> {
     if tx.execute(ADVANCE.into(), values::<D>(sink, to)?).await? > 0 {
         return Ok(true);
     }
@@ -81,7 +96,7 @@ pub(crate) fn moves(store: &'static str, stored: Option<Cursor>, to: Cursor) -> 
     }
 }
 
-async fn write<D: Database>(tx: &mut D::Transaction, sink: Sink, cursor: Cursor) -> Result<()> {
+pub(super) async fn write<D: Database>(tx: &mut D::Transaction, sink: Sink, cursor: Cursor) -> Result<()> {
     tx.execute(WRITE.into(), values::<D>(sink, cursor)?).await.map(|_| ())
 }
 

@@ -70,6 +70,16 @@ pub struct Sql {
     pub keep: bool,
 }
 
+impl Sql {
+    /// A text that is put together and yet always the same.
+    pub fn kept(text: String) -> Self {
+        Sql {
+            text: Cow::Owned(text),
+            keep: true,
+        }
+    }
+}
+
 impl From<&'static str> for Sql {
     fn from(text: &'static str) -> Self {
         Sql {
@@ -192,8 +202,22 @@ pub trait Database: Send + Sync + 'static {
     const TYPES: &'static [(&'static str, &'static str)];
     /// What only this database has, after the common migrations. Their versions start at 1001.
     const MIGRATIONS: &'static [Migration] = &[];
+    /// A statement that reads the database's own clock, as microseconds since 1970, as of now and not of the transaction's begin. `None`:
+    /// its clients are all on one machine, and share that machine's.
+    const NOW: Option<&'static str>;
+    /// What ends a SELECT that locks its row against changes of who it is, and lets others do the same and change the rest of the row.
+    /// Empty where a transaction that writes is alone anyway.
+    const LOCK_KEY_SHARE: &'static str;
+    /// What ends a SELECT that locks its row against all of that.
+    const LOCK_ROW: &'static str;
+    /// The table of log records, where there is one.
+    const RECORDS: Option<&'static str> = None;
     type Transaction: Transaction;
 
+    /// Makes what the migrations begin in, if it is gone.
+    async fn make_schema(&self) -> Result<()> {
+        Ok(())
+    }
     /// Reads outside a transaction.
     async fn fetch(&self, sql: Sql, values: Vec<Value>) -> Result<Vec<Row>>;
     /// Begins a transaction that writes. Dropping it rolls it back.

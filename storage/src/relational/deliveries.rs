@@ -1,7 +1,7 @@
 //! Deliveries, notices, slots and told rows: [`DeliveryStore`] on a relational database.
 
-use super::Relational;
 use super::database::{Database, Row, Transaction, Value, insert_rows};
+use super::{Relational, telling};
 use crate::ports::deliveries::{
     Decision, Delivery, DeliveryChange, DeliveryCounts, DeliveryState, DeliveryStore, Notice, NoticeId, NoticeKind,
     NoticeState, Outcome, Slot, Target, Told,
@@ -38,7 +38,7 @@ impl<D: Database> DeliveryStore for Relational<D> {
     }
 
     async fn expand(&self, alert: AlertId, deliveries: &[Delivery], now: Timestamp) -> Result<bool> {
-        let mut tx = self.database().begin().await?;
+        let mut tx = self.begin().await?;
         let mark = "UPDATE alerts SET expanded_at = $1 WHERE id = $2 AND expanded_at IS NULL";
         if tx
             .execute(mark.into(), vec![at(now), Value::text(&alert.to_string())])
@@ -47,10 +47,13 @@ impl<D: Database> DeliveryStore for Relational<D> {
         {
             return Ok(false);
         }
-        let rows = deliveries
-            .iter()
-            .map(delivery_values::<D>)
-            .collect::<Result<Vec<_>>>()?;
+        let rows = {
+            let known = self.memory.lock();
+            let rows = deliveries
+                .iter()
+                .map(|d| delivery_values::<D>(&known.telling.known(d.clone())));
+            rows.collect::<Result<Vec<_>>>()?
+        };
         let head = "INSERT INTO deliveries (id, alert, incident, target, route, position_seq, position_index, passes_throttle, \
                     historical, state, reason, due, muted_until, notice, created_at, updated_at)";
         insert_rows::<D>(&mut tx, head, DELIVERY_COLUMNS, "ON CONFLICT (id) DO NOTHING", rows).await?;
@@ -127,7 +130,7 @@ impl<D: Database> DeliveryStore for Relational<D> {
 
     async fn decide(&self, decision: &Decision, now: Timestamp) -> Result<bool> {
         let target = || Value::text(&decision.target.key());
-        let mut tx = self.database().begin().await?;
+        let mut tx = self.begin().await?;
         let opened = decision
             .notices
             .iter()
@@ -178,6 +181,7 @@ impl<D: Database> DeliveryStore for Relational<D> {
             .await?;
         }
         tx.commit().await?;
+        self.memory.lock().telling.decided(decision);
         Ok(true)
     }
 
@@ -192,7 +196,7 @@ impl<D: Database> DeliveryStore for Relational<D> {
     }
 
     async fn claim(&self, id: NoticeId, owner: &str, now: Timestamp, lease_until: Timestamp) -> Result<Option<Notice>> {
-        let mut tx = self.database().begin().await?;
+        let mut tx = self.begin().await?;
         let sql = concat!(
             "UPDATE notices SET state = 'sending', owner = $1, lease_until = $2, attempts = attempts + 1 ",
             "WHERE id = $3 AND due <= $4 AND (state = 'queued' OR (state = 'sending' AND lease_until <= $4)) RETURNING ",
@@ -210,12 +214,13 @@ impl<D: Database> DeliveryStore for Relational<D> {
     }
 
     async fn finish(&self, id: NoticeId, owner: &str, outcome: &Outcome, now: Timestamp) -> Result<bool> {
+        self.memory.lock().telling.finished(id, outcome);
         let (state, due, answer, over) = match outcome {
             Outcome::Sent { answer, .. } => (NoticeState::Sent, None, answer, Some(now)),
             Outcome::Retry { at, reason } => (NoticeState::Queued, Some(*at), reason, None),
             Outcome::Dead { reason } => (NoticeState::Dead, None, reason, Some(now)),
         };
-        let mut tx = self.database().begin().await?;
+        let mut tx = self.begin().await?;
         let sql = "UPDATE notices SET state = $1, due = COALESCE($2, due), answer = $3, finished_at = $4, owner = NULL, \
                    lease_until = NULL WHERE id = $5 AND state = 'sending' AND owner = $6 RETURNING target";
         let values = vec![
@@ -251,24 +256,19 @@ impl<D: Database> DeliveryStore for Relational<D> {
             };
             let sql = "UPDATE notification_slots SET window_end = $1, version = version + 1 WHERE target = $2 AND notice = $3";
             let values = vec![opt_at(window_end), Value::text(&target), Value::text(&id.to_string())];
-            tx.execute(sql.into(), values).await?;
+            if tx.execute(sql.into(), values).await? > 0 {
+                self.memory.lock().telling.window(&target, window_end);
+            }
         }
         if let Outcome::Sent { told, .. } = outcome {
-            let rows = told
-                .iter()
-                .map(|t| told_values::<D>(&target, t))
-                .collect::<Result<Vec<_>>>()?;
-            let head = "INSERT INTO told (target, incident, record_count, told_at, repeats, next_repeat_at, subject)";
-            let tail = "ON CONFLICT (target, incident) DO UPDATE SET record_count = excluded.record_count, told_at = excluded.told_at, \
-                        repeats = excluded.repeats, next_repeat_at = excluded.next_repeat_at, subject = excluded.subject";
-            insert_rows::<D>(&mut tx, head, 7, tail, rows).await?;
+            telling::write_told::<D>(&mut tx, &target, told).await?;
         }
         tx.commit().await?;
         Ok(true)
     }
 
     async fn release_claims(&self, owner: Option<&str>) -> Result<u64> {
-        let mut tx = self.database().begin().await?;
+        let mut tx = self.begin().await?;
         let sql = "UPDATE notices SET state = 'queued', owner = NULL, lease_until = NULL \
                    WHERE state = 'sending' AND owner = COALESCE($1, owner)";
         let n = tx.execute(sql.into(), vec![Value::opt_text(owner)]).await?;
@@ -277,7 +277,7 @@ impl<D: Database> DeliveryStore for Relational<D> {
     }
 
     async fn review_muted(&self, now: Timestamp) -> Result<u64> {
-        let mut tx = self.database().begin().await?;
+        let mut tx = self.begin().await?;
         let sql = "UPDATE deliveries SET due = $1 WHERE state = 'muted' AND due IS NOT NULL AND due > $1";
         let n = tx.execute(sql.into(), vec![at(now)]).await?;
         tx.commit().await?;
@@ -354,7 +354,7 @@ impl<D: Database> DeliveryStore for Relational<D> {
     }
 
     async fn prune_deliveries(&self, before: Timestamp) -> Result<u64> {
-        let mut tx = self.database().begin().await?;
+        let mut tx = self.begin().await?;
         let sql = "DELETE FROM deliveries WHERE updated_at < $1 AND (state IN ('sent', 'dead', 'suppressed') \
                    OR (state = 'muted' AND due IS NULL))";
         let n = tx.execute(sql.into(), vec![at(before)]).await?;
@@ -483,18 +483,6 @@ fn notice(r: &mut Row) -> Result<Notice> {
         created_at: Timestamp(r.int()?),
         finished_at: r.opt_int()?.map(Timestamp),
     })
-}
-
-fn told_values<D: Database>(target: &str, t: &Told) -> Result<Vec<Value>> {
-    Ok(vec![
-        Value::text(target),
-        Value::text(&t.incident.to_string()),
-        Value::unsigned(D::STORE, "a count of records", t.count)?,
-        at(t.told_at),
-        Value::int(t.repeats),
-        opt_at(t.next_repeat_at),
-        Value::text(&t.subject),
-    ])
 }
 
 fn told(r: &mut Row) -> Result<Told> {

@@ -1,7 +1,7 @@
 //! Applies what judging said, by absolute value.
 
-use super::cursors::{self, Sink};
-use super::database::{Database, Row, Transaction, Value, insert_rows};
+use super::cursors::Sink;
+use super::database::{Database, Row, Value, insert_rows};
 use super::{Relational, incidents};
 use crate::ports::rows::EffectStore;
 use crate::ports::{Cursor, Result};
@@ -13,8 +13,8 @@ use std::collections::HashMap;
 const TIMELINE: &str = "INSERT INTO incident_timeline (incident, revision, happened_at, kind, who, text, record)";
 const TIMELINE_COLUMNS: usize = 7;
 const ALERTS: &str = "INSERT INTO alerts (id, incident, reason, happened_at, received_at, position_seq, position_index,
-    passes_throttle, historical, text)";
-const ALERT_COLUMNS: usize = 10;
+    passes_throttle, historical, text, expanded_at)";
+const ALERT_COLUMNS: usize = 11;
 const PLANT: &str = "INSERT INTO plant (kind, id, first_seen)";
 const PLANT_COLUMNS: usize = 3;
 const NOTHING: &str = "ON CONFLICT DO NOTHING";
@@ -38,7 +38,12 @@ impl<D: Database> EffectStore for Relational<D> {
                     }
                 }
                 Effect::Timeline(t) => timeline.push(timeline_values::<D>(t)?),
-                Effect::Alert(a) => alerts.push(alert_values::<D>(a)?),
+                Effect::Alert(a) => {
+                    let mut values = alert_values::<D>(a)?;
+                    let told = self.memory.lock().telling.was_told(a.id, cursor.seq);
+                    values.push(Value::Int(told.then_some(a.received_at.as_micros())));
+                    alerts.push(values);
+                }
                 Effect::Registered(r) => registered.push(plant_values(r)),
             }
         }
@@ -47,22 +52,25 @@ impl<D: Database> EffectStore for Relational<D> {
             incident_rows.push(incidents::values::<D>(i)?);
         }
 
-        let mut tx = self.db.begin().await?;
-        cursors::advance::<D>(&mut tx, Sink::Effects, cursor).await?;
-        insert_rows::<D>(
-            &mut tx,
-            incidents::INSERT,
-            incidents::COLUMNS_COUNT,
-            incidents::UPSERT,
-            incident_rows,
-        )
-        .await?;
-        insert_rows::<D>(&mut tx, TIMELINE, TIMELINE_COLUMNS, NOTHING, timeline).await?;
-        let new = insert_rows::<D>(&mut tx, ALERTS, ALERT_COLUMNS, NOTHING_RETURNING_ID, alerts).await?;
-        insert_rows::<D>(&mut tx, PLANT, PLANT_COLUMNS, NOTHING, registered).await?;
-        let new = new.into_iter().map(alert_id).collect::<Result<Vec<_>>>()?;
-        tx.commit().await?;
-        Ok(new)
+        self.as_sink(Sink::Effects, async {
+            // Also when the cursor stands there already: a half of what was refused is applied again with the same cursor.
+            let (mut tx, _) = self.begin_at(Sink::Effects, cursor).await?;
+            insert_rows::<D>(
+                &mut tx,
+                incidents::INSERT,
+                incidents::COLUMNS_COUNT,
+                incidents::UPSERT,
+                incident_rows,
+            )
+            .await?;
+            insert_rows::<D>(&mut tx, TIMELINE, TIMELINE_COLUMNS, NOTHING, timeline).await?;
+            let new = insert_rows::<D>(&mut tx, ALERTS, ALERT_COLUMNS, NOTHING_RETURNING_ID, alerts).await?;
+            insert_rows::<D>(&mut tx, PLANT, PLANT_COLUMNS, NOTHING, registered).await?;
+            let new = new.into_iter().map(alert_id).collect::<Result<Vec<_>>>()?;
+            self.commit_at(tx, Sink::Effects, cursor).await?;
+            Ok(new)
+        })
+        .await
     }
 }
 

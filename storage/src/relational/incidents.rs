@@ -11,6 +11,7 @@ use andon_engine::level::Level;
 use andon_engine::rule::Priority;
 use andon_engine::subject::{Subject, SubjectKind};
 use andon_engine::time::Timestamp;
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 /// The columns of an incident, in the order of [`values`] and [`incident`].
@@ -54,16 +55,57 @@ macro_rules! select_alerts {
         )
     };
 }
+const ALERTS: &str =
+    "SELECT id, incident, reason, happened_at, received_at, position_seq, position_index, passes_throttle,
+    historical, text FROM alerts";
 const ALERT: &str = select_alerts!("id = $1");
 const ALERTS_OF: &str = select_alerts!("incident = $1");
 const PLANT: &str = "SELECT id, first_seen FROM plant WHERE kind = $1 ORDER BY id LIMIT $2";
 const PLANT_AFTER: &str = "SELECT id, first_seen FROM plant WHERE kind = $1 AND id > $3 ORDER BY id LIMIT $2";
+
+/// Ids that one statement asks for; the statements are of few lengths only, so that they stay prepared.
+const IDS: usize = 256;
+
+impl<D: Database> Relational<D> {
+    /// The rows of `select` with these ids, a page of them at a time.
+    async fn by_id(&self, select: &str, ids: impl Iterator<Item = String>) -> Result<Vec<Row>> {
+        let ids: Vec<String> = ids.collect();
+        let mut found = Vec::new();
+        for page in ids.chunks(IDS) {
+            let length = page.len().next_power_of_two();
+            let mut text = format!("{select} WHERE id IN (");
+            for n in 1..=length {
+                write!(text, "{}${n}", if n == 1 { "" } else { "," }).expect("writing to a string");
+            }
+            text.push(')');
+            // The last one again and again: IN does not count.
+            let values = (0..length).map(|n| Value::text(&page[n.min(page.len() - 1)])).collect();
+            found.extend(self.db.fetch(Sql::kept(text), values).await?);
+        }
+        Ok(found)
+    }
+}
+
+fn read_or_tell<T>(row: Result<T>) -> Option<T> {
+    row.inspect_err(|e| tracing::error!(error = %e, "a row cannot be read and is left out"))
+        .ok()
+}
 
 #[async_trait::async_trait]
 impl<D: Database> IncidentStore for Relational<D> {
     async fn incident(&self, id: IncidentId) -> Result<Option<Incident>> {
         let rows = self.db.fetch(BY_ID.into(), vec![Value::text(&id.to_string())]).await?;
         rows.into_iter().next().map(incident).transpose()
+    }
+
+    async fn incidents_by_id(&self, ids: &[IncidentId]) -> Result<Vec<Incident>> {
+        let rows = self.by_id(SELECT, ids.iter().map(ToString::to_string)).await?;
+        Ok(rows.into_iter().filter_map(|row| read_or_tell(incident(row))).collect())
+    }
+
+    async fn alerts_by_id(&self, ids: &[AlertId]) -> Result<Vec<Alert>> {
+        let rows = self.by_id(ALERTS, ids.iter().map(ToString::to_string)).await?;
+        Ok(rows.into_iter().filter_map(|row| read_or_tell(alert(row))).collect())
     }
 
     async fn incidents(&self, f: &IncidentFilter) -> Result<Vec<Incident>> {

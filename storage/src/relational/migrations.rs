@@ -33,7 +33,7 @@ pub const RELATIONAL: &[Migration] = &[
 ];
 
 /// What only PostgreSQL has.
-pub const POSTGRES: &[Migration] = &[];
+pub const POSTGRES: &[Migration] = &[migration!(1001, "1001_records")];
 
 /// Every migration of the relational store on `D`, in order.
 pub fn relational<D: Database>() -> Vec<Migration> {
@@ -73,13 +73,35 @@ pub async fn migrate<D: Database>(database: &D, migrations: &[Migration]) -> Res
     let done = applied::<D>(tx.fetch(APPLIED.into(), vec![]).await?, migrations)?;
     for m in migrations.iter().filter(|m| !done.contains(&m.version)) {
         tx.script(render::<D>(m.sql)).await?;
-        tx.execute(
-            "INSERT INTO schema_migrations (version, name, checksum) VALUES ($1, $2, $3)".into(),
-            vec![Value::int(m.version), Value::text(m.name), Value::text(&checksum_of(m))],
-        )
-        .await?;
+        note::<D>(&mut tx, m).await?;
     }
     tx.commit().await
+}
+
+/// Runs every migration again, those noted too: for a database that has lost some of its tables, or all. Each may run twice.
+pub(super) async fn repeat<D: Database>(database: &D) -> Result<()> {
+    let migrations = relational::<D>();
+    database.make_schema().await?;
+    let mut tx = database.begin().await?;
+    database.lock_schema(&mut tx).await?;
+    tx.script(CREATE_TABLE.to_owned()).await?;
+    let done = applied::<D>(tx.fetch(APPLIED.into(), vec![]).await?, &migrations)?;
+    for m in &migrations {
+        tx.script(render::<D>(m.sql)).await?;
+        if !done.contains(&m.version) {
+            note::<D>(&mut tx, m).await?;
+        }
+    }
+    tx.commit().await
+}
+
+async fn note<D: Database>(tx: &mut D::Transaction, m: &Migration) -> Result<()> {
+    tx.execute(
+        "INSERT INTO schema_migrations (version, name, checksum) VALUES ($1, $2, $3)".into(),
+        vec![Value::int(m.version), Value::text(m.name), Value::text(&checksum_of(m))],
+    )
+    .await
+    .map(drop)
 }
 
 /// How many of `migrations` the schema does not have yet.
@@ -132,9 +154,9 @@ mod tests {
 
     #[test]
     fn versions_count_up_and_every_statement_may_run_twice() {
-        for set in [RELATIONAL, CHECKPOINTS] {
+        for (set, first) in [(RELATIONAL, 1), (CHECKPOINTS, 1), (POSTGRES, 1001)] {
             for (i, m) in set.iter().enumerate() {
-                assert_eq!(m.version as usize, i + 1, "{}", m.name);
+                assert_eq!(m.version as usize, first + i, "{}", m.name);
                 assert!(m.sql.starts_with("-- "), "{} begins with a line that says why", m.name);
                 for statement in m.sql.split(';').filter(|s| s.contains("CREATE")) {
                     assert!(statement.contains("IF NOT EXISTS"), "{}: {statement}", m.name);

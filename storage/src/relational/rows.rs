@@ -1,7 +1,7 @@
 //! Minute roll-ups of readings, and the quarantine.
 
 use super::Relational;
-use super::cursors::{self, Sink};
+use super::cursors::Sink;
 use super::database::{Database, Row, Transaction, Value, clean, insert_rows};
 use crate::ports::rows::{Quarantined, Rollup, RowStore};
 use crate::ports::{Cursor, Result};
@@ -55,21 +55,24 @@ impl<D: Database> RowStore for Relational<D> {
             .iter()
             .map(quarantine_values::<D>)
             .collect::<Result<Vec<_>>>()?;
-        let mut tx = self.db.begin().await?;
-        // A commit whose answer was lost is tried again: sums must not count twice.
-        if !cursors::advance::<D>(&mut tx, Sink::Rows, cursor).await? {
-            return Ok(());
-        }
-        insert_rows::<D>(&mut tx, ROLLUPS, ROLLUP_COLUMNS, ROLLUP_MERGE, rollups).await?;
-        insert_rows::<D>(
-            &mut tx,
-            QUARANTINE,
-            QUARANTINE_COLUMNS,
-            "ON CONFLICT DO NOTHING",
-            quarantined,
-        )
-        .await?;
-        tx.commit().await
+        self.as_sink(Sink::Rows, async {
+            let (mut tx, moved) = self.begin_at(Sink::Rows, cursor).await?;
+            // A commit whose answer was lost is tried again: sums must not count twice.
+            if !moved {
+                return Ok(());
+            }
+            insert_rows::<D>(&mut tx, ROLLUPS, ROLLUP_COLUMNS, ROLLUP_MERGE, rollups).await?;
+            insert_rows::<D>(
+                &mut tx,
+                QUARANTINE,
+                QUARANTINE_COLUMNS,
+                "ON CONFLICT DO NOTHING",
+                quarantined,
+            )
+            .await?;
+            self.commit_at(tx, Sink::Rows, cursor).await
+        })
+        .await
     }
 
     async fn quarantine(&self, quarantined: &[Quarantined]) -> Result<()> {
@@ -77,7 +80,7 @@ impl<D: Database> RowStore for Relational<D> {
             .iter()
             .map(quarantine_values::<D>)
             .collect::<Result<Vec<_>>>()?;
-        let mut tx = self.db.begin().await?;
+        let mut tx = self.begin().await?;
         insert_rows::<D>(&mut tx, QUARANTINE, QUARANTINE_COLUMNS, "ON CONFLICT DO NOTHING", rows).await?;
         tx.commit().await
     }
@@ -132,7 +135,7 @@ impl<D: Database> RowStore for Relational<D> {
         let keep = Value::int(i64::try_from(rows_max).unwrap_or(i64::MAX));
         let mut dropped = 0;
         loop {
-            let mut tx = self.db.begin().await?;
+            let mut tx = self.begin().await?;
             let n = tx
                 .execute(TRIM_QUARANTINE.into(), vec![keep.clone(), Value::int(TRIM_CHUNK)])
                 .await?;

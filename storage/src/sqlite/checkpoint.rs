@@ -1,13 +1,14 @@
 //! Checkpoints in a SQLite file beside the journal.
 
-use super::SqliteDatabase;
-use crate::ports::checkpoint::{CheckpointStore, EntityChange, ShardCheckpoint};
+use super::{SqliteDatabase, SqliteTransaction};
+use crate::ports::checkpoint::{CheckpointStore, EntityChange, SavedEntity, ShardCheckpoint};
 use crate::ports::{Cursor, Result};
 use crate::relational::database::{Database, Transaction, Value, insert_rows};
 use crate::relational::migrations::{self, migrate};
 use crate::relational::{moves, stored};
+use andon_engine::ids::JournalId;
 use bytes::Bytes;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 const CURSOR: &str = "SELECT journal, seq FROM shard_cursors WHERE shard = $1";
@@ -19,6 +20,11 @@ const FETCH: &str = "SELECT state FROM entities WHERE shard = $1 AND entity_key 
 const UPSERT: &str = "INSERT INTO entities (shard, entity_key, hot, state)";
 const UPSERT_TAIL: &str = "ON CONFLICT (shard, entity_key) DO UPDATE SET hot = excluded.hot, state = excluded.state";
 const DELETE: &str = "DELETE FROM entities WHERE shard = $1 AND entity_key = $2";
+const CURSORS: &str = "SELECT shard, journal, seq FROM shard_cursors";
+const CHUNK: &str = "SELECT entity_key, state, hot FROM entities WHERE shard = $1 AND entity_key > $2
+    ORDER BY entity_key LIMIT $3";
+const FIRST_CHUNK: &str = "SELECT entity_key, state, hot FROM entities WHERE shard = $1 ORDER BY entity_key LIMIT $2";
+const CLEAR_SHARD: &str = "DELETE FROM entities WHERE shard = $1";
 const CLEAR: &str = "DELETE FROM entities";
 const CLEAR_CURSORS: &str = "DELETE FROM shard_cursors";
 
@@ -46,6 +52,89 @@ impl CheckpointFile {
 
     pub async fn close(&self) {
         self.db.close().await;
+    }
+
+    /// The file as it is now, however long it is read and whatever is saved meanwhile.
+    pub async fn snapshot(&self) -> Result<CheckpointSnapshot> {
+        let mut tx = self.db.read().await?;
+        let rows = tx.fetch(CURSORS.into(), vec![]).await?;
+        let cursors = rows
+            .into_iter()
+            .map(|mut r| {
+                let shard: u16 = r.unsigned()?;
+                let cursor = Cursor {
+                    journal: JournalId(r.unsigned()?),
+                    seq: r.unsigned()?,
+                };
+                Ok((shard, cursor))
+            })
+            .collect::<Result<_>>()?;
+        Ok(CheckpointSnapshot { tx, cursors })
+    }
+
+    /// Begins to put something else in a shard's place.
+    pub async fn replace(&self, shard: u16) -> Result<CheckpointReplacement> {
+        let mut tx = self.db.begin().await?;
+        tx.execute(CLEAR_SHARD.into(), vec![Value::int(shard)]).await?;
+        Ok(CheckpointReplacement { tx, shard })
+    }
+}
+
+/// A checkpoint file at one moment.
+#[derive(Debug)]
+pub struct CheckpointSnapshot {
+    tx: SqliteTransaction,
+    cursors: BTreeMap<u16, Cursor>,
+}
+
+impl CheckpointSnapshot {
+    pub fn cursors(&self) -> &BTreeMap<u16, Cursor> {
+        &self.cursors
+    }
+
+    /// At most `limit` entities of a shard by key, those after the key `after` if there is one; none: that was all.
+    pub async fn entities(&mut self, shard: u16, after: Option<&str>, limit: u32) -> Result<Vec<SavedEntity>> {
+        let (sql, values) = match after {
+            None => (FIRST_CHUNK, vec![Value::int(shard), Value::int(limit)]),
+            Some(after) => (CHUNK, vec![Value::int(shard), key(after.to_owned()), Value::int(limit)]),
+        };
+        let rows = self.tx.fetch(sql.into(), values).await?;
+        rows.into_iter()
+            .map(|mut r| {
+                Ok(SavedEntity {
+                    key: r.text()?,
+                    state: Bytes::from(r.bytes()?),
+                    hot: r.bool()?,
+                })
+            })
+            .collect()
+    }
+}
+
+/// A shard's new content; dropped before [`CheckpointReplacement::commit`], it changes nothing.
+#[derive(Debug)]
+pub struct CheckpointReplacement {
+    tx: SqliteTransaction,
+    shard: u16,
+}
+
+impl CheckpointReplacement {
+    /// Adds entities that were not added before.
+    pub async fn push(&mut self, entities: Vec<SavedEntity>) -> Result<()> {
+        let rows: Vec<_> = entities
+            .into_iter()
+            .map(|e| vec![Value::int(self.shard), key(e.key), Value::Bool(e.hot), Value::Bytes(Some(e.state.into()))])
+            .collect();
+        insert_rows::<SqliteDatabase>(&mut self.tx, UPSERT, 4, UPSERT_TAIL, rows)
+            .await
+            .map(|_| ())
+    }
+
+    pub async fn commit(mut self, cursor: Cursor) -> Result<()> {
+        let seq = Value::unsigned(SqliteDatabase::STORE, "a journal position", cursor.seq)?;
+        let values = vec![Value::int(self.shard), Value::int(cursor.journal.0), seq];
+        self.tx.execute(SET_CURSOR.into(), values).await?;
+        self.tx.commit().await
     }
 }
 

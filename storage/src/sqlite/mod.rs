@@ -2,7 +2,7 @@
 
 mod checkpoint;
 
-pub use checkpoint::CheckpointFile;
+pub use checkpoint::{CheckpointFile, CheckpointReplacement, CheckpointSnapshot};
 
 use crate::ports::{Result, StoreError};
 use crate::relational::Relational;
@@ -141,6 +141,8 @@ pub(crate) fn error(e: sqlx::Error) -> StoreError {
             match code & 0xff {
                 // TOOBIG, CONSTRAINT, MISMATCH, RANGE: this value, whenever.
                 18 | 19 | 20 | 25 => StoreError::Refused { store, reason },
+                // All of ours are made before anything is asked of them.
+                1 if d.message().starts_with("no such table") => StoreError::Lost { store, reason },
                 // ERROR (no such table or column: another schema than ours), CORRUPT, NOTADB, SCHEMA, FORMAT.
                 1 | 11 | 17 | 24 | 26 => StoreError::Damaged { store, reason },
                 // BUSY, LOCKED, NOMEM, READONLY, IOERR, FULL, CANTOPEN, …
@@ -165,6 +167,10 @@ impl Database for SqliteDatabase {
     const PARAMETERS_MAX: usize = 32_000;
     const NUMBERED: bool = false;
     const TYPES: &'static [(&'static str, &'static str)] = &[("{id}", "TEXT"), ("{bytes}", "BLOB")];
+    const NOW: Option<&'static str> = None;
+    // It has one writer, and BEGIN IMMEDIATE is its lock.
+    const LOCK_KEY_SHARE: &'static str = "";
+    const LOCK_ROW: &'static str = "";
     type Transaction = SqliteTransaction;
 
     async fn fetch(&self, sql: Sql, values: Vec<Value>) -> Result<Vec<Row>> {

@@ -7,7 +7,7 @@ mod counts;
 mod query;
 mod schema;
 mod search;
-mod words;
+mod tokenizer;
 mod writer;
 
 use crate::ports::log_index::{

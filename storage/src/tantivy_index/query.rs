@@ -1,10 +1,10 @@
 //! From a filter to a query. Nothing that a person typed is ever parsed by tantivy.
 
 use super::STORE;
-use super::schema::{Fields, key_term};
-use super::words::runs;
+use super::schema::Fields;
 use crate::ports::Result;
 use crate::ports::log_index::LogFilter;
+use crate::words::{key_term, runs};
 use andon_engine::level::Level;
 use std::ops::Bound;
 use tantivy::Term;

@@ -1,10 +1,10 @@
 //! What of a record is indexed, and how.
 
-use super::words::{WORDS, words_tokenizer};
+use super::tokenizer::{WORDS, words_tokenizer};
+use crate::words::key_term;
 use andon_engine::batch::BatchBuilder;
 use andon_engine::ids::RecordId;
 use andon_engine::record::Record;
-use std::borrow::Cow;
 use tantivy::schema::{
     BytesOptions, FAST, Field, INDEXED, IndexRecordOption, JsonObjectOptions, NumericOptions, OwnedValue, STORED,
     Schema, TextFieldIndexing, TextOptions,
@@ -12,7 +12,6 @@ use tantivy::schema::{
 use tantivy::store::Compressor;
 use tantivy::tokenizer::TokenizerManager;
 use tantivy::{IndexSettings, TantivyDocument};
-use xxhash_rust::xxh3::xxh3_128;
 
 pub(super) const TIMESTAMP: &str = "timestamp";
 pub(super) const RECORD_HIGH: &str = "record_high";
@@ -22,8 +21,6 @@ pub(super) const APPLICATION: &str = "application";
 pub(super) const DEVICE_ID: &str = "device_id";
 pub(super) const KIND: &str = "type";
 
-/// A key longer than this is indexed by its start and its hash. Validated ones are shorter.
-const KEY_TERM_MAX: usize = 512;
 /// Members of `fields` that are searchable, and how deep they may lie: what a device invents must not decide what a segment costs.
 const LEAVES_MAX: usize = 256;
 const DEPTH_MAX: usize = 8;
@@ -179,18 +176,6 @@ pub(super) fn halves(id: RecordId) -> (u64, u64) {
 
 pub(super) fn whole(high: u64, low: u64) -> RecordId {
     RecordId::from_bytes(((u128::from(high) << 64) | u128::from(low)).to_be_bytes())
-}
-
-/// The term of a key. Tantivy drops terms that are too long without a word.
-pub(super) fn key_term(s: &str) -> Cow<'_, str> {
-    if s.len() <= KEY_TERM_MAX {
-        return Cow::Borrowed(s);
-    }
-    Cow::Owned(format!(
-        "{}…{:032x}",
-        &s[..s.floor_char_boundary(KEY_TERM_MAX)],
-        xxh3_128(s.as_bytes())
-    ))
 }
 
 fn object(members: serde_json::Map<String, serde_json::Value>, depth: usize, leaves: &mut usize) -> OwnedValue {

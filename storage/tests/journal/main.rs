@@ -6,6 +6,7 @@
 mod archiving;
 mod damage;
 mod faults;
+mod history;
 mod model;
 mod operation;
 mod real_files;

@@ -43,7 +43,9 @@ pub fn administer(url: &str, statements: &[String]) {
             connection.close().await.unwrap();
         });
     });
-    run.join().unwrap();
+    let done = run.join();
+    // A second panic would hide what the first one says.
+    assert!(done.is_ok() || std::thread::panicking(), "see above");
 }
 
 /// A schema that is gone when the test is over.

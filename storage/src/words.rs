@@ -1,20 +1,22 @@
 //! The words of a message, and of what a person looks for.
 //!
 //! A word is a run of letters and digits of any script, in lower case, cut after [`WORD_CHARS_MAX`] characters on both sides. So
-//! `CNV-03` is two words, `cnv` and `03`; looked for as one piece they must stand side by side.
+//! `CNV-03` is two words, `cnv` and `03`; looked for as one piece they must stand side by side. Every log index has the same words, and the
+//! same terms of keys, by taking them from here.
 
 use crate::ports::{Result, StoreError};
-use tantivy::tokenizer::{TextAnalyzer, Token, TokenStream, Tokenizer};
+use std::borrow::Cow;
+use xxhash_rust::xxh3::xxh3_128;
 
-/// Name of the tokenizer within the index.
-pub(super) const WORDS: &str = "andon_words";
+/// A key longer than this is indexed by its start and its hash. Validated ones are shorter.
+pub(crate) const KEY_TERM_MAX: usize = 512;
 /// Longer words are base64 and the like. Their start tells enough.
 const WORD_CHARS_MAX: usize = 64;
 /// Words of one search.
 const QUERY_WORDS_MAX: usize = 64;
 
 /// The words of a text with their places in it, in bytes.
-fn words(text: &str) -> impl Iterator<Item = (usize, usize)> {
+pub(crate) fn words(text: &str) -> impl Iterator<Item = (usize, usize)> {
     let mut chars = text.char_indices().peekable();
     std::iter::from_fn(move || {
         while chars.next_if(|(_, c)| !c.is_alphanumeric()).is_some() {}
@@ -24,60 +26,27 @@ fn words(text: &str) -> impl Iterator<Item = (usize, usize)> {
     })
 }
 
-fn lower(word: &str, into: &mut String) {
+/// The word as it is indexed, in place of what `into` held.
+pub(crate) fn lower(word: &str, into: &mut String) {
     into.clear();
     into.extend(word.chars().take(WORD_CHARS_MAX).flat_map(char::to_lowercase));
 }
 
-pub(super) fn words_tokenizer() -> TextAnalyzer {
-    TextAnalyzer::from(WordTokenizer::default())
-}
-
-#[derive(Clone, Default)]
-struct WordTokenizer {
-    token: Token,
-}
-
-struct WordStream<'a> {
-    text: &'a str,
-    words: Box<dyn Iterator<Item = (usize, usize)> + 'a>,
-    token: &'a mut Token,
-}
-
-impl Tokenizer for WordTokenizer {
-    type TokenStream<'a> = WordStream<'a>;
-    fn token_stream<'a>(&'a mut self, text: &'a str) -> WordStream<'a> {
-        self.token.reset();
-        WordStream {
-            text,
-            words: Box::new(words(text)),
-            token: &mut self.token,
-        }
+/// The term of a key. Tantivy drops terms that are too long without a word, and Elasticsearch refuses their documents.
+pub(crate) fn key_term(s: &str) -> Cow<'_, str> {
+    if s.len() <= KEY_TERM_MAX {
+        return Cow::Borrowed(s);
     }
-}
-
-impl TokenStream for WordStream<'_> {
-    fn advance(&mut self) -> bool {
-        let Some((from, to)) = self.words.next() else {
-            return false;
-        };
-        self.token.position = self.token.position.wrapping_add(1);
-        self.token.offset_from = from;
-        self.token.offset_to = to;
-        lower(&self.text[from..to], &mut self.token.text);
-        true
-    }
-    fn token(&self) -> &Token {
-        self.token
-    }
-    fn token_mut(&mut self) -> &mut Token {
-        self.token
-    }
+    Cow::Owned(format!(
+        "{}…{:032x}",
+        &s[..s.floor_char_boundary(KEY_TERM_MAX)],
+        xxh3_128(s.as_bytes())
+    ))
 }
 
 /// What a search text asks for: each of these runs of words must stand in the message. A piece between blanks, or between double
 /// quotes, is one run; a quote that is not closed reaches to the end.
-pub(super) fn runs(store: &'static str, text: &str) -> Result<Vec<Vec<String>>> {
+pub(crate) fn runs(store: &'static str, text: &str) -> Result<Vec<Vec<String>>> {
     let mut runs = Vec::new();
     let mut total = 0;
     for (i, part) in text.split('"').enumerate() {
@@ -110,25 +79,29 @@ pub(super) fn runs(store: &'static str, text: &str) -> Result<Vec<Vec<String>>> 
 mod tests {
     use super::*;
 
-    fn tokens(text: &str) -> Vec<(usize, String)> {
-        let mut analyzer = words_tokenizer();
-        let mut stream = analyzer.token_stream(text);
-        let mut out = Vec::new();
-        stream.process(&mut |t: &Token| out.push((t.position, t.text.clone())));
-        out
-    }
-
     #[test]
     fn words_are_runs_of_letters_and_digits_in_lower_case() {
         let check = |text: &str, want: &[&str]| {
-            let want: Vec<_> = want.iter().enumerate().map(|(i, s)| (i, s.to_string())).collect();
-            assert_eq!(tokens(text), want, "{text:?}");
+            let mut word = String::new();
+            let got = words(text).map(|(from, to)| {
+                lower(&text[from..to], &mut word);
+                word.clone()
+            });
+            assert_eq!(got.collect::<Vec<_>>(), want, "{text:?}");
         };
         check("Belt TORN at CNV-03!", &["belt", "torn", "at", "cnv", "03"]);
         check("", &[]);
         check("…—\0\"'", &[]);
         check("Überlast ΣΊΣΥΦΟΣ", &["überlast", "σίσυφοσ"]);
         check(&"x".repeat(500), &[&"x".repeat(64)]);
+    }
+
+    #[test]
+    fn long_keys_with_one_start_stay_apart() {
+        let (a, b) = ("k".repeat(600), "k".repeat(601));
+        assert_ne!(key_term(&a), key_term(&b));
+        assert_eq!(key_term(&a[..KEY_TERM_MAX]), a[..KEY_TERM_MAX]);
+        assert!(key_term(&"ü".repeat(600)).len() < 600);
     }
 
     #[test]

@@ -1,0 +1,310 @@
+//! What of the router survives a restart, and how little of it a checkpoint has to write.
+//!
+//! Sources, devices heard and names registered are keyed by hashes and fall into pages ([`andon_engine::pages`]); a save writes the pages in
+//! which something changed since the last one. The configuration and what is silent are entries of their own, written when they
+//! change. A version before this wrote all of it as one entry, which is still read, and replaced by the first save.
+
+use crate::checkpoint;
+use andon_engine::pages::{Pages, page_of};
+use andon_engine::rule::Configuration;
+use andon_engine::silence::{Heard, SilenceTable, Silences};
+use andon_engine::sources::{Source, Sources};
+use andon_storage::ports::StoreError;
+use andon_storage::ports::checkpoint::EntityChange;
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, HashSet};
+
+/// All of it in one, as it was written before.
+const WHOLE: &str = "router";
+const CONFIGURATION: &str = "configuration";
+const SILENCES: &str = "silences";
+/// Followed by the page's number, four hex digits.
+const PAGE: &str = "page:";
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Tables {
+    pub(crate) sources: Sources,
+    pub(crate) silence: SilenceTable,
+    /// Hashes of the devices and applications that are registered. Grows by [`Tables::register`] only.
+    pub(crate) registered: HashSet<u64>,
+    pub(crate) configuration: Configuration,
+    #[serde(skip)]
+    unsaved: Unsaved,
+}
+
+/// What the store does not have yet.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Unsaved {
+    pages: Pages,
+    configuration: bool,
+    silences: bool,
+    /// The one entry of before is there and has to go.
+    whole: bool,
+}
+
+impl Unsaved {
+    /// A save failed: what it would have written is to be written by the next.
+    pub(crate) fn add(&mut self, failed: &Unsaved) {
+        self.pages.add(&failed.pages);
+        self.configuration |= failed.configuration;
+        self.silences |= failed.silences;
+        self.whole |= failed.whole;
+    }
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Page {
+    sources: Vec<(u64, Source)>,
+    heard: Vec<Heard>,
+    registered: Vec<u64>,
+}
+
+/// What is to be saved, taken out of the tables; making bytes of it is left to whoever saves.
+#[derive(Debug)]
+pub(crate) struct Snapshot {
+    pages: BTreeMap<u16, Page>,
+    configuration: Option<Configuration>,
+    silences: Option<Silences>,
+    unsaved: Unsaved,
+}
+
+impl Tables {
+    pub(crate) fn load(entries: &[(String, Bytes)]) -> Result<Self, StoreError> {
+        let mut tables = match entries.iter().find(|(key, _)| key == WHOLE) {
+            Some((key, bytes)) => {
+                let mut tables: Tables = checkpoint::decode(key, bytes)?;
+                tables.unsaved = Unsaved {
+                    pages: Pages::all(),
+                    configuration: true,
+                    silences: true,
+                    whole: true,
+                };
+                tables
+            }
+            None => Tables::default(),
+        };
+        for (key, bytes) in entries {
+            match key.as_str() {
+                WHOLE => {}
+                CONFIGURATION => tables.configuration = checkpoint::decode(key, bytes)?,
+                SILENCES => tables.silence.restore_silences(checkpoint::decode(key, bytes)?),
+                _ if key.starts_with(PAGE) => {
+                    let page: Page = checkpoint::decode(key, bytes)?;
+                    tables.sources.restore(page.sources);
+                    tables.silence.restore_heard(page.heard);
+                    tables.registered.extend(page.registered);
+                }
+                _ => {
+                    return Err(StoreError::Damaged {
+                        store: "checkpoints",
+                        reason: format!("the router's checkpoint holds {key:?}, which this version does not know"),
+                    });
+                }
+            }
+        }
+        Ok(tables)
+    }
+
+    /// True when it was not registered before.
+    pub(crate) fn register(&mut self, hash: u64) -> bool {
+        let new = self.registered.insert(hash);
+        if new {
+            self.unsaved.pages.mark(hash);
+        }
+        new
+    }
+
+    pub(crate) fn configure(&mut self, configuration: Configuration) {
+        self.configuration = configuration;
+        self.unsaved.configuration = true;
+    }
+
+    /// What changed since the last snapshot, and what `failed` says was not saved of earlier ones.
+    pub(crate) fn snapshot(&mut self, failed: Unsaved) -> Snapshot {
+        let mut unsaved = std::mem::take(&mut self.unsaved);
+        unsaved.add(&failed);
+        unsaved.pages.add(&self.sources.take_changed());
+        unsaved.pages.add(&self.silence.take_changed());
+        unsaved.silences |= self.silence.take_silences_changed();
+        let mut pages: BTreeMap<u16, Page> = unsaved.pages.iter().map(|p| (p, Page::default())).collect();
+        for (hash, source) in self.sources.in_pages(&unsaved.pages) {
+            page(&mut pages, hash).sources.push((hash, source));
+        }
+        for (hash, heard) in self.silence.in_pages(&unsaved.pages) {
+            page(&mut pages, hash).heard.push(heard.clone());
+        }
+        for hash in self.registered.iter().filter(|hash| unsaved.pages.has(**hash)) {
+            page(&mut pages, *hash).registered.push(*hash);
+        }
+        Snapshot {
+            pages,
+            configuration: unsaved.configuration.then(|| self.configuration.clone()),
+            silences: unsaved.silences.then(|| self.silence.silences()),
+            unsaved,
+        }
+    }
+}
+
+fn page(pages: &mut BTreeMap<u16, Page>, hash: u64) -> &mut Page {
+    pages
+        .get_mut(&page_of(hash))
+        .expect("only what lies in these pages is asked for")
+}
+
+impl Snapshot {
+    pub(crate) fn into_unsaved(self) -> Unsaved {
+        self.unsaved
+    }
+
+    /// The changes of the store's entries, and what is unsaved if they cannot be written.
+    pub(crate) fn changes(self) -> (Vec<EntityChange>, Unsaved) {
+        let entry = |key: String, state| EntityChange { key, state, hot: true };
+        let mut changes = Vec::with_capacity(self.pages.len() + 3);
+        for (number, page) in self.pages {
+            let empty = page.sources.is_empty() && page.heard.is_empty() && page.registered.is_empty();
+            let state = (!empty).then(|| checkpoint::encode(&page));
+            changes.push(entry(format!("{PAGE}{number:04x}"), state));
+        }
+        if let Some(configuration) = &self.configuration {
+            changes.push(entry(CONFIGURATION.into(), Some(checkpoint::encode(configuration))));
+        }
+        if let Some(silences) = &self.silences {
+            changes.push(entry(SILENCES.into(), Some(checkpoint::encode(silences))));
+        }
+        if self.unsaved.whole {
+            changes.push(entry(WHOLE.into(), None));
+        }
+        (changes, self.unsaved)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use andon_engine::ids::RuleId;
+    use andon_engine::subject::SubjectKind;
+    use andon_engine::time::{Span, Timestamp};
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+
+    const NOW: Timestamp = Timestamp(1_800_000_000_000_000);
+
+    #[derive(Default)]
+    struct Store(BTreeMap<String, Bytes>);
+
+    impl Store {
+        fn save(&mut self, changes: Vec<EntityChange>) -> usize {
+            let mut bytes = 0;
+            for c in changes {
+                match c.state {
+                    Some(state) => {
+                        bytes += state.len();
+                        self.0.insert(c.key, state);
+                    }
+                    None => drop(self.0.remove(&c.key)),
+                }
+            }
+            bytes
+        }
+        fn load(&self) -> Tables {
+            let entries: Vec<_> = self.0.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
+            Tables::load(&entries).expect("it can be read")
+        }
+    }
+
+    fn hear(t: &mut Tables, device: usize, at: Timestamp) {
+        let name = format!("CNV-{device:05}");
+        let hash = SubjectKind::Device.hash(&name);
+        t.sources.observe(hash, at, at);
+        t.silence.observe(&name, at);
+        t.register(hash);
+    }
+
+    fn same(a: &Tables, b: &Tables) {
+        assert_eq!(a.sources, b.sources);
+        assert_eq!(a.silence, b.silence);
+        assert_eq!(a.registered, b.registered);
+        assert_eq!(a.configuration, b.configuration);
+    }
+
+    #[test]
+    fn what_is_loaded_is_what_was_there_and_a_save_costs_what_changed() {
+        let (mut tables, mut store) = (Tables::default(), Store::default());
+        (0..10_000).for_each(|d| hear(&mut tables, d, NOW));
+        tables.configure(Configuration {
+            version: 7,
+            ..Configuration::default()
+        });
+        let all = store.save(tables.snapshot(Unsaved::default()).changes().0);
+        same(&store.load(), &tables);
+        let (changes, _) = tables.snapshot(Unsaved::default()).changes();
+        assert!(changes.is_empty(), "nothing changed");
+        let later = NOW.plus(Span::secs(10));
+        (0..10).for_each(|d| hear(&mut tables, d * 997, later));
+        let few = store.save(tables.snapshot(Unsaved::default()).changes().0);
+        assert!(few > 0 && few * 200 < all, "{few} of {all} bytes");
+        same(&store.load(), &tables);
+    }
+
+    #[test]
+    fn what_goes_and_what_falls_silent_is_saved_too() {
+        let (mut tables, mut store) = (Tables::default(), Store::default());
+        (0..200).for_each(|d| hear(&mut tables, d, NOW));
+        store.save(tables.snapshot(Unsaved::default()).changes().0);
+        let later = NOW.plus(Span::hours(24 * 400));
+        (0..50).for_each(|d| hear(&mut tables, d, later));
+        tables.sources.expire(later);
+        assert_eq!(tables.sources.len(), 50, "the others were idle for too long");
+        let (rule, device): (_, Arc<str>) = (RuleId::new("silence"), Arc::from("CNV-00120"));
+        tables.silence.found(&rule, &device, &[], NOW);
+        tables.silence.remove("CNV-00199");
+        store.save(tables.snapshot(Unsaved::default()).changes().0);
+        let loaded = store.load();
+        same(&loaded, &tables);
+        assert!(loaded.silence.is_open(&rule, &device));
+        assert_eq!((loaded.sources.len(), loaded.silence.len()), (50, 199));
+        hear(&mut tables, 120, later);
+        store.save(tables.snapshot(Unsaved::default()).changes().0);
+        assert!(!store.load().silence.is_open(&rule, &device), "it spoke");
+    }
+
+    #[test]
+    fn a_save_that_failed_is_made_good_by_the_next() {
+        let (mut tables, mut store) = (Tables::default(), Store::default());
+        (0..100).for_each(|d| hear(&mut tables, d, NOW));
+        tables.configure(Configuration {
+            version: 3,
+            ..Configuration::default()
+        });
+        let (_, failed) = tables.snapshot(Unsaved::default()).changes();
+        hear(&mut tables, 100, NOW);
+        store.save(tables.snapshot(failed).changes().0);
+        same(&store.load(), &tables);
+    }
+
+    #[test]
+    fn the_one_entry_of_before_is_read_and_replaced() {
+        let mut old = Tables::default();
+        (0..500).for_each(|d| hear(&mut old, d, NOW));
+        old.configuration.version = 9;
+        old.silence
+            .found(&RuleId::new("silence"), &Arc::from("CNV-00007"), &[], NOW);
+        let mut store = Store::default();
+        store.0.insert(WHOLE.into(), checkpoint::encode(&old));
+        let mut tables = store.load();
+        same(&tables, &old);
+        hear(&mut tables, 500, NOW);
+        store.save(tables.snapshot(Unsaved::default()).changes().0);
+        assert!(!store.0.contains_key(WHOLE), "it is gone");
+        same(&store.load(), &tables);
+    }
+
+    #[test]
+    fn an_entry_of_another_version_is_not_passed_over() {
+        let entries = [("pages:2".to_owned(), Bytes::from_static(b"x"))];
+        assert!(matches!(Tables::load(&entries), Err(StoreError::Damaged { .. })));
+    }
+}

@@ -1,0 +1,189 @@
+//! Values of one record as types of ours: what each may be, its limits, and what is said when it is something else.
+
+use andon_engine::level::Level;
+use andon_engine::limits::{KEY_BYTES_MAX, READINGS_MAX};
+use andon_engine::record::Flags;
+use andon_engine::time::Timestamp;
+use simd_json::{Node, StaticNode};
+use std::borrow::Cow;
+
+use super::record::{Fault, fault};
+use super::{stamp, value};
+
+/// A trace or span id: OpenTelemetry's have 32 and 16 digits, others up to 32.
+const TRACE_DIGITS_MAX: usize = 32;
+/// How much of a value a message repeats.
+const QUOTED_CHARS_MAX: usize = 40;
+
+/// The sender's name of the member with this value.
+pub(super) fn name<'i>(nodes: &[Node<'i>], value: usize) -> &'i str {
+    match nodes[value - 1] {
+        Node::String(s) => s,
+        _ => "",
+    }
+}
+
+fn string<'i>(nodes: &[Node<'i>], value: usize, flags: &mut Flags) -> Result<Cow<'i, str>, Fault> {
+    match nodes[value] {
+        Node::String(s) => Ok(without_nul(s, flags)),
+        ref other => fault(
+            name(nodes, value),
+            format!("must be a string, not {}", value::kind(other)),
+        ),
+    }
+}
+
+/// A message. The line end that Docker and its readers leave under `log` is none of it.
+pub(super) fn message<'i>(nodes: &[Node<'i>], value: usize, flags: &mut Flags) -> Result<Cow<'i, str>, Fault> {
+    match nodes[value] {
+        Node::String(s) if name(nodes, value) == "log" => Ok(without_nul(s.trim_end_matches(['\r', '\n']), flags)),
+        _ => string(nodes, value, flags),
+    }
+}
+
+fn without_nul<'i>(s: &'i str, flags: &mut Flags) -> Cow<'i, str> {
+    if s.as_bytes().contains(&0) {
+        flags.insert(Flags::NUL_REPLACED);
+        Cow::Owned(s.replace('\0', "\u{fffd}"))
+    } else {
+        Cow::Borrowed(s)
+    }
+}
+
+/// A text of 1 to `bytes_max` bytes.
+pub(super) fn key<'i>(
+    nodes: &[Node<'i>],
+    value: usize,
+    bytes_max: usize,
+    flags: &mut Flags,
+) -> Result<Cow<'i, str>, Fault> {
+    let s = string(nodes, value, flags)?;
+    check_key(s, bytes_max).or_else(|reason| fault(name(nodes, value), reason))
+}
+
+fn check_key(s: Cow<'_, str>, bytes_max: usize) -> Result<Cow<'_, str>, String> {
+    match s.len() {
+        0 => Err(format!("is empty: leave it out or give 1 to {bytes_max} bytes")),
+        n if n > bytes_max => Err(format!("has {n} bytes, more than the {bytes_max} allowed")),
+        _ => Ok(s),
+    }
+}
+
+/// The sender's own id: a text, or an integer, which is as good a name.
+pub(super) fn sender_id<'i>(nodes: &[Node<'i>], value: usize, flags: &mut Flags) -> Result<Cow<'i, str>, Fault> {
+    match nodes[value] {
+        Node::Static(StaticNode::I64(n)) => Ok(Cow::Owned(n.to_string())),
+        Node::Static(StaticNode::U64(n)) => Ok(Cow::Owned(n.to_string())),
+        _ => key(nodes, value, KEY_BYTES_MAX, flags),
+    }
+}
+
+pub(super) fn hex<'i>(nodes: &[Node<'i>], value: usize) -> Result<&'i str, Fault> {
+    match nodes[value] {
+        Node::String(s) if (1..=TRACE_DIGITS_MAX).contains(&s.len()) && s.bytes().all(|b| b.is_ascii_hexdigit()) => {
+            Ok(s)
+        }
+        _ => fault(
+            name(nodes, value),
+            format!("must be 1 to {TRACE_DIGITS_MAX} hexadecimal digits"),
+        ),
+    }
+}
+
+/// The level that a value means; `None` when it means none.
+pub(super) fn level_of(node: &Node<'_>) -> Option<Level> {
+    match *node {
+        Node::String(s) => Level::parse(s).or_else(|| s.trim().parse().ok().and_then(Level::from_number)),
+        Node::Static(StaticNode::I64(n)) => Level::from_number(n),
+        Node::Static(StaticNode::U64(n)) => i64::try_from(n).ok().and_then(Level::from_number),
+        Node::Static(StaticNode::F64(n)) if n.fract() == 0.0 && n.abs() < 100.0 => Level::from_number(n as i64),
+        _ => None,
+    }
+}
+
+pub(super) fn level(nodes: &[Node<'_>], value: usize) -> Result<Level, Fault> {
+    level_of(&nodes[value]).map_or_else(
+        || {
+            let shown = match nodes[value] {
+                Node::String(s) => format!("{:?}", s.chars().take(QUOTED_CHARS_MAX).collect::<String>()),
+                Node::Static(ref n) => n.to_string(),
+                ref other => value::kind(other).into(),
+            };
+            fault(
+                name(nodes, value),
+                format!("{shown} is no level: use TRACE, DEBUG, INFO, WARN, ERROR or FATAL, a syslog severity 0 to 7 or an OpenTelemetry number 8 to 24"),
+            )
+        },
+        Ok,
+    )
+}
+
+/// The time that a value means, or why it means none.
+pub(super) fn time_of(node: &Node<'_>) -> Result<Timestamp, String> {
+    match *node {
+        Node::String(s) => stamp::from_text(s),
+        Node::Static(StaticNode::U64(n)) => Ok(stamp::from_integer(n)),
+        Node::Static(StaticNode::I64(n)) => u64::try_from(n)
+            .map(stamp::from_integer)
+            .map_err(|_| stamp::BEFORE_1970.to_string()),
+        Node::Static(StaticNode::F64(n)) => stamp::from_float(n),
+        ref other => Err(format!(
+            "must be a time as RFC 3339 text or a number, not {}",
+            value::kind(other)
+        )),
+    }
+}
+
+pub(super) fn timestamp(nodes: &[Node<'_>], value: usize) -> Result<Timestamp, Fault> {
+    time_of(&nodes[value]).or_else(|reason| fault(name(nodes, value), reason))
+}
+
+pub(super) fn readings<'i>(
+    nodes: &[Node<'i>],
+    value: usize,
+    flags: &mut Flags,
+) -> Result<Vec<(Cow<'i, str>, f64)>, Fault> {
+    let Node::Object { len, .. } = nodes[value] else {
+        return fault(
+            "readings",
+            format!(
+                "must be an object of name to number, not {}",
+                value::kind(&nodes[value])
+            ),
+        );
+    };
+    if len > READINGS_MAX {
+        return fault(
+            "readings",
+            format!("has {len} readings, more than the {READINGS_MAX} allowed"),
+        );
+    }
+    let mut out: Vec<(Cow<'i, str>, f64)> = Vec::with_capacity(len);
+    for (name, value) in value::members(nodes, value) {
+        let path = || format!("readings.{}", name.chars().take(KEY_BYTES_MAX).collect::<String>());
+        let name = check_key(without_nul(name, flags), KEY_BYTES_MAX)
+            .or_else(|reason| fault("readings", format!("a name in it {reason}")))?;
+        let number = match nodes[value] {
+            Node::Static(StaticNode::F64(n)) => n,
+            Node::Static(StaticNode::I64(n)) => n as f64,
+            Node::Static(StaticNode::U64(n)) => n as f64,
+            ref other => {
+                return fault(
+                    path(),
+                    format!(
+                        "must be a finite number, not {}: leave it out when there is none",
+                        value::kind(other)
+                    ),
+                );
+            }
+        };
+        if !number.is_finite() {
+            return fault(path(), "must be a finite number");
+        }
+        match out.iter_mut().find(|(n, _)| *n == name) {
+            Some(former) => former.1 = number,
+            None => out.push((name, number)),
+        }
+    }
+    Ok(out)
+}
