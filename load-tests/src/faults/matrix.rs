@@ -3,6 +3,7 @@
 use super::overload::{Answer, Overload};
 use super::proxy::{Mode, Proxy};
 use super::servers::{KINDS, Kind, Servers, execute};
+use crate::oracle::Finding;
 use anyhow::{Context as _, ensure};
 use sqlx::postgres::PgConnection;
 use sqlx::{Connection as _, Row as _};
@@ -78,18 +79,18 @@ impl Fault {
     pub(super) fn edge(&self) -> Option<&'static str> {
         match self.what {
             What::Empty(Kind::Postgres) => Some(
-                "An emptied PostgreSQL forgets what was sent: alerts that the effect journal still has are told again, with the Message-ID that they had. \
-                 Incidents whose effects the journal had recycled before (closed long ago), what operators wrote to them, and roll-ups older than the \
-                 archive do not come back: restore a backup.",
+                "What journal, archive and the running process know comes back by itself: keys, people, incidents, deliveries, records. Incidents whose \
+                 effects the effect journal had recycled (closed long ago), what was told of them, and records and roll-ups older than the archive do not: \
+                 restore a backup.",
             ),
-            What::QuotaFull => Some("It ends when the server is started again with a larger quota."),
+            What::Empty(Kind::Elasticsearch) => Some(
+                "Records come back from the journal and the archive; those older than the archive keeps do not: restore a snapshot.",
+            ),
+            What::QuotaFull => Some(
+                "It ends when the server is killed and started again with a larger quota; an e-mail that the kill cut off may come twice.",
+            ),
             _ => None,
         }
-    }
-
-    /// E-mails may come twice: the store that knew what was sent is gone.
-    pub(super) fn forgets_mail(&self) -> bool {
-        self.what == What::Empty(Kind::Postgres)
     }
 
     /// The journal itself is the fault: 503 is the right answer.
@@ -198,6 +199,25 @@ impl Between {
 
     pub(super) fn proxy(&self, kind: Kind) -> &Proxy {
         &self.proxies[kind as usize]
+    }
+
+    /// Does Andon use the stores at all, and did what stands between do what the fault is? Nothing would be proven otherwise.
+    pub(super) fn proves(&self, fault: &Fault) -> Finding {
+        let unused = KINDS.iter().filter(|k| self.proxy(**k).connections() == 0);
+        let mut wrong: Vec<String> = unused
+            .map(|k| format!("Andon never connected to {}", k.name()))
+            .collect();
+        let done = match (fault.what, &self.overload) {
+            (What::Wire(kind, Mode::Cut { .. }), _) => Some((self.proxy(kind).cuts(), "connections cut")),
+            (What::Mapping, Some(o)) => Some((o.spoiled(), "documents spoiled")),
+            (_, Some(o)) => Some((o.turned_away(), "answers of 429")),
+            _ => None,
+        };
+        if let Some((0, what)) = done {
+            wrong.push(format!("there were no {what}"));
+        }
+        let detail = done.map_or_else(|| "all stores are used".to_owned(), |(n, what)| format!("{n} {what}"));
+        Finding::none("the fault came to pass", detail, wrong)
     }
 
     fn answer(&self, answer: Answer) {

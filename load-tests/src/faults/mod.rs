@@ -174,10 +174,10 @@ async fn one(plan: &Plan, fault: &Fault, servers: &Servers, clock: &Arc<dyn Cloc
     run.goes_on(before).await.context("before the fault")?;
     let calm = lag.highest();
     let outbox = data.join("outbox");
-    let mails_before = crate::oracle::mail::read_outbox(&outbox)?.len();
     let acknowledged_before = sender.with_ledger(|l| l.count(Fate::Acknowledged));
     sender.attempts().begin();
     lag.begin();
+    let begun = Instant::now();
     let held = matrix::inject(fault, servers, &between, &data)
         .await
         .context("cannot inject the fault")?;
@@ -190,6 +190,7 @@ async fn one(plan: &Plan, fault: &Fault, servers: &Servers, clock: &Arc<dyn Cloc
         .await
         .context("cannot end the fault")?;
     lived?;
+    let lasted = begun.elapsed();
     if fault.what == What::QuotaFull {
         std::fs::write(&config, configuration(fault, true)).context("cannot write the configuration")?;
         run.server.kill().await?;
@@ -211,7 +212,7 @@ async fn one(plan: &Plan, fault: &Fault, servers: &Servers, clock: &Arc<dyn Cloc
         postgres_url: Some(servers.url(Kind::Postgres)),
     };
     let repeats_allowed = match fault.what {
-        _ if fault.forgets_mail() => mails_before,
+        // The server is killed once.
         What::QuotaFull => 1,
         _ => 0,
     };
@@ -247,6 +248,7 @@ async fn one(plan: &Plan, fault: &Fault, servers: &Servers, clock: &Arc<dyn Cloc
         },
     ) = judged;
     findings.extend(of_workload);
+    findings.push(between.proves(fault));
     findings.extend(row::judge_course(
         fault,
         &counts,
@@ -259,7 +261,7 @@ async fn one(plan: &Plan, fault: &Fault, servers: &Servers, clock: &Arc<dyn Cloc
     Ok(Row {
         name: fault.name.clone(),
         fault: fault.says(),
-        seconds: plan.seconds,
+        lasted_ms: lasted.as_millis() as u64,
         acknowledged_during,
         counts,
         records,

@@ -16,7 +16,8 @@ pub struct Row {
     pub name: String,
     /// What was done to which server.
     pub fault: String,
-    pub seconds: u64,
+    /// From the first step of making it to the last of ending it: stopping and starting a server takes its own time.
+    pub lasted_ms: u64,
     /// Records acknowledged while it lasted.
     pub acknowledged_during: usize,
     /// Requests while it lasted.
@@ -82,10 +83,11 @@ impl Row {
             return format!("{:<26} FAILED: {error}", self.name);
         }
         let mut text = format!(
-            "{:<26} {}; {} records acknowledged meanwhile, {} times 503, {} s at most between two; lag {} at most, gone after {} s; \
+            "{:<26} {}; {} s, {} records acknowledged meanwhile, {} times 503, {} s at most between two; lag {} at most, gone after {} s; \
              {} of {} found once, {} more than once (rows: {}, {}); {} of {} incidents; {} e-mails, {} twice",
             self.name,
             self.verdict(),
+            seconds(self.lasted_ms),
             self.acknowledged_during,
             self.unavailable(),
             seconds(self.counts.longest_gap_ms),

@@ -13,7 +13,7 @@ impl Report {
         // Writing into a string does not fail.
         let _ = writeln!(
             out,
-            "`{}`, {}, each fault {} s long under load, seed {}: {passed} of {} hold.\n",
+            "`{}`, {}, each fault held for {} s under load, seed {}: {passed} of {} hold.\n",
             self.form,
             self.version,
             self.seconds,
@@ -21,9 +21,9 @@ impl Report {
             self.rows.len()
         );
         out.push_str(
-            "| fault | acknowledged meanwhile | 503 | longest gap, s | acknowledged in all | found once in Elasticsearch | twice | missing | rows once in \
+            "| fault | lasted, s | acknowledged meanwhile | 503 | longest gap, s | acknowledged in all | found once in Elasticsearch | twice | missing | rows once in \
              PostgreSQL | twice | missing | incidents | e-mails | twice | most lag, entries | gone after, s | verdict |\n\
-             |---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---|\n",
+             |---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---|\n",
         );
         let mut edges: Vec<&str> = Vec::new();
         for row in &self.rows {
@@ -49,7 +49,7 @@ fn line(row: &Row, note: Option<usize>) -> String {
     let mark = note.map(|n| format!(" [{n}]")).unwrap_or_default();
     let name = format!("{}{mark}", cell(&row.fault));
     if row.error.is_some() {
-        return format!("| {name} | | | | | | | | | | | | | | | | {} |", cell(&row.verdict()));
+        return format!("| {name} | | | | | | | | | | | | | | | | | {} |", cell(&row.verdict()));
     }
     let lag = match row.lag_max.sink.is_empty() {
         true => row.lag_max.entries.to_string(),
@@ -57,7 +57,8 @@ fn line(row: &Row, note: Option<usize>) -> String {
     };
     let (r, rows) = (&row.records, row.rows.unwrap_or_default());
     format!(
-        "| {name} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} of {} | {} | {} | {lag} | {} | {} |",
+        "| {name} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} of {} | {} | {} | {lag} | {} | {} |",
+        seconds(row.lasted_ms),
         row.acknowledged_during,
         row.unavailable(),
         seconds(row.counts.longest_gap_ms),
