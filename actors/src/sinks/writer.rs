@@ -147,7 +147,8 @@ impl<S: Sink> Writer<S> {
             }
             buffered = 0;
             since = None;
-            if *stop.borrow() {
+            // Under load there is no idle moment; what is not due costs a look at the clock.
+            if *stop.borrow() || !self.tend().await {
                 return Ended::Stopped;
             }
         }
