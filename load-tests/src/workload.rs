@@ -34,6 +34,8 @@ pub(crate) struct Pace {
     pub(crate) batch_every: Duration,
     /// Every so many groups a FATAL: its rule lets e-mail pass the throttle, so each is told at once, up to ten in five minutes.
     pub(crate) fatal_every: u64,
+    /// And no more than these, however long it takes.
+    pub(crate) fatals: u64,
 }
 
 impl Default for Pace {
@@ -42,6 +44,7 @@ impl Default for Pace {
         Self {
             batch_every: Duration::from_millis(10),
             fatal_every: 5,
+            fatals: u64::MAX,
         }
     }
 }
@@ -54,7 +57,12 @@ impl Pace {
         Self {
             batch_every,
             fatal_every: groups.div_ceil(fatals.max(1)).max(1),
+            fatals,
         }
+    }
+
+    fn is_fatal(self, group: u64) -> bool {
+        group.is_multiple_of(self.fatal_every) && group / self.fatal_every < self.fatals
     }
 }
 
@@ -137,7 +145,7 @@ impl Workload {
             let d = Draft::log(format!("{}-{n}-error", self.run), stamp, Level::Error, "belt stopped");
             drafts.push(d.device(self.device("burst", group)).kind("EQ.mech.jam"));
         }
-        if part == FATAL_AT && group.is_multiple_of(self.pace.fatal_every) {
+        if part == FATAL_AT && self.pace.is_fatal(group) {
             let d = Draft::log(format!("{}-{n}-fatal", self.run), stamp, Level::Fatal, "outputs off");
             drafts.push(d.device(self.device("fatal", group)).kind("CT.plc.watchdog"));
         }
@@ -188,7 +196,7 @@ impl Workload {
                 ))
             };
             out.push(expect("errors-per-device", "burst", ERRORS_AT.len() as u64));
-            if group.is_multiple_of(self.pace.fatal_every) {
+            if self.pace.is_fatal(*group) {
                 out.push(expect("fatal-per-device", "fatal", 1));
             }
         }
@@ -244,8 +252,10 @@ mod tests {
         for seconds in [1, 10, 60, 600] {
             let pace = Pace::within(Duration::from_millis(25), Duration::from_secs(seconds), 8);
             let groups = seconds * 1_000 / (25 * GROUP) + 1;
-            let told = (0..groups).filter(|g| g.is_multiple_of(pace.fatal_every)).count();
-            assert!((1..=8).contains(&told), "{told} in {seconds} s");
+            let told = |groups| (0..groups).filter(|g| pace.is_fatal(*g)).count();
+            assert!((1..=8).contains(&told(groups)), "{} in {seconds} s", told(groups));
+            // A run that takes longer than it should.
+            assert_eq!(told(groups * 100), 8);
         }
     }
 
