@@ -16,6 +16,7 @@ use crate::viewer::Viewer;
 use andon_engine::rule::Configuration;
 use andon_engine::time::Clock;
 use andon_storage::ports::deliveries::DeliveryStore;
+use andon_storage::ports::fast_state::{FastState, RECENT_MAX, TRACE_POINTS_MAX};
 use andon_storage::ports::incidents::IncidentStore;
 use andon_storage::ports::log_index::LogIndex;
 use andon_storage::ports::rows::RowStore;
@@ -49,6 +50,7 @@ pub struct Services {
     pub deliveries: Arc<dyn DeliveryStore>,
     pub rows: Arc<dyn RowStore>,
     pub logs: Arc<dyn LogIndex>,
+    pub fast: Arc<dyn FastState>,
     pub live: LiveFeed,
     pub system: Arc<dyn System>,
     pub clock: Arc<dyn Clock>,
@@ -85,6 +87,18 @@ pub(crate) fn page_complexity(first: i32, child: usize) -> usize {
 /// What a page of records costs: a record is read whole whatever is asked of it, so few fields are not cheap.
 pub(crate) fn records_complexity(first: i32, child: usize) -> usize {
     page_complexity(first, child.max(24))
+}
+
+/// What recent records cost: as many as there can be, whatever is asked.
+pub(crate) fn recent_complexity(first: i32, child: usize) -> usize {
+    records_complexity(first.min(RECENT_MAX as i32), child)
+}
+
+/// What a trace costs. A point is two numbers where an entry of a page is a row, so eight count as one; but a store reads all of the
+/// stretch to thin it, so few points are not cheap.
+pub(crate) fn trace_complexity(points: i32, child: usize) -> usize {
+    let points = usize::try_from(points.clamp(1, TRACE_POINTS_MAX as i32)).unwrap_or(1);
+    (points / 8).max(200).saturating_mul(child.max(2))
 }
 
 type Root = Schema<Query, Mutation, EmptySubscription>;

@@ -14,6 +14,7 @@ use andon_engine::rule::Configuration;
 use andon_engine::time::Clock;
 use andon_storage::link_token::LinkTokens;
 use andon_storage::ports::deliveries::DeliveryStore;
+use andon_storage::ports::fast_state::FastState;
 use andon_storage::ports::incidents::IncidentStore;
 use andon_storage::ports::log_index::LogIndex;
 use andon_storage::ports::rows::RowStore;
@@ -61,6 +62,8 @@ pub struct DashboardArgs {
     pub deliveries: Arc<dyn DeliveryStore>,
     pub rows: Arc<dyn RowStore>,
     pub logs: Arc<dyn LogIndex>,
+    /// Recent records and raw readings. Whoever runs the service sees to it that they are fed.
+    pub fast: Arc<dyn FastState>,
     pub live: LiveFeed,
     pub system: Arc<dyn System>,
     pub keys: KeyLookup,
@@ -143,6 +146,7 @@ impl Dashboard {
             deliveries: args.deliveries,
             rows: args.rows,
             logs: args.logs.clone(),
+            fast: args.fast,
             live: args.live.clone(),
             system: args.system,
             clock: args.clock,

@@ -4,7 +4,7 @@ use super::error::{bad_input, store};
 use super::filter::{CursorText, IncidentFilter, PlantId, RecordFilter};
 use super::{PAGE_BYTES_MAX, PAGE_MAX, Services, viewer};
 use crate::view::incident::Incident;
-use crate::view::plant::{Application, Device, QuarantinedRecord, Rollup};
+use crate::view::plant::{Application, Device, QuarantinedRecord, Rollup, TracePoint};
 use crate::view::record::Record;
 use crate::view::rule::Rule;
 use crate::view::scalar::{DateTime, Long, RecordOrder, ViewerKind};
@@ -14,6 +14,7 @@ use andon_engine::ids::{IncidentId, RecordId};
 use andon_engine::limits::KEY_BYTES_MAX;
 use andon_engine::subject::SubjectKind;
 use andon_engine::time::Span;
+use andon_storage::ports::fast_state::{READINGS_KEPT, RECENT_MAX, RECENT_RECORD_BYTES_MAX, TRACE_POINTS_MAX};
 use andon_storage::ports::log_index::{Order, PageKey};
 use async_graphql::connection::{Connection, Edge};
 use async_graphql::{Context, ID, Object, Result, SimpleObject};
@@ -21,6 +22,9 @@ use async_graphql::{Context, ID, Object, Result, SimpleObject};
 /// How long a stretch of roll-ups one query reads: a week of minutes.
 const ROLLUP_SPAN_MAX: Span = Span::hours(7 * 24);
 const ROLLUPS_MAX: u32 = 7 * 24 * 60;
+
+// Recent records need no cutting short as a page of records does.
+const _: () = assert!(RECENT_MAX as usize * RECENT_RECORD_BYTES_MAX <= PAGE_BYTES_MAX);
 
 /// Who asks.
 #[derive(SimpleObject, Debug)]
@@ -42,6 +46,15 @@ fn page(first: i32) -> Result<u32> {
         .ok()
         .filter(|n| (1..=PAGE_MAX).contains(n))
         .ok_or_else(|| bad_input(format!("first is {first}: it must be 1 to {PAGE_MAX}")))
+}
+
+/// Refuses a name that no record can have, before a store has to look for it.
+fn key(name: &str, text: &str) -> Result<()> {
+    if text.len() > KEY_BYTES_MAX {
+        let bytes = text.len();
+        return Err(bad_input(format!("{name} has {bytes} bytes: at most {KEY_BYTES_MAX}")));
+    }
+    Ok(())
 }
 
 pub(super) fn incident_id(id: &ID) -> Result<IncidentId> {
@@ -165,6 +178,23 @@ impl Query {
         Ok(found.map(|r| Record::whole(&r.record())))
     }
 
+    /// The last log records of an application, as they came in, the last first. At most 100 are kept of each application, none larger
+    /// than 64 KiB; `records` has all. `first` is 1 to 1000.
+    #[graphql(complexity = "crate::graphql::recent_complexity(first, child_complexity)")]
+    async fn recent_records(
+        &self,
+        ctx: &Context<'_>,
+        application: String,
+        #[graphql(default = 50)] first: i32,
+    ) -> Result<Vec<Record>> {
+        viewer(ctx)?.may_read()?;
+        let first = page(first)?;
+        key("application", &application)?;
+        let cx = Services::of(ctx)?;
+        let found = cx.fast.recent(&application, first).await.map_err(store)?;
+        Ok(found.iter().map(|r| Record::whole(&r.record())).collect())
+    }
+
     async fn record_count(&self, ctx: &Context<'_>, filter: Option<RecordFilter>) -> Result<Long> {
         viewer(ctx)?.may_read()?;
         let filter = filter.unwrap_or_default().of_store()?;
@@ -253,6 +283,42 @@ impl Query {
         let found = Services::of(ctx)?
             .rows
             .rollups(&device, &reading, from.0, to.0, ROLLUPS_MAX)
+            .await
+            .map_err(store)?;
+        Ok(found.into_iter().map(Into::into).collect())
+    }
+
+    /// Raw readings of one device, oldest first; `from` included, `to` excluded, by event time. Left out, `to` is now and `from` 15
+    /// minutes before `to`. They are kept for 15 minutes unless the configuration says otherwise; `rollups` goes further back. Where
+    /// there are more than `points` (1 to 100000), the least and greatest of each stretch stand for it.
+    #[graphql(complexity = "crate::graphql::trace_complexity(points, child_complexity)")]
+    async fn trace(
+        &self,
+        ctx: &Context<'_>,
+        device_id: String,
+        reading: String,
+        from: Option<DateTime>,
+        to: Option<DateTime>,
+        #[graphql(default = 500)] points: i32,
+    ) -> Result<Vec<TracePoint>> {
+        viewer(ctx)?.may_read()?;
+        key("deviceId", &device_id)?;
+        key("reading", &reading)?;
+        let points = u32::try_from(points)
+            .ok()
+            .filter(|n| (1..=TRACE_POINTS_MAX).contains(n))
+            .ok_or_else(|| bad_input(format!("points is {points}: it must be 1 to {TRACE_POINTS_MAX}")))?;
+        let cx = Services::of(ctx)?;
+        let to = to.map_or_else(|| cx.clock.now(), |t| t.0);
+        let from = from.map_or_else(|| to.minus(READINGS_KEPT), |t| t.0);
+        if to < from {
+            return Err(bad_input(format!(
+                "from is {from}: it must not lie after to, which is {to} (now, when it is left out)"
+            )));
+        }
+        let found = cx
+            .fast
+            .trace(&device_id, &reading, from, to, points)
             .await
             .map_err(store)?;
         Ok(found.into_iter().map(Into::into).collect())

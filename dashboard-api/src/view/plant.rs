@@ -1,9 +1,9 @@
-//! Devices, applications, roll-ups and quarantine as GraphQL shows them.
+//! Devices, applications, roll-ups, raw readings and quarantine as GraphQL shows them.
 
 use super::scalar::{DateTime, Long};
 use andon_engine::rule::Device as ConfiguredDevice;
 use andon_storage::ports::incidents::PlantEntry;
-use andon_storage::ports::rows;
+use andon_storage::ports::{fast_state, rows};
 use async_graphql::{ID, SimpleObject};
 
 #[derive(SimpleObject, Clone, Debug)]
@@ -71,6 +71,23 @@ impl From<rows::Rollup> for Rollup {
             count: r.count.into(),
             last: r.last,
             last_at: r.last_at.into(),
+        }
+    }
+}
+
+/// One raw reading.
+#[derive(SimpleObject, Clone, Debug)]
+pub struct TracePoint {
+    /// Event time.
+    pub at: DateTime,
+    pub value: f64,
+}
+
+impl From<fast_state::TracePoint> for TracePoint {
+    fn from(p: fast_state::TracePoint) -> Self {
+        Self {
+            at: p.at.into(),
+            value: p.value,
         }
     }
 }

@@ -5,4 +5,5 @@ mod common;
 mod export;
 mod graphql;
 mod http;
+mod recent;
 mod socket;

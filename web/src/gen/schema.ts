@@ -350,6 +350,11 @@ export type Query = {
   incidents: IncidentConnection;
   /** Records that were not taken, newest first. */
   quarantine: Array<QuarantinedRecord>;
+  /**
+   * The last log records of an application, as they came in, the last first. At most 100 are kept of each application, none larger
+   * than 64 KiB; `records` has all. `first` is 1 to 1000.
+   */
+  recentRecords: Array<Record>;
   record: Maybe<Record>;
   recordCount: Scalars['Long']['output'];
   /** Log records. `first` is 1 to 1000. */
@@ -358,6 +363,12 @@ export type Query = {
   rollups: Array<Rollup>;
   rules: Array<Rule>;
   status: Status;
+  /**
+   * Raw readings of one device, oldest first; `from` included, `to` excluded, by event time. Left out, `to` is now and `from` 15
+   * minutes before `to`. They are kept for 15 minutes unless the configuration says otherwise; `rollups` goes further back. Where
+   * there are more than `points` (1 to 100000), the least and greatest of each stretch stand for it.
+   */
+  trace: Array<TracePoint>;
   viewer: Viewer;
 };
 
@@ -385,6 +396,11 @@ export type QueryQuarantineArgs = {
   first?: Scalars['Int']['input'];
 };
 
+export type QueryRecentRecordsArgs = {
+  application: Scalars['String']['input'];
+  first?: Scalars['Int']['input'];
+};
+
 export type QueryRecordArgs = {
   id: Scalars['ID']['input'];
 };
@@ -405,6 +421,14 @@ export type QueryRollupsArgs = {
   reading: Scalars['String']['input'];
   from: Scalars['DateTime']['input'];
   to: Scalars['DateTime']['input'];
+};
+
+export type QueryTraceArgs = {
+  deviceId: Scalars['String']['input'];
+  reading: Scalars['String']['input'];
+  from?: InputMaybe<Scalars['DateTime']['input']>;
+  to?: InputMaybe<Scalars['DateTime']['input']>;
+  points?: Scalars['Int']['input'];
 };
 
 export type Reading = {
@@ -621,6 +645,14 @@ export type TimelineKind =
   | 'RETURNED_TO_NORMAL'
   | 'SHELVED'
   | 'UNSHELVED';
+
+/** One raw reading. */
+export type TracePoint = {
+  __typename: 'TracePoint';
+  /** Event time. */
+  at: Scalars['DateTime']['output'];
+  value: Scalars['Float']['output'];
+};
 
 /** Who asks. */
 export type Viewer = {

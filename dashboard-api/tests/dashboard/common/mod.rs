@@ -18,9 +18,11 @@ use andon_engine::record::Record;
 use andon_engine::rule::{Configuration, Device, Priority, Recipient, Route, Site, default_rules};
 use andon_engine::subject::{Subject, SubjectKind};
 use andon_engine::time::{Clock, ManualClock, Timestamp};
+use andon_storage::fast_state::{FastStateOptions, LocalFastState};
 use andon_storage::keys::{KeyCache, KeyGrant, generate};
 use andon_storage::link_token::LinkTokens;
 use andon_storage::ports::Cursor;
+use andon_storage::ports::fast_state::FastState;
 use andon_storage::ports::incidents::IncidentStore;
 use andon_storage::ports::keys::{KeyStore, Scope};
 use andon_storage::ports::log_index::LogIndex;
@@ -166,6 +168,7 @@ pub struct Server {
     pub plant: Arc<Plant>,
     pub live: LiveFeed,
     pub index: TantivyIndex,
+    pub fast: Arc<LocalFastState>,
     pub clock: Arc<ManualClock>,
     pub links: LinkTokens,
     pub read_key: String,
@@ -216,6 +219,7 @@ impl Server {
         });
         plant.apply(plant_effects()).await;
         let clock = Arc::new(ManualClock::new(NOW));
+        let fast = Arc::new(LocalFastState::new(clock.clone(), FastStateOptions::default()));
         let (configuration, receiver) = watch::channel(Arc::new(plant_configuration()));
         let links = LinkTokens::new(SECRET);
         let mut args = DashboardArgs {
@@ -224,6 +228,7 @@ impl Server {
             deliveries: store.clone(),
             rows: store,
             logs: Arc::new(index.clone()),
+            fast: fast.clone(),
             live: live.clone(),
             system: plant.clone(),
             keys: Arc::new(move |token| keys.find(token)),
@@ -248,6 +253,7 @@ impl Server {
             plant,
             live,
             index,
+            fast,
             clock,
             links,
             read_key: next(),
@@ -266,11 +272,12 @@ impl Server {
         self.running.await.unwrap();
     }
 
-    /// Indexes records as one journal entry, and publishes them to the feed.
+    /// Takes records as one journal entry into the index and the fast state, and publishes them to the feed.
     pub async fn store(&self, seq: u64, records: &[Record<'_>]) {
         let batch = batch(seq, records);
         self.index.add(std::slice::from_ref(&batch)).await.unwrap();
         self.index.commit(Cursor { journal: JOURNAL, seq }).await.unwrap();
+        self.fast.push(std::slice::from_ref(&batch)).await.unwrap();
         self.live.publish_records(Arc::new(batch));
     }
 }
