@@ -20,9 +20,9 @@ use andon_gateway::{Grant, Intake, IntakeEntry, IntakeError, Keys, Rate, SharedR
 use andon_storage::journal::{Append, AppendError, Journal};
 use andon_storage::keys::KeyCache;
 use andon_storage::ports::keys::Scope;
+use andon_storage::ports::log_index::{LogFilter, LogIndex, Order};
 use andon_storage::redis::limits::{self, RateLimits};
 use andon_storage::redis::live::{LiveBus, LiveKind};
-use andon_storage::ports::log_index::{LogFilter, LogIndex, Order};
 use async_trait::async_trait;
 use bytes::Bytes;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -259,7 +259,10 @@ pub async fn feed_live(journal: Journal, live: LiveFeed, bus: Option<Arc<LiveBus
         match next {
             Ok(entry) if entry.kind == RECORDS => {
                 if let Some(bus) = bus.as_ref().filter(|b| b.records_wanted()) {
-                    bus.publish(LiveKind::Records, bus::encode_batch(journal.id(), entry.seq, &entry.body));
+                    bus.publish(
+                        LiveKind::Records,
+                        bus::encode_batch(journal.id(), entry.seq, &entry.body),
+                    );
                 }
                 if let Ok(batch) = andon_engine::batch::Batch::parse(entry.body.clone(), journal.id(), entry.seq) {
                     live.publish_records(Arc::new(batch));

@@ -471,8 +471,15 @@ pub fn add_people(c: &mut Configuration, people: &[PersonRow], file_has_default_
 
 /// The default route that [`configuration`] made where the file defines none, with those whom it tells.
 pub fn made_default_route(c: &Configuration, file_has_default_route: bool) -> Option<(Route, Vec<Recipient>)> {
-    let route = c.route(&RouteId::new(DEFAULT_ROUTE)).filter(|_| !file_has_default_route)?;
-    let recipients = route.recipients.iter().filter_map(|id| c.recipient(id)).cloned().collect();
+    let route = c
+        .route(&RouteId::new(DEFAULT_ROUTE))
+        .filter(|_| !file_has_default_route)?;
+    let recipients = route
+        .recipients
+        .iter()
+        .filter_map(|id| c.recipient(id))
+        .cloned()
+        .collect();
     Some((route.clone(), recipients))
 }
 

@@ -20,6 +20,7 @@ use andon_engine::time::Clock;
 use andon_storage::keys::KeyCache;
 use andon_storage::ports::incidents::IncidentFilter;
 use andon_storage::ports::site::OwnerStore;
+use andon_storage::redis::fast_state::RedisFastState;
 use andon_storage::redis::live::{LiveBus, LiveEvent, LiveKind};
 use andon_storage::redis::{Redis, RedisOptions};
 use remote::RemoteSystem;
@@ -79,7 +80,9 @@ pub struct DashboardService {
 
 impl fmt::Debug for DashboardService {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DashboardService").field("url", &self.url).finish_non_exhaustive()
+        f.debug_struct("DashboardService")
+            .field("url", &self.url)
+            .finish_non_exhaustive()
     }
 }
 
@@ -103,8 +106,17 @@ impl DashboardService {
         let system = Arc::new(RemoteSystem::new(relational.clone(), clock.clone()));
         let (stop, replaced) = (watch::Sender::new(false), watch::Sender::new(false));
         let mut tasks = JoinSet::new();
-        let news = LiveBus::new(redis.clone()).subscribe(&LiveKind::ALL).await.map_err(exit::config)?;
-        tasks.spawn(hear(news, live.clone(), system.clone(), relational.clone(), stop.subscribe()));
+        let news = LiveBus::new(redis.clone())
+            .subscribe(&LiveKind::ALL)
+            .await
+            .map_err(exit::config)?;
+        tasks.spawn(hear(
+            news,
+            live.clone(),
+            system.clone(),
+            relational.clone(),
+            stop.subscribe(),
+        ));
         let following = follow_configuration(relational.clone(), configuration.clone(), stop.subscribe());
         tasks.spawn(following);
         let watching = watch_owner(relational.clone(), journal, replaced.clone(), stop.subscribe());
@@ -123,6 +135,7 @@ impl DashboardService {
             relational: relational.clone(),
             index: index.clone(),
             live,
+            fast: Arc::new(RedisFastState::new(redis.clone(), clock.clone())),
             system,
             keys,
             token_secret,
@@ -175,7 +188,9 @@ impl DashboardService {
 async fn journal_of(site: &dyn OwnerStore) -> anyhow::Result<JournalId> {
     let owner = site.owner().await.map_err(exit::config)?;
     owner.map(|o| o.journal).ok_or_else(|| {
-        exit::config("no gateway has run on this PostgreSQL yet: start `andon gateway` with the same --postgres-url first")
+        exit::config(
+            "no gateway has run on this PostgreSQL yet: start `andon gateway` with the same --postgres-url first",
+        )
     })
 }
 
@@ -223,7 +238,10 @@ async fn follow_configuration(
     stop: watch::Receiver<bool>,
 ) {
     let mut seen = None;
-    while tokio::time::timeout(CONFIGURATION_EVERY, told(stop.clone())).await.is_err() {
+    while tokio::time::timeout(CONFIGURATION_EVERY, told(stop.clone()))
+        .await
+        .is_err()
+    {
         let read = async {
             // A change after the number was read is seen the next time.
             let generation = store.configuration_generation().await?;

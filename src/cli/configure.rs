@@ -61,7 +61,9 @@ async fn propose(store: &Arc<dyn Relations>, configuration: Configuration) -> an
         configuration,
     };
     if let Proposed::Stale { in_force } = store.propose_configuration(&proposal).await? {
-        anyhow::bail!("the configuration was changed at the same moment, version {in_force} is in force: look at it and try again");
+        anyhow::bail!(
+            "the configuration was changed at the same moment, version {in_force} is in force: look at it and try again"
+        );
     }
     let deadline = Instant::now() + ANSWERED_WITHIN;
     loop {
@@ -69,9 +71,15 @@ async fn propose(store: &Arc<dyn Relations>, configuration: Configuration) -> an
             Some(Asked::Answered(Ok(version))) => return Ok(version),
             Some(Asked::Answered(Err(why))) => anyhow::bail!(why),
             Some(Asked::Waiting | Asked::Taken) if Instant::now() < deadline => tokio::time::sleep(LOOK_AGAIN).await,
-            Some(Asked::Taken) => return Err(exit::unavailable("the server has taken it and does not answer: look at its log")),
+            Some(Asked::Taken) => {
+                return Err(exit::unavailable(
+                    "the server has taken it and does not answer: look at its log",
+                ));
+            }
             Some(Asked::Waiting) if store.withdraw_proposal(proposal.id, SystemClock.now()).await? => {
-                return Err(exit::unavailable("no server takes it: is one running on this store? Nothing was changed"));
+                return Err(exit::unavailable(
+                    "no server takes it: is one running on this store? Nothing was changed",
+                ));
             }
             Some(Asked::Waiting | Asked::Withdrawn) | None => anyhow::bail!("the store has lost it: try again"),
         }

@@ -26,7 +26,9 @@ pub struct MigrateArgs {
 impl std::fmt::Debug for MigrateArgs {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // The address carries a password.
-        f.debug_struct("MigrateArgs").field("config", &self.config).finish_non_exhaustive()
+        f.debug_struct("MigrateArgs")
+            .field("config", &self.config)
+            .finish_non_exhaustive()
     }
 }
 
@@ -37,14 +39,20 @@ pub async fn run(args: MigrateArgs) -> anyhow::Result<ExitCode> {
     };
     let settings = store_settings(given, args.config.as_deref())?;
     let Some(url) = settings.postgres_url else {
-        return Err(exit::config("postgres-url: needed; the embedded store is brought up to date by the server itself"));
+        return Err(exit::config(
+            "postgres-url: needed; the embedded store is brought up to date by the server itself",
+        ));
     };
     let options = PostgresOptions {
         migrate: true,
         role: "migrate".into(),
         ..PostgresOptions::default()
     };
-    PostgresStore::open(&url, options).await.map_err(exit::config)?.close().await;
+    PostgresStore::open(&url, options)
+        .await
+        .map_err(exit::config)?
+        .close()
+        .await;
     let versions = migrations::relational::<PostgresDatabase>();
     let newest = versions.last().map_or("none", |m| m.name);
     if args.json {

@@ -52,7 +52,9 @@ impl RemoteSystem {
         loop {
             let asked = self.store.operation_answer(id).await;
             match asked {
-                Ok(Some(Asked::Waiting | Asked::Taken)) | Err(StoreError::Unavailable { .. }) if Instant::now() < deadline => {
+                Ok(Some(Asked::Waiting | Asked::Taken)) | Err(StoreError::Unavailable { .. })
+                    if Instant::now() < deadline =>
+                {
                     tokio::time::sleep(LOOK_AGAIN).await;
                 }
                 other => return other,
@@ -75,7 +77,12 @@ impl System for RemoteSystem {
         let start = Instant::now();
         let mut asked = self.answer(id, start + TAKEN_WITHIN).await.map_err(uncertain)?;
         if matches!(asked, Some(Asked::Waiting)) {
-            if self.store.withdraw_operation(id, self.clock.now()).await.map_err(uncertain)? {
+            if self
+                .store
+                .withdraw_operation(id, self.clock.now())
+                .await
+                .map_err(uncertain)?
+            {
                 let why = "the gateway does not take it: it is down, or cannot reach PostgreSQL. Nothing was changed";
                 return Err(OperateError::Refused(why.into()));
             }
@@ -87,9 +94,9 @@ impl System for RemoteSystem {
             Some(Asked::Answered(Ok(()))) => Ok(()),
             Some(Asked::Answered(Err(why))) => Err(OperateError::Refused(why)),
             Some(Asked::Withdrawn) => Err(OperateError::Refused("it was withdrawn".into())),
-            Some(Asked::Waiting | Asked::Taken) => {
-                Err(OperateError::Uncertain("the gateway has taken it and does not answer".into()))
-            }
+            Some(Asked::Waiting | Asked::Taken) => Err(OperateError::Uncertain(
+                "the gateway has taken it and does not answer".into(),
+            )),
             None => Err(OperateError::Uncertain("PostgreSQL has lost it".into())),
         }
     }

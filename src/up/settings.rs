@@ -315,9 +315,7 @@ impl Reading {
             ),
             (
                 "elasticsearch-url",
-                args.elasticsearch_url.is_none()
-                    && s.elasticsearch_url.is_none()
-                    && s.elasticsearch_url_file.is_none(),
+                args.elasticsearch_url.is_none() && s.elasticsearch_url.is_none() && s.elasticsearch_url_file.is_none(),
             ),
         ] {
             if missing {
@@ -334,7 +332,12 @@ impl Reading {
         let keep = self.file.retention.clone();
         let default = Retention::default();
         StoreSettings {
-            postgres_url: self.secret("stores.postgres_url_file", args.postgres_url, s.postgres_url, s.postgres_url_file),
+            postgres_url: self.secret(
+                "stores.postgres_url_file",
+                args.postgres_url,
+                s.postgres_url,
+                s.postgres_url_file,
+            ),
             redis_url: self.secret("stores.redis_url_file", args.redis_url, s.redis_url, s.redis_url_file),
             elasticsearch_url: self.secret(
                 "stores.elasticsearch_url_file",
@@ -394,7 +397,8 @@ impl Reading {
         }
         if dashboard.is_none() && notifier && public_url.is_none() {
             self.faults.push(
-                "public-url: needed, because the links in e-mails lead to a dashboard that another process serves".into(),
+                "public-url: needed, because the links in e-mails lead to a dashboard that another process serves"
+                    .into(),
             );
         }
         let data_dir = args

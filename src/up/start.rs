@@ -2,13 +2,14 @@
 
 use super::people::People;
 use super::ports::{Logs, Relations};
-use super::requests::Requests;
 use super::process::{keep_metrics_small, metrics_of_process};
+use super::requests::Requests;
 use super::settings::{DashboardSettings, Retention, Settings};
 use super::stores::Stores;
 use super::{Andon, told};
 use crate::adapters::{
-    AfterEffects, Failures, IndexLines, JournalIntake, RedisRates, Running, SenderKeys, feed_live, tell_status, watch_shards,
+    AfterEffects, Failures, IndexLines, JournalIntake, RedisRates, Running, SenderKeys, feed_live, tell_status,
+    watch_shards,
 };
 use crate::{config, exit};
 use andon_actors::effect_log::EffectLog;
@@ -139,7 +140,10 @@ impl Andon {
         background.sink(effect_writer, &effects).await?;
         background.sink(RowWriter::new(relational.clone()), &journal).await?;
         background
-            .sink(LogIndexWriter::new(index.clone(), relational.clone(), journal.id()), &journal)
+            .sink(
+                LogIndexWriter::new(index.clone(), relational.clone(), journal.id()),
+                &journal,
+            )
             .await?;
         if let Some(records) = relational.clone().records() {
             let keep = (s.stores.retention.standard.as_secs_f64() / DAY_S).ceil() as u32;
@@ -193,6 +197,7 @@ impl Andon {
                 relational: relational.clone(),
                 index: index.clone(),
                 live: live.clone(),
+                fast,
                 system: running.clone(),
                 keys: keys.clone(),
                 token_secret: stores.token_secret,
@@ -282,6 +287,7 @@ pub(crate) struct Page {
     pub(crate) relational: Arc<dyn Relations>,
     pub(crate) index: Arc<dyn Logs>,
     pub(crate) live: LiveFeed,
+    pub(crate) fast: Arc<dyn FastState>,
     pub(crate) system: Arc<dyn System>,
     pub(crate) keys: Arc<KeyCache>,
     pub(crate) token_secret: [u8; 32],
@@ -301,6 +307,7 @@ impl Page {
             rows: self.relational,
             logs: self.index,
             live: self.live,
+            fast: self.fast,
             system: self.system,
             keys: Arc::new(move |text| keys.find(text)),
             links: LinkTokens::new(self.token_secret),

@@ -10,14 +10,14 @@ use andon_engine::limits::SHARDS;
 use andon_engine::time::Clock;
 use andon_storage::elasticsearch::{ElasticsearchIndex, ElasticsearchOptions};
 use andon_storage::journal::{FileIo, Journal, JournalOptions, OpenReport};
+use andon_storage::layered_checkpoints::LayeredCheckpoints;
+use andon_storage::owner::Ownership;
 use andon_storage::ports::Cursor;
 use andon_storage::ports::checkpoint::CheckpointStore;
-use andon_storage::owner::Ownership;
-use andon_storage::layered_checkpoints::LayeredCheckpoints;
+use andon_storage::postgres::{PostgresOptions, PostgresStore};
 use andon_storage::redis::checkpoints::RedisCheckpoints;
 use andon_storage::redis::{Redis, RedisOptions};
 use andon_storage::relational::Sink as RelationalSink;
-use andon_storage::postgres::{PostgresOptions, PostgresStore};
 use andon_storage::sqlite::{CheckpointFile, SqliteStore};
 use andon_storage::tantivy_index::{IndexOptions, TantivyIndex};
 use std::path::{Path, PathBuf};
@@ -100,7 +100,15 @@ impl Stores {
             belongs(&*relational, &*index, &journal, &effects).await?;
         }
         // From here on every transaction of the writers is behind the fence.
-        let owned = owner::own(&relational, redis.as_ref(), &*index, &journal, &dir.join("journal"), clock).await?;
+        let owned = owner::own(
+            &relational,
+            redis.as_ref(),
+            &*index,
+            &journal,
+            &dir.join("journal"),
+            clock,
+        )
+        .await?;
         let shards = || (0..SHARDS as u16).chain([ROUTER_SHARD]);
         if s.adopt_stores {
             // The stores keep what they hold. What these journals still have is judged and stored from their first entry on.
@@ -208,14 +216,18 @@ async fn belongs(
     ];
     for (name, cursor, journal) in cursors {
         if let Some(cursor) = cursor.map_err(exit::config)? {
-            cursor.check(name, journal.id(), journal.durable_seq()).map_err(exit::config)?;
+            cursor
+                .check(name, journal.id(), journal.durable_seq())
+                .map_err(exit::config)?;
         }
     }
     Ok(())
 }
 
 async fn open_redis(url: &str, journal: &Journal) -> anyhow::Result<Redis> {
-    let redis = Redis::connect(RedisOptions::new(url, journal.id())).await.map_err(exit::config)?;
+    let redis = Redis::connect(RedisOptions::new(url, journal.id()))
+        .await
+        .map_err(exit::config)?;
     for warning in redis.warnings() {
         tracing::warn!("{warning}");
     }

@@ -52,16 +52,48 @@ async fn a_store_that_will_not_do_is_one_sentence_before_a_port_opens() {
         change(&mut url);
         url.to_string()
     };
-    let wrong_password = |url: &str| changed(url, &|u| u.set_password(Some("hunter2-wrong")).expect("a URL with a host"));
+    let wrong_password = |url: &str| {
+        changed(url, &|u| {
+            u.set_password(Some("hunter2-wrong")).expect("a URL with a host")
+        })
+    };
     let cases = [
-        ("--postgres-url", format!("postgres://andon:hunter2@{nobody}/andon"), &["cannot be reached"][..]),
-        ("--postgres-url", "mysql://andon:hunter2@localhost/andon".into(), &["postgres://"]),
+        (
+            "--postgres-url",
+            format!("postgres://andon:hunter2@{nobody}/andon"),
+            &["refuses the connection"][..],
+        ),
+        (
+            "--postgres-url",
+            "mysql://andon:hunter2@localhost/andon".into(),
+            &["postgres://"],
+        ),
         ("--postgres-url", wrong_password(&servers.postgres), &["password"]),
-        ("--postgres-url", changed(&servers.postgres, &|u| u.set_path("hunter2_no_such_database")), &["does not exist"]),
-        ("--redis-url", format!("redis://default:hunter2@{nobody}/0"), &["cannot be reached"]),
-        ("--redis-url", "http://localhost:6379".into(), &["redis://"]),
-        ("--redis-url", wrong_password(&servers.redis), &["password"]),
-        ("--elasticsearch-url", format!("http://elastic:hunter2@{nobody}"), &["cannot be reached"]),
+        (
+            "--postgres-url",
+            changed(&servers.postgres, &|u| u.set_path("hunter2_no_such_database")),
+            &["no such database"],
+        ),
+        (
+            "--redis-url",
+            format!("redis://default:hunter2@{nobody}/0"),
+            &["cannot be reached"],
+        ),
+        (
+            "--redis-url",
+            "http://localhost:6379".into(),
+            &["neither redis nor rediss"],
+        ),
+        (
+            "--redis-url",
+            wrong_password(&servers.redis),
+            &["does not let Andon in"],
+        ),
+        (
+            "--elasticsearch-url",
+            format!("http://elastic:hunter2@{nobody}"),
+            &["cannot be reached"],
+        ),
         ("--elasticsearch-url", "localhost".into(), &["http"]),
     ];
     for (n, (option, url, parts)) in cases.iter().enumerate() {
@@ -70,12 +102,19 @@ async fn a_store_that_will_not_do_is_one_sentence_before_a_port_opens() {
         for part in *parts {
             assert!(said.contains(part), "{option} {n}: {said}");
         }
-        assert!(!said.contains("hunter2@") && !said.contains("hunter2-wrong"), "a password is shown: {said}");
+        assert!(
+            !said.contains("hunter2@") && !said.contains("hunter2-wrong"),
+            "a password is shown: {said}"
+        );
         assert_eq!(said.lines().count(), 1, "one sentence: {said}");
     }
 
     let data = dir.path().join("unmigrated");
-    let said = refused("up", &up(&data, &port, &["--postgres-url", &servers.postgres, "--no-migrate"])).await;
+    let said = refused(
+        "up",
+        &up(&data, &port, &["--postgres-url", &servers.postgres, "--no-migrate"]),
+    )
+    .await;
     assert!(said.contains("andon migrate"), "{said}");
     let said = refused("dashboard", &["--json", "--dashboard", "127.0.0.1:0"]).await;
     for option in ["postgres-url", "redis-url", "elasticsearch-url"] {
@@ -93,13 +132,19 @@ impl Gateway {
         let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
         let line = lines.next_line().await.expect("readable").expect("it gets ready");
         let ready: Value = serde_json::from_str(&line).expect("JSON");
-        assert_eq!((&ready["event"], &ready["dashboard"]), (&Value::from("ready"), &Value::Null));
+        assert_eq!(
+            (&ready["event"], &ready["dashboard"]),
+            (&Value::from("ready"), &Value::Null)
+        );
         Gateway { child }
     }
 
     async fn signal(&self, name: &str) {
         let pid = self.child.id().expect("it runs").to_string();
-        let sent = Command::new("sh").args(["-c", "kill -s \"$0\" \"$1\"", name, &pid]).status().await;
+        let sent = Command::new("sh")
+            .args(["-c", "kill -s \"$0\" \"$1\"", name, &pid])
+            .status()
+            .await;
         assert!(sent.expect("a shell").success());
     }
 }
@@ -112,23 +157,41 @@ async fn one_gateway_owns_a_site_and_one_that_was_paused_meanwhile_ends() {
     std::fs::write(&config, format!("version = 1\n{}", servers.configuration())).expect("a file");
     let args = |data: &str| -> Vec<String> {
         let data = dir.path().join(data);
-        ["--json", "--config", config.to_str().expect("a path"), "--data-dir", data.to_str().expect("a path")]
-            .into_iter()
-            .chain(["--ingest", "127.0.0.1:0", "--public-url", "http://andon.plant.example", "--adopt-stores"])
-            .map(str::to_owned)
-            .collect()
+        [
+            "--json",
+            "--config",
+            config.to_str().expect("a path"),
+            "--data-dir",
+            data.to_str().expect("a path"),
+        ]
+        .into_iter()
+        .chain([
+            "--ingest",
+            "127.0.0.1:0",
+            "--public-url",
+            "http://andon.plant.example",
+            "--adopt-stores",
+        ])
+        .map(str::to_owned)
+        .collect()
     };
     let (first, second) = (args("first"), args("second"));
     let first_args: Vec<&str> = first.iter().map(String::as_str).collect();
     let second_args: Vec<&str> = second.iter().map(String::as_str).collect();
     let mut owner = Gateway::start(&first_args).await;
     let said = refused("gateway", &second_args).await;
-    assert!(said.contains("belongs to the gateway") && said.contains("process"), "{said}");
+    assert!(
+        said.contains("belongs to the gateway") && said.contains("process"),
+        "{said}"
+    );
 
     // Paused: its lease runs out, and another one takes over. When it wakes up it must not write, and ends.
     owner.signal("STOP").await;
     let successor = loop {
-        let mut child = program("gateway", &second_args).stderr(Stdio::null()).spawn().expect("it runs");
+        let mut child = program("gateway", &second_args)
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("it runs");
         let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
         if let Some(line) = lines.next_line().await.expect("readable") {
             assert!(line.contains("\"ready\""), "{line}");

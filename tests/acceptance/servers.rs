@@ -68,7 +68,10 @@ impl Drop for Servers {
                     let _ = http.delete(format!("{elasticsearch}/{name}")).send().await;
                 }
             }
-            let _ = http.delete(format!("{elasticsearch}/_index_template/{prefix}-logs")).send().await;
+            let _ = http
+                .delete(format!("{elasticsearch}/_index_template/{prefix}-logs"))
+                .send()
+                .await;
         });
     }
 }

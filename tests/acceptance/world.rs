@@ -139,7 +139,9 @@ pub async fn key_in(data_dir: &Path) -> String {
 
 /// The same in PostgreSQL.
 async fn key_on(postgres_url: &str) -> String {
-    let store = PostgresStore::open(postgres_url, PostgresOptions::default()).await.expect("a store");
+    let store = PostgresStore::open(postgres_url, PostgresOptions::default())
+        .await
+        .expect("a store");
     let key = test_key();
     store.insert_key(&key.row).await.expect("a key");
     store.close().await;

@@ -12,10 +12,10 @@ pub mod exchange;
 pub mod fast_state;
 pub mod keys;
 pub mod log_index;
+mod log_scan;
 pub mod loss;
 pub mod ownership;
 pub mod records;
-mod log_scan;
 pub mod rows;
 pub mod sample;
 

@@ -83,7 +83,9 @@ pub(super) async fn ask(client: &Client, names: &Names, mut body: Value) -> Resu
     ];
     let until = Instant::now() + SHARDS_START_WITHIN;
     let answer = loop {
-        let answer = client.ask(Method::Post, &path, &parameters, Some(json_body(&body))).await?;
+        let answer = client
+            .ask(Method::Post, &path, &parameters, Some(json_body(&body)))
+            .await?;
         // An index that was made this moment, the first of a day, is there before its shard is.
         if answer.status != NO_SHARD || Instant::now() >= until {
             break answer;

@@ -92,9 +92,15 @@ pub(super) fn not_connected(address: &str, e: &Error) -> StartError {
         },
         _ => StartError::Unreachable {
             address,
-            reason: details.to_owned(),
+            reason: plain(details).to_owned(),
         },
     }
+}
+
+/// The driver writes an error of the system as Rust does for programmers: its message is enough.
+fn plain(details: &str) -> &str {
+    let message = details.split_once("message: \"").map(|(_, rest)| rest);
+    message.and_then(|m| m.split('"').next()).unwrap_or(details)
 }
 
 /// The command that a NOPERM answer names.
