@@ -219,10 +219,13 @@ async fn one(plan: &Plan, fault: &Fault, servers: &Servers, clock: &Arc<dyn Cloc
     let deadline = healed + during + plan.settle;
     let judged = loop {
         let settled = gather::settled(&dashboard, deadline).await;
-        let look = look(&sender, &workload, &places, repeats_allowed).await;
-        match look {
-            Ok(look) => {
-                let refused = judge_refused(fault, &dashboard, &spoiled).await;
+        let looked = async {
+            let look = look(&sender, &workload, &places, repeats_allowed).await?;
+            let refused = judge_refused(fault, &dashboard, &workload, &spoiled).await?;
+            anyhow::Ok((look, refused))
+        };
+        match looked.await {
+            Ok((look, refused)) => {
                 let findings: Vec<Finding> = [caught_up(settled)].into_iter().chain(refused).collect();
                 let all_well = findings.iter().chain(&look.findings).all(|f| f.ok);
                 if all_well || Instant::now() >= deadline {
@@ -337,11 +340,11 @@ impl Extra {
         if fault.what == What::Mapping {
             let drafts: Vec<_> = (0..SPOILED_RECORDS)
                 .map(|i| {
-                    workload.single(
-                        &format!("spoiled-{i}"),
-                        clock.now(),
-                        format!("{SPOILED} {}-{i}", workload.run()),
-                    )
+                    let message = format!("{SPOILED} {}-{i}", workload.run());
+                    let mut draft = workload.single(&format!("spoiled-{i}"), clock.now(), message);
+                    // PostgreSQL takes them, so they are no part of what both stores must have.
+                    draft.source = Some(spoiled_source(workload));
+                    draft
                 })
                 .collect();
             spoiled = drafts.iter().filter_map(|d| d.message.clone()).collect();
@@ -388,16 +391,21 @@ impl Extra {
 
 const SPOILED_RECORDS: usize = 5;
 
-/// What Elasticsearch refused for itself is in quarantine, each once, and nothing else is.
-async fn judge_refused(fault: &Fault, dashboard: &Dashboard, spoiled: &[String]) -> Option<Finding> {
+fn spoiled_source(workload: &Workload) -> String {
+    format!("{}-spoiled", workload.run())
+}
+
+/// What Elasticsearch refused for itself is in quarantine, each once, and nothing else is; it cannot be found.
+async fn judge_refused(
+    fault: &Fault,
+    dashboard: &Dashboard,
+    workload: &Workload,
+    spoiled: &[String],
+) -> anyhow::Result<Option<Finding>> {
     if fault.what != What::Mapping {
-        return None;
+        return Ok(None);
     }
-    let check = "what the mapping refuses is in quarantine";
-    let found = match dashboard.quarantined("log_index").await {
-        Ok(found) => found,
-        Err(e) => return Some(Finding::none(check, "it cannot be asked", vec![format!("{e:#}")])),
-    };
+    let found = dashboard.quarantined("log_index").await?;
     let mut wrong: Vec<String> = spoiled
         .iter()
         .filter(|message| found.iter().filter(|x| x.contains(message.as_str())).count() != 1)
@@ -407,7 +415,14 @@ async fn judge_refused(fault: &Fault, dashboard: &Dashboard, spoiled: &[String])
         .iter()
         .filter(|x| !spoiled.iter().any(|message| x.contains(message.as_str())));
     wrong.extend(strangers.map(|x| format!("{x} should not be there")));
-    Some(Finding::none(check, format!("{} records", spoiled.len()), wrong))
+    let indexed = gather::records(dashboard, &[("source", &spoiled_source(workload))]).await?;
+    wrong.extend(
+        indexed
+            .into_iter()
+            .map(|s| format!("{} was refused and is found", s.record_id)),
+    );
+    let check = "what the mapping refuses is in quarantine";
+    Ok(Some(Finding::none(check, format!("{} records", spoiled.len()), wrong)))
 }
 
 /// Rewrites the table of this form in a Markdown file, between its markers.

@@ -266,3 +266,48 @@ impl Drop for Servers {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn servers(urls: [&str; 3]) -> Servers {
+        Servers {
+            scripts: PathBuf::new(),
+            dir: PathBuf::new(),
+            temporary: None,
+            urls: urls.map(str::to_owned),
+        }
+    }
+
+    #[test]
+    fn a_proxy_takes_the_place_of_the_server_and_nothing_else_of_the_url() {
+        let s = servers([
+            "postgres://andon:secret@127.0.0.1:17001/andon",
+            "redis://default:secret@127.0.0.1:17002/0",
+            "http://127.0.0.1:17003",
+        ]);
+        let at: SocketAddr = "127.0.0.1:18000".parse().unwrap();
+        let urls: Vec<String> = KINDS.iter().map(|k| s.url_at(*k, at).unwrap()).collect();
+        assert_eq!(
+            urls,
+            [
+                "postgres://andon:secret@127.0.0.1:18000/andon",
+                "redis://default:secret@127.0.0.1:18000/0",
+                "http://127.0.0.1:18000",
+            ]
+        );
+        assert_eq!(s.address(Kind::Redis).unwrap().port(), 17_002);
+        assert!(!format!("{s:?}").contains("secret"));
+    }
+
+    #[tokio::test]
+    async fn a_folder_without_the_scripts_is_told_by_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let e = Servers::start(dir.path(), None).await.err().unwrap().to_string();
+        assert!(
+            e.contains(&dir.path().display().to_string()) && e.contains("--scripts"),
+            "{e}"
+        );
+    }
+}
