@@ -6,6 +6,7 @@
 //! does.
 
 use fred::clients::Client;
+use fred::error::{Error, ErrorKind};
 use fred::interfaces::{ClientLike, PubsubInterface};
 use fred::types::config::{Config, ConnectionConfig, Options, PerformanceConfig, ReconnectPolicy, TcpConfig};
 use fred::types::{Builder, ClientState, ClusterHash, CustomCommand, Value};
@@ -16,6 +17,8 @@ use tokio::time::Instant;
 
 /// Commands and pipelines that may wait for the socket. More are refused: their callers have something better to do than to wait.
 const WAITING_MAX: usize = 4_096;
+/// How long the first connection may take, with TLS and sign-in.
+const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 /// First, and longest, wait between attempts to connect; each doubles the last and adds up to [`RECONNECT_JITTER_MS`].
 const RECONNECT_MIN_MS: u32 = 50;
 const RECONNECT_MAX_MS: u32 = 2_000;
@@ -51,14 +54,24 @@ impl Link {
     ///
     /// # Errors
     /// What the first attempt said.
-    pub(crate) async fn open(config: &Config, timeout: Duration) -> Result<Self, fred::error::Error> {
+    pub(crate) async fn open(config: &Config, timeout: Duration) -> Result<Self, Error> {
         let config = Config {
             fail_fast: true,
             ..config.clone()
         };
         let client = build(&config, timeout)?;
-        let task = client.connect();
-        if let Err(e) = client.wait_for_connect().await {
+        let mut task = client.connect();
+        // A refusal that comes before anybody waits for it is told to nobody: then only the end of the task says it.
+        let connected = tokio::select! {
+            connected = client.wait_for_connect() => connected,
+            ended = &mut task => match ended {
+                Ok(Err(e)) => Err(e),
+                Ok(Ok(())) => Err(Error::new(ErrorKind::Canceled, "the connection was closed")),
+                Err(e) => Err(Error::new(ErrorKind::Unknown, e.to_string())),
+            },
+            () = tokio::time::sleep(timeout.max(CONNECT_WITHIN)) => Err(Error::new(ErrorKind::Timeout, "no connection")),
+        };
+        if let Err(e) = connected {
             task.abort();
             return Err(e);
         }
@@ -99,15 +112,11 @@ impl Link {
         }
     }
 
-    pub(crate) async fn run(&self, (name, args): Command) -> Result<Value, fred::error::Error> {
+    pub(crate) async fn run(&self, (name, args): Command) -> Result<Value, Error> {
         self.run_within(self.shared.timeout, (name, args)).await
     }
 
-    pub(crate) async fn run_within(
-        &self,
-        timeout: Duration,
-        (name, args): Command,
-    ) -> Result<Value, fred::error::Error> {
+    pub(crate) async fn run_within(&self, timeout: Duration, (name, args): Command) -> Result<Value, Error> {
         let client = self.client().with_options(&self.options(timeout));
         let answer = client
             .custom(CustomCommand::new_static(name, ClusterHash::FirstKey, false), args)
@@ -117,7 +126,7 @@ impl Link {
     }
 
     /// Sends all of them at once. An answer each, or fewer with an error where the connection failed.
-    pub(crate) async fn run_all(&self, commands: Vec<Command>) -> Vec<Result<Value, fred::error::Error>> {
+    pub(crate) async fn run_all(&self, commands: Vec<Command>) -> Vec<Result<Value, Error>> {
         let pipeline = self.client().pipeline();
         let queue = pipeline.with_options(&self.options(self.shared.timeout));
         for (name, args) in commands {
@@ -145,7 +154,7 @@ impl Link {
 
     /// Subscribes this connection, which then takes no other commands but PING. When this returns, the server has heard of it; whether
     /// it allows it, only `PUBSUB NUMSUB` tells, because fred does not hand on that answer.
-    pub(crate) async fn subscribe(&self, channels: Vec<String>) -> Result<(), fred::error::Error> {
+    pub(crate) async fn subscribe(&self, channels: Vec<String>) -> Result<(), Error> {
         self.client()
             .with_options(&self.options(self.shared.timeout))
             .subscribe(channels)
@@ -166,7 +175,7 @@ impl Shared {
     }
 
     /// Learns from an answer whether the connection still lives.
-    fn note(&self, failed: Option<&fred::error::Error>) {
+    fn note(&self, failed: Option<&Error>) {
         use fred::error::ErrorKind::{Backpressure, Timeout};
         let silent = failed.is_some_and(|e| matches!(e.kind(), Timeout | Backpressure));
         let since = *self.silent_since.read().unwrap_or_else(PoisonError::into_inner);
@@ -182,7 +191,7 @@ impl Shared {
     }
 }
 
-fn build(config: &Config, timeout: Duration) -> Result<Client, fred::error::Error> {
+fn build(config: &Config, timeout: Duration) -> Result<Client, Error> {
     let mut policy = ReconnectPolicy::new_exponential(0, RECONNECT_MIN_MS, RECONNECT_MAX_MS, 2);
     policy.set_jitter(RECONNECT_JITTER_MS);
     Builder::from_config(config.clone())
