@@ -17,6 +17,8 @@ pub(super) const SPOILED: &str = "poisoned-by-the-fault-test";
 const CONNECTIONS: u32 = 40;
 /// Each connection lives so long under cutting: bytes that carry it over its beginning into the middle of a batch.
 const CUT_AFTER: u64 = 20_000;
+/// Redis hears little between two checkpoints.
+const CUT_REDIS_AFTER: u64 = 300;
 /// Far less than a steady load brings.
 const SLOW: u64 = 4_000;
 
@@ -122,13 +124,18 @@ pub(super) fn all() -> Vec<Fault> {
         what: What::Nothing,
     }];
     for kind in KINDS {
+        let after = if kind == Kind::Redis {
+            CUT_REDIS_AFTER
+        } else {
+            CUT_AFTER
+        };
         let each = [
             ("stopped", What::Stop(kind)),
             ("frozen", What::Freeze(kind)),
             ("emptied", What::Empty(kind)),
             ("refused", What::Wire(kind, Mode::Refuse)),
             ("hung", What::Wire(kind, Mode::Hang)),
-            ("cut", What::Wire(kind, Mode::Cut { after: CUT_AFTER })),
+            ("cut", What::Wire(kind, Mode::Cut { after })),
             ("slow", What::Wire(kind, Mode::Slow { bytes_per_second: SLOW })),
             ("late", What::Wire(kind, Mode::Delay(Duration::from_millis(250)))),
         ];

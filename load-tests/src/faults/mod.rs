@@ -183,13 +183,13 @@ async fn one(plan: &Plan, fault: &Fault, servers: &Servers, clock: &Arc<dyn Cloc
         .context("cannot inject the fault")?;
     let extra = Extra::start(fault, &workload, &sender, &addresses.ingest, &key, clock)?;
     let lived = run.goes_on(during).await.context("during the fault");
-    let counts = sender.attempts().end();
-    let acknowledged_during = sender.with_ledger(|l| l.count(Fate::Acknowledged)) - acknowledged_before;
-    let lag_max = lag.highest();
     matrix::heal(fault, servers, &between, held)
         .await
         .context("cannot end the fault")?;
     lived?;
+    let counts = sender.attempts().end();
+    let acknowledged_during = sender.with_ledger(|l| l.count(Fate::Acknowledged)) - acknowledged_before;
+    let lag_max = lag.highest();
     let lasted = begun.elapsed();
     if fault.what == What::QuotaFull {
         std::fs::write(&config, configuration(fault, true)).context("cannot write the configuration")?;
