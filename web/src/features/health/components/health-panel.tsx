@@ -75,6 +75,8 @@ const sinkWords: Record<string, string> = {
   incidents: 'Incidents',
   rows: 'Database',
   log_index: 'Log search',
+  records: 'Records in SQL',
+  fast_state: 'Recent readings',
 };
 
 function Row({ name, well, children }: { name: string; well: boolean; children: ReactNode }) {
