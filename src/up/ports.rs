@@ -27,6 +27,8 @@ pub trait Relations:
 {
     /// Sets a writer's cursor whatever it was.
     async fn adopt(&self, sink: Sink, cursor: Option<Cursor>) -> Result<()>;
+    /// Alerts of what was received before this are not told.
+    fn tell_only_after(&self, at: Timestamp);
     /// The table of log records, where the database has one.
     fn records(self: Arc<Self>) -> Option<Arc<dyn RecordStore>>;
     /// Waits for what runs, then lets go of the store.
@@ -37,6 +39,9 @@ pub trait Relations:
 impl Relations for SqliteStore {
     async fn adopt(&self, sink: Sink, cursor: Option<Cursor>) -> Result<()> {
         SqliteStore::adopt(self, sink, cursor).await
+    }
+    fn tell_only_after(&self, at: Timestamp) {
+        SqliteStore::tell_only_after(self, at);
     }
     fn records(self: Arc<Self>) -> Option<Arc<dyn RecordStore>> {
         None
@@ -50,6 +55,9 @@ impl Relations for SqliteStore {
 impl Relations for PostgresStore {
     async fn adopt(&self, sink: Sink, cursor: Option<Cursor>) -> Result<()> {
         PostgresStore::adopt(self, sink, cursor).await
+    }
+    fn tell_only_after(&self, at: Timestamp) {
+        PostgresStore::tell_only_after(self, at);
     }
     fn records(self: Arc<Self>) -> Option<Arc<dyn RecordStore>> {
         Some(self)

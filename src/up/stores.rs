@@ -7,9 +7,9 @@ use crate::exit;
 use andon_actors::router::ROUTER_SHARD;
 use andon_actors::sinks::check_cursor;
 use andon_engine::limits::SHARDS;
-use andon_engine::time::Clock;
+use andon_engine::time::{Clock, Span};
 use andon_storage::elasticsearch::{ElasticsearchIndex, ElasticsearchOptions};
-use andon_storage::journal::{FileIo, Journal, JournalOptions, OpenReport};
+use andon_storage::journal::{ArchiveOptions, FileIo, Journal, JournalOptions, OpenReport};
 use andon_storage::layered_checkpoints::LayeredCheckpoints;
 use andon_storage::owner::Ownership;
 use andon_storage::ports::Cursor;
@@ -26,6 +26,11 @@ use std::time::Duration;
 
 /// At the end Redis gets this long to take the last checkpoints; the file has them anyway.
 const COPY_WITHIN: Duration = Duration::from_millis(500);
+/// What was raised so recently may not have been told when the store was lost.
+const TOLD_ALL_THE_SAME: Span = Span::mins(15);
+/// How long effects are kept to fill a store of incidents that was lost.
+const EFFECTS_KEPT: Span = Span::hours(90 * 24);
+const EFFECTS_ARCHIVE: u64 = 1 << 30;
 /// Effects are rare beside records.
 const EFFECTS_QUOTA: u64 = 1 << 30;
 const EFFECTS_SEGMENT: u64 = 16 << 20;
@@ -81,10 +86,21 @@ impl Stores {
             quota_bytes: EFFECTS_QUOTA,
             segment_bytes: EFFECTS_SEGMENT,
             holders: vec!["incidents".into()],
+            archive: Some(ArchiveOptions {
+                dir: dir.join("effects-archive"),
+                bytes_max: EFFECTS_ARCHIVE,
+                keep: EFFECTS_KEPT,
+            }),
             ..JournalOptions::default()
         };
         let effects = open("effects", effects_options).await?;
         let relational = open_relational(&s.stores, Some(dir), "gateway").await?;
+        if relational.effect_cursor().await.map_err(exit::config)?.is_none() && effects.durable_seq() > 0 {
+            tracing::warn!(
+                "the store of incidents is new to this site: what was raised before is shown there, and told to nobody again"
+            );
+            relational.tell_only_after(clock.now().minus(TOLD_ALL_THE_SAME));
+        }
         let checkpoints = Arc::new(
             CheckpointFile::open(&dir.join("checkpoints.db"))
                 .await

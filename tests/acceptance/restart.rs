@@ -80,6 +80,28 @@ async fn a_changed_configuration_takes_effect_and_an_unchanged_one_is_not_journa
     );
 }
 
+#[tokio::test]
+async fn a_store_that_is_new_to_an_old_site_shows_what_was_and_tells_nobody_again() {
+    let mut world = World::start("").await;
+    world
+        .send(json!({ "device_id": "agv-1", "level": "FATAL", "message": "drive lost" }))
+        .await;
+    world.until_mails(1).await;
+    let before = world.until_incident("fatal-per-device", |_| true).await;
+    world.clock.advance(Span::mins(30));
+    world.lose_relational_store().await;
+
+    world.start_again("").await;
+    let after = world.until_incident("fatal-per-device", |_| true).await;
+    assert_eq!((&after["id"], &after["count"]), (&before["id"], &before["count"]));
+    world.pulse().await;
+    assert_eq!(world.mails().len(), 1, "it was told before");
+    world
+        .send(json!({ "device_id": "agv-2", "level": "FATAL", "message": "drive lost" }))
+        .await;
+    world.until_mails(2).await;
+}
+
 in_every_form!(
     incidents_retries_and_what_was_told_outlive_a_restart,
     a_changed_configuration_takes_effect_and_an_unchanged_one_is_not_journaled,

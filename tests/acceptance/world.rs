@@ -252,6 +252,19 @@ impl World {
         self.andon().status().journal.last_seq
     }
 
+    /// Stops it, and takes its embedded relational store away. Its key is put into a new one.
+    pub async fn lose_relational_store(&mut self) {
+        self.stop().await;
+        let store = up::database_path(&self.data_dir());
+        for suffix in ["", "-wal", "-shm"] {
+            let mut name = store.clone().into_os_string();
+            name.push(suffix);
+            let _ = std::fs::remove_file(name);
+        }
+        assert!(!store.exists());
+        self.key = key_in(&self.data_dir()).await;
+    }
+
     /// Where its relational store is, if that is a server.
     pub fn postgres_url(&self) -> Option<&str> {
         self.servers.as_ref().map(|s| s.postgres.as_str())

@@ -40,7 +40,7 @@ impl<D: Database> EffectStore for Relational<D> {
                 Effect::Timeline(t) => timeline.push(timeline_values::<D>(t)?),
                 Effect::Alert(a) => {
                     let mut values = alert_values::<D>(a)?;
-                    let told = self.memory.lock().telling.was_told(a.id, cursor.seq);
+                    let told = self.memory.lock().telling.was_told(a, cursor.seq);
                     values.push(Value::Int(told.then_some(a.received_at.as_micros())));
                     alerts.push(values);
                 }

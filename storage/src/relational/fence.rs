@@ -4,12 +4,19 @@ use super::Relational;
 use super::cursors::{self, Sink};
 use super::database::{Database, Sql, Transaction, Value};
 use crate::ports::{Cursor, Result, StoreError};
+use andon_engine::time::Timestamp;
 
 impl<D: Database> Relational<D> {
     /// From now on this handle writes only while the site is owned under this epoch. Claiming does that by itself; this is for further
     /// handles of the same process.
     pub fn fenced(&self, epoch: u64) {
         self.memory.lock().epoch = Some(epoch);
+    }
+
+    /// For a store that is new to an old site: alerts of what was received before `at` are written and count as told. Nobody knows any
+    /// more who heard of them, and all of them at once would help nobody.
+    pub fn tell_only_after(&self, at: Timestamp) {
+        self.memory.lock().telling.only_after = Some(at);
     }
 
     /// Begins a transaction that writes what follows from the journal.

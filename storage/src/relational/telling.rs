@@ -4,6 +4,7 @@
 use super::database::{Database, Value, insert_rows};
 use crate::ports::Result;
 use crate::ports::deliveries::{Decision, Delivery, DeliveryId, DeliveryState, NoticeId, Outcome, Told};
+use andon_engine::effect::Alert;
 use andon_engine::ids::{AlertId, IncidentId};
 use andon_engine::time::Timestamp;
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -53,6 +54,8 @@ impl<K: Hash + Eq + Clone, V> Bounded<K, V> {
 pub(super) struct Telling {
     /// The effect cursor that this process began with: what lies before it, an earlier process has told, but for `unfinished`.
     began_at: Option<u64>,
+    /// Alerts of records received before this count as told: the store is new, and they are old.
+    pub(super) only_after: Option<Timestamp>,
     unfinished: HashSet<AlertId>,
     finished: Bounded<DeliveryId, ()>,
     /// The deliveries of each message that was decided on here.
@@ -66,6 +69,7 @@ impl Default for Telling {
     fn default() -> Self {
         Self {
             began_at: None,
+            only_after: None,
             unfinished: HashSet::new(),
             finished: Bounded::new(FINISHED_MAX),
             noticed: Bounded::new(TOLD_MAX),
@@ -85,8 +89,9 @@ impl Telling {
     }
 
     /// Whether an alert that comes with the effects up to `cursor` was told by an earlier process. It comes again only if the store lost it.
-    pub(super) fn was_told(&self, alert: AlertId, cursor: u64) -> bool {
-        self.began_at.is_some_and(|began| cursor <= began) && !self.unfinished.contains(&alert)
+    pub(super) fn was_told(&self, alert: &Alert, cursor: u64) -> bool {
+        let before = self.began_at.is_some_and(|began| cursor <= began) && !self.unfinished.contains(&alert.id);
+        before || self.only_after.is_some_and(|at| alert.received_at < at)
     }
 
     /// The delivery as it is to be written: one that went out before is not to go out again.
