@@ -81,9 +81,9 @@ impl Fault {
     pub(super) fn edge(&self) -> Option<&'static str> {
         match self.what {
             What::Empty(Kind::Postgres) => Some(
-                "What journal, archive and the running process know comes back by itself: keys, people, incidents, deliveries, records. Incidents whose \
-                 effects the effect journal had recycled (closed long ago), what was told of them, and records and roll-ups older than the archive do not: \
-                 restore a backup.",
+                "What journal, archive and the running process know comes back by itself: keys, people, incidents, deliveries, records. Incidents that \
+                 last changed longer ago than the effect journal and its archive reach, what was told of them, and records and roll-ups older than the \
+                 archive do not: restore a backup.",
             ),
             What::Empty(Kind::Elasticsearch) => Some(
                 "Records come back from the journal and the archive; those older than the archive keeps do not: restore a snapshot.",
