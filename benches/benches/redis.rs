@@ -87,7 +87,7 @@ fn checkpoints(c: &mut Criterion) {
         .expect("saved");
     let mut group = c.benchmark_group("checkpoints");
     for count in [100, 1_000] {
-        let count = size(count, 10);
+        let count = size(count, count / 10);
         group.throughput(Throughput::ElementsAndBytes {
             elements: count as u64,
             bytes: (count * STATE) as u64,
