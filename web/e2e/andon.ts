@@ -50,7 +50,8 @@ export async function until<T>(what: string, ask: () => Promise<T | undefined>, 
 
 /** Links to incidents in the e-mails of the outbox that mention `word`, newest e-mail first. */
 export async function linksInOutbox(outbox: string, word: string): Promise<URL[]> {
-  const names = (await readdir(outbox, { recursive: true })).filter((name) => name.endsWith('.eml'));
+  // The folder comes with the first e-mail.
+  const names = (await readdir(outbox, { recursive: true }).catch(() => [])).filter((name) => name.endsWith('.eml'));
   const mails = await Promise.all(
     names.map(async (name) => {
       const path = join(outbox, name);
