@@ -11,8 +11,8 @@ const DAY_MICROS: i64 = 86_400_000_000;
 const DAYS_AHEAD: i64 = 4;
 /// From then on nearly nothing comes for the day that is over, and an index on it costs no write.
 const CLOSED_AFTER: Span = Span(2 * 3_600_000_000);
-/// The last day of 9999, since 1970: a later one is not named by its date.
-const DATED_DAYS: i64 = 2_932_897;
+/// Days since 1970 that are named by their date: those before the last one of 9999, of which a stamp as text reaches no instant.
+const DATED_DAYS: i64 = 2_932_896;
 
 /// The day of receipt, since 1970 in UTC.
 pub(super) fn day(t: Timestamp) -> i64 {
@@ -182,8 +182,8 @@ mod tests {
             (-1, "records_day_minus_1"),
             (1_795_392_000_000_000 - 1, "records_2026_11_22"),
             (1_795_392_000_000_000, "records_2026_11_23"),
-            (253_402_300_799_999_999, "records_9999_12_31"),
-            (253_402_300_800_000_000, "records_day_2932897"),
+            (253_402_214_399_999_999, "records_9999_12_30"),
+            (253_402_214_400_000_000, "records_day_2932896"),
             (i64::MAX, "records_day_106751991"),
             (i64::MIN, "records_day_minus_106751992"),
         ] {
