@@ -173,13 +173,18 @@ impl LayeredCheckpoints {
                 Err(e) => return Err(e),
             }
         }
-        let filed = file.snapshot().await?.cursors().clone();
+        let snapshot = file.snapshot().await?;
         let mut waiting = Waiting {
-            filed,
+            filed: snapshot.cursors().clone(),
             stored,
             ..Waiting::default()
         };
         waiting.find_missing();
+        // Whether Redis got the last of several saves at one position, the position does not say.
+        for shard in snapshot.resaved() {
+            waiting.refill(*shard);
+        }
+        drop(snapshot);
         let shared = Arc::new(Shared {
             file,
             redis,

@@ -41,7 +41,10 @@ pub fn relational<D: Database>() -> Vec<Migration> {
 }
 
 /// Of the file of checkpoints.
-pub const CHECKPOINTS: &[Migration] = &[migration!(1, "checkpoints_0001_base")];
+pub const CHECKPOINTS: &[Migration] = &[
+    migration!(1, "checkpoints_0001_base"),
+    migration!(2, "checkpoints_0002_resaved"),
+];
 
 const CREATE_TABLE: &str = "CREATE TABLE IF NOT EXISTS schema_migrations (
     version BIGINT NOT NULL PRIMARY KEY,

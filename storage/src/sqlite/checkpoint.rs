@@ -8,19 +8,22 @@ use crate::relational::migrations::{self, migrate};
 use crate::relational::{moves, stored};
 use andon_engine::ids::JournalId;
 use bytes::Bytes;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 
 const CURSOR: &str = "SELECT journal, seq FROM shard_cursors WHERE shard = $1";
-const SET_CURSOR: &str = "INSERT INTO shard_cursors (shard, journal, seq) VALUES ($1, $2, $3)
-    ON CONFLICT (shard) DO UPDATE SET journal = excluded.journal, seq = excluded.seq";
+const REPLACE_CURSOR: &str = "INSERT INTO shard_cursors (shard, journal, seq, resaved) VALUES ($1, $2, $3, FALSE)
+    ON CONFLICT (shard) DO UPDATE SET journal = excluded.journal, seq = excluded.seq, resaved = FALSE";
+const MOVE_CURSOR: &str = "INSERT INTO shard_cursors (shard, journal, seq) VALUES ($1, $2, $3)
+    ON CONFLICT (shard) DO UPDATE SET journal = excluded.journal, seq = excluded.seq,
+        resaved = shard_cursors.seq = excluded.seq AND (shard_cursors.resaved OR $4)";
 const HOT: &str = "SELECT entity_key, state FROM entities WHERE shard = $1 AND hot = TRUE ORDER BY entity_key";
 const COLD: &str = "SELECT entity_key FROM entities WHERE shard = $1 AND hot = FALSE ORDER BY entity_key";
 const FETCH: &str = "SELECT state FROM entities WHERE shard = $1 AND entity_key = $2";
 const UPSERT: &str = "INSERT INTO entities (shard, entity_key, hot, state)";
 const UPSERT_TAIL: &str = "ON CONFLICT (shard, entity_key) DO UPDATE SET hot = excluded.hot, state = excluded.state";
 const DELETE: &str = "DELETE FROM entities WHERE shard = $1 AND entity_key = $2";
-const CURSORS: &str = "SELECT shard, journal, seq FROM shard_cursors";
+const CURSORS: &str = "SELECT shard, journal, seq, resaved FROM shard_cursors";
 const CHUNK: &str = "SELECT entity_key, state, hot FROM entities WHERE shard = $1 AND entity_key > $2
     ORDER BY entity_key LIMIT $3";
 const FIRST_CHUNK: &str = "SELECT entity_key, state, hot FROM entities WHERE shard = $1 ORDER BY entity_key LIMIT $2";
@@ -58,18 +61,20 @@ impl CheckpointFile {
     pub async fn snapshot(&self) -> Result<CheckpointSnapshot> {
         let mut tx = self.db.read().await?;
         let rows = tx.fetch(CURSORS.into(), vec![]).await?;
-        let cursors = rows
-            .into_iter()
-            .map(|mut r| {
-                let shard: u16 = r.unsigned()?;
-                let cursor = Cursor {
-                    journal: JournalId(r.unsigned()?),
-                    seq: r.unsigned()?,
-                };
-                Ok((shard, cursor))
-            })
-            .collect::<Result<_>>()?;
-        Ok(CheckpointSnapshot { tx, cursors })
+        let mut cursors = BTreeMap::new();
+        let mut resaved = BTreeSet::new();
+        for mut r in rows {
+            let shard: u16 = r.unsigned()?;
+            let cursor = Cursor {
+                journal: JournalId(r.unsigned()?),
+                seq: r.unsigned()?,
+            };
+            cursors.insert(shard, cursor);
+            if r.bool()? {
+                resaved.insert(shard);
+            }
+        }
+        Ok(CheckpointSnapshot { tx, cursors, resaved })
     }
 
     /// Begins to put something else in a shard's place.
@@ -85,11 +90,17 @@ impl CheckpointFile {
 pub struct CheckpointSnapshot {
     tx: SqliteTransaction,
     cursors: BTreeMap<u16, Cursor>,
+    resaved: BTreeSet<u16>,
 }
 
 impl CheckpointSnapshot {
     pub fn cursors(&self) -> &BTreeMap<u16, Cursor> {
         &self.cursors
+    }
+
+    /// The shards that were changed at the position where they stand: a copy at the same position may have another content.
+    pub fn resaved(&self) -> &BTreeSet<u16> {
+        &self.resaved
     }
 
     /// At most `limit` entities of a shard by key, those after the key `after` if there is one; none: that was all.
@@ -140,7 +151,7 @@ impl CheckpointReplacement {
     pub async fn commit(mut self, cursor: Cursor) -> Result<()> {
         let seq = Value::unsigned(SqliteDatabase::STORE, "a journal position", cursor.seq)?;
         let values = vec![Value::int(self.shard), Value::int(cursor.journal.0), seq];
-        self.tx.execute(SET_CURSOR.into(), values).await?;
+        self.tx.execute(REPLACE_CURSOR.into(), values).await?;
         self.tx.commit().await
     }
 }
@@ -177,8 +188,13 @@ impl CheckpointStore for CheckpointFile {
         moves(SqliteDatabase::STORE, held, to)?;
         let seq = Value::unsigned(SqliteDatabase::STORE, "a journal position", to.seq)?;
         tx.execute(
-            SET_CURSOR.into(),
-            vec![Value::int(shard), Value::int(to.journal.0), seq],
+            MOVE_CURSOR.into(),
+            vec![
+                Value::int(shard),
+                Value::int(to.journal.0),
+                seq,
+                Value::Bool(!changes.is_empty()),
+            ],
         )
         .await?;
         let mut rows = Vec::with_capacity(changes.len());

@@ -389,6 +389,36 @@ async fn the_file_takes_every_save_whatever_becomes_of_redis_and_redis_is_filled
 }
 
 #[tokio::test]
+async fn a_save_at_the_same_position_that_redis_never_got_is_brought_over_at_the_next_start() {
+    let server = Server::start(&[]).await;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("file.db");
+    let store = layered(&path, RedisCheckpoints::new(server.redis().await)).await;
+    store.save(0, cursor(1, 10), many(3, 1)).await.unwrap();
+    store.save(1, cursor(1, 10), many(3, 1)).await.unwrap();
+    assert_copied(&server, &store, &[0, 1]).await;
+    drop(store);
+    // As a process leaves it that dies between the file and Redis.
+    let gone = EntityChange {
+        key: "device:1".into(),
+        state: None,
+        hot: false,
+    };
+    let file = CheckpointFile::open(&path).await.unwrap();
+    file.save(0, cursor(1, 10), vec![gone]).await.unwrap();
+    // Nothing more happens to it: that it was changed is not forgotten.
+    file.save(0, cursor(1, 10), vec![]).await.unwrap();
+    file.save(1, cursor(1, 10), vec![]).await.unwrap();
+    let snapshot = file.snapshot().await.unwrap();
+    assert_eq!(snapshot.resaved().iter().collect::<Vec<_>>(), [&0]);
+    drop(snapshot);
+    file.close().await;
+    let store = layered(&path, RedisCheckpoints::new(server.redis().await)).await;
+    assert_copied(&server, &store, &[0, 1]).await;
+    assert_eq!(content(&store, 0).await.1.len(), 2);
+}
+
+#[tokio::test]
 async fn more_than_memory_holds_is_filled_from_the_file() {
     let mut server = Server::start(&[]).await;
     let dir = tempfile::tempdir().unwrap();
