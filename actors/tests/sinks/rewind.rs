@@ -1,6 +1,6 @@
 //! A store that loses what it had is filled again.
 
-use crate::world::{Troubled, World, within};
+use crate::world::{Running, Troubled, World, within};
 use andon_actors::sinks::Writer;
 use andon_actors::sinks::rows::RowWriter;
 use andon_engine::ids::JournalId;
@@ -15,25 +15,35 @@ fn all(to: u64) -> Vec<u64> {
     (1..=to).collect()
 }
 
-#[tokio::test]
-async fn an_index_that_is_emptied_is_filled_from_archive_and_journal_while_records_come_in() {
+/// A world whose index has `count` records.
+async fn indexed(count: u64) -> (World, Arc<Troubled>, Running) {
     let world = World::new().await;
     let index = world.troubled().await;
     let mut sink = world.run_index(&index).await;
-    world.append(300).await;
-    sink.until_done(300).await;
-    world.recycle().await;
-    assert!(world.journal.first_seq() > 100 && world.archived().len() > 2);
+    world.append(count).await;
+    sink.until_done(count).await;
+    (world, index, sink)
+}
 
+/// The index is exchanged for an empty one while a commit waits at its gate: the sink goes back, and waits there again.
+async fn empty(world: &World, index: &Troubled, sink: &mut Running) {
     index.gate.send_replace(false);
     index.becomes(world.index("empty").await);
     world.append(1).await;
-    // The commit that waits at the gate is refused: the sink goes back.
     index.gate.send_replace(true);
     index.gate.send_replace(false);
     within("the sink goes back", sink.progress.done.wait_for(|d| *d == 0))
         .await
         .expect("it runs");
+}
+
+#[tokio::test]
+async fn an_index_that_is_emptied_is_filled_from_archive_and_journal_while_records_come_in() {
+    let (world, index, mut sink) = indexed(300).await;
+    world.recycle().await;
+    assert!(world.journal.first_seq() > 100 && world.archived().len() > 2);
+
+    empty(&world, &index, &mut sink).await;
     assert_eq!(world.released("log_index"), 0, "what it needs again is held");
     assert!(sink.progress.trouble.borrow().is_some());
     assert_eq!(sink.progress.lag(), 301);
@@ -49,20 +59,9 @@ async fn an_index_that_is_emptied_is_filled_from_archive_and_journal_while_recor
 
 #[tokio::test]
 async fn a_crash_while_it_is_filled_again_costs_nothing() {
-    let world = World::new().await;
-    let index = world.troubled().await;
-    let mut sink = world.run_index(&index).await;
-    world.append(200).await;
-    sink.until_done(200).await;
+    let (world, index, mut sink) = indexed(200).await;
     world.recycle().await;
-    index.gate.send_replace(false);
-    index.becomes(world.index("empty").await);
-    world.append(1).await;
-    index.gate.send_replace(true);
-    index.gate.send_replace(false);
-    within("the sink goes back", sink.progress.done.wait_for(|d| *d == 0))
-        .await
-        .expect("it runs");
+    empty(&world, &index, &mut sink).await;
     // Killed before anything of the second filling is committed, and started anew.
     sink.task.abort();
     assert!(within("it ends", &mut sink.task).await.is_err_and(|e| e.is_cancelled()));
@@ -75,11 +74,7 @@ async fn a_crash_while_it_is_filled_again_costs_nothing() {
 
 #[tokio::test]
 async fn a_damaged_block_of_the_archive_costs_its_records_and_no_more() {
-    let world = World::new().await;
-    let index = world.troubled().await;
-    let mut sink = world.run_index(&index).await;
-    world.append(200).await;
-    sink.until_done(200).await;
+    let (world, _, sink) = indexed(200).await;
     world.recycle().await;
     sink.stop().await;
     let file = world.archived()[1].clone();
@@ -125,11 +120,7 @@ async fn a_cursor_of_another_journal_stops_its_sink_and_no_other() {
 
 #[tokio::test]
 async fn a_store_that_loses_its_data_over_and_over_is_filled_when_it_stays() {
-    let world = World::new().await;
-    let index = world.troubled().await;
-    let mut sink = world.run_index(&index).await;
-    world.append(50).await;
-    sink.until_done(50).await;
+    let (world, index, mut sink) = indexed(50).await;
     for round in 0..3 {
         index.becomes(world.index(&format!("empty {round}")).await);
         world.append(5).await;
@@ -242,11 +233,7 @@ async fn roll_ups_count_every_reading_once_again() {
 
 #[tokio::test]
 async fn the_hold_follows_the_store_s_cursor_at_start() {
-    let world = World::new().await;
-    let index = world.troubled().await;
-    let mut sink = world.run_index(&index).await;
-    world.append(10).await;
-    sink.until_done(10).await;
+    let (world, index, sink) = indexed(10).await;
     sink.stop().await;
     world.append(10).await;
     let writer = Writer::open(world.index_writer(&index), world.journal.clone())

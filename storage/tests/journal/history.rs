@@ -5,6 +5,7 @@ use crate::sim::SimDisk;
 use crate::{clock, payload};
 use andon_engine::time::{Clock, ManualClock, Span};
 use andon_storage::journal::*;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -36,6 +37,15 @@ impl Site {
             options,
             appended: Vec::new(),
         }
+    }
+    /// `count` entries, of which the journal need keep only those after `released`.
+    async fn recycled(count: u64, released: u64) -> (Self, Journal) {
+        let mut site = Self::new();
+        let j = site.open().await;
+        site.append(&j, count).await;
+        j.holder("all", released);
+        j.recycle().await;
+        (site, j)
     }
     async fn open(&self) -> Journal {
         let clock = self.clock.clone() as Arc<dyn Clock>;
@@ -76,6 +86,10 @@ fn all(from: u64, to: u64) -> Vec<u64> {
     (from..=to).collect()
 }
 
+fn all_but(lost: RangeInclusive<u64>, to: u64) -> Vec<u64> {
+    (1..=to).filter(|seq| !lost.contains(seq)).collect()
+}
+
 /// First and last sequence in the name of an archive file.
 fn range(file: &Path) -> (u64, u64) {
     let name = file.file_name().unwrap().to_str().unwrap();
@@ -85,11 +99,7 @@ fn range(file: &Path) -> (u64, u64) {
 
 #[tokio::test]
 async fn archive_and_journal_are_one_history() {
-    let mut site = Site::new();
-    let j = site.open().await;
-    site.append(&j, 200).await;
-    j.holder("all", 150);
-    j.recycle().await;
+    let (mut site, j) = Site::recycled(200, 150).await;
     let first = j.first_seq();
     assert!((100..=151).contains(&first), "{first}");
     for from in [0, 1, 2, 77, first - 1, first, 200, 201, 500] {
@@ -137,11 +147,7 @@ async fn what_is_recycled_while_it_is_read_is_read_once() {
 
 #[tokio::test]
 async fn a_call_that_is_dropped_loses_nothing() {
-    let mut site = Site::new();
-    let j = site.open().await;
-    site.append(&j, 120).await;
-    j.holder("all", 120);
-    j.recycle().await;
+    let (_site, j) = Site::recycled(120, 120).await;
     let mut history = j.history(1);
     let mut seqs = Vec::new();
     loop {
@@ -161,11 +167,7 @@ async fn a_call_that_is_dropped_loses_nothing() {
 
 #[tokio::test]
 async fn what_the_archive_keeps_no_more_is_counted_and_passed_over() {
-    let mut site = Site::new();
-    let j = site.open().await;
-    site.append(&j, 200).await;
-    j.holder("all", 150);
-    j.recycle().await;
+    let (site, j) = Site::recycled(200, 150).await;
     let files = site.archived();
     assert!(files.len() > 4);
     let (first, last) = (range(&files[0]), range(&files[2]));
@@ -214,24 +216,14 @@ async fn without_an_archive_all_that_was_recycled_is_gone() {
 
 #[tokio::test]
 async fn a_damaged_block_of_the_archive_costs_its_entries() {
-    let mut site = Site::new();
-    let j = site.open().await;
-    site.append(&j, 150).await;
-    j.holder("all", 150);
-    j.recycle().await;
+    let (site, j) = Site::recycled(150, 150).await;
     let file = site.archived()[1].clone();
     let (from, to) = range(&file);
     for at in [0, 33, 60] {
         site.disk.corrupt(&file, at, |b| *b ^= 1);
         let mut history = j.history(1);
         let read = site.read(&mut history).await;
-        assert_eq!(
-            read,
-            all(1, 150)
-                .into_iter()
-                .filter(|s| !(from..=to).contains(s))
-                .collect::<Vec<_>>()
-        );
+        assert_eq!(read, all_but(from..=to, 150));
         assert_eq!(history.gone(), to - from + 1, "byte {at}");
         site.disk.corrupt(&file, at, |b| *b ^= 1);
     }
@@ -241,11 +233,7 @@ async fn a_damaged_block_of_the_archive_costs_its_entries() {
 
 #[tokio::test]
 async fn a_disk_that_does_not_answer_for_a_while_costs_nothing_and_one_that_never_does_costs_the_file() {
-    let mut site = Site::new();
-    let j = site.open().await;
-    site.append(&j, 150).await;
-    j.holder("all", 150);
-    j.recycle().await;
+    let (site, j) = Site::recycled(150, 150).await;
     let mut history = j.history(1);
     let mut seqs = vec![history.try_next().await.unwrap().unwrap().seq];
     site.disk.fail_every_read(true);
@@ -269,13 +257,7 @@ async fn a_disk_that_does_not_answer_for_a_while_costs_nothing_and_one_that_neve
             Err(_) => faults += 1,
         }
     }
-    assert_eq!(
-        read,
-        all(1, 150)
-            .into_iter()
-            .filter(|s| !(from..=to).contains(s))
-            .collect::<Vec<_>>()
-    );
+    assert_eq!(read, all_but(from..=to, 150));
     assert_eq!(history.gone(), to - from + 1);
     assert!(faults > 1, "it was tried again: {faults}");
 }
