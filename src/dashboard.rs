@@ -95,9 +95,12 @@ impl DashboardService {
         let relational = open_relational(&stores, None, "dashboard").await?;
         let index = open_index(&stores, None, &clock, true).await?;
         let journal = journal_of(&*relational).await?;
-        let redis = Redis::connect(RedisOptions::new(stores.redis_url.unwrap_or_default(), journal))
-            .await
-            .map_err(exit::config)?;
+        let redis = Redis::connect(RedisOptions::new(
+            stores.redis_url.as_deref().unwrap_or_default(),
+            journal,
+        ))
+        .await
+        .map_err(exit::config)?;
         let token_secret = relational.link_secret(rand::random()).await.map_err(exit::config)?;
         let in_force = relational.configuration().await.map_err(exit::config)?;
         let configuration = watch::Sender::new(in_force.unwrap_or_default());

@@ -33,4 +33,5 @@ pub mod clock;
 pub mod config;
 pub mod dashboard;
 pub mod exit;
+pub mod secret;
 pub mod up;

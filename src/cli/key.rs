@@ -2,6 +2,7 @@
 
 use super::say;
 use crate::clock::SystemClock;
+use crate::secret::Secret;
 use crate::up::ports::Relations;
 use crate::up::settings::StoreSettings;
 use crate::up::stores::open_relational;
@@ -56,26 +57,16 @@ enum KeyCommand {
 }
 
 /// Which store a command works on.
-#[derive(Args)]
+#[derive(Debug, Args)]
 pub struct At {
     #[arg(long, env = "ANDON_DATA_DIR", default_value = crate::up::DATA_DIR)]
     pub data_dir: PathBuf,
     /// postgres://user:password@host/database, where the server has its store there.
     #[arg(long, env = "ANDON_POSTGRES_URL", hide_env_values = true)]
-    pub postgres_url: Option<String>,
+    pub postgres_url: Option<Secret>,
     /// JSON instead of text.
     #[arg(long)]
     pub json: bool,
-}
-
-impl std::fmt::Debug for At {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // The address carries a password.
-        f.debug_struct("At")
-            .field("data_dir", &self.data_dir)
-            .field("postgres", &self.postgres_url.is_some())
-            .finish_non_exhaustive()
-    }
 }
 
 impl At {

@@ -2,6 +2,7 @@
 
 use super::say;
 use crate::exit;
+use crate::secret::Secret;
 use crate::up::StoreArgs;
 use crate::up::settings::store_settings;
 use andon_storage::postgres::{PostgresDatabase, PostgresOptions, PostgresStore};
@@ -10,26 +11,17 @@ use clap::Args;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-#[derive(Args)]
+#[derive(Debug, Args)]
 pub struct MigrateArgs {
     /// postgres://user:password@host/database, of a role that may create tables.
     #[arg(long, env = "ANDON_POSTGRES_URL", hide_env_values = true)]
-    postgres_url: Option<String>,
+    postgres_url: Option<Secret>,
     /// Configuration file (TOML), for its `[stores]`.
     #[arg(long, env = "ANDON_CONFIG")]
     config: Option<PathBuf>,
     /// JSON instead of text.
     #[arg(long)]
     json: bool,
-}
-
-impl std::fmt::Debug for MigrateArgs {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // The address carries a password.
-        f.debug_struct("MigrateArgs")
-            .field("config", &self.config)
-            .finish_non_exhaustive()
-    }
 }
 
 pub async fn run(args: MigrateArgs) -> anyhow::Result<ExitCode> {

@@ -1,5 +1,6 @@
 //! The shape of the configuration file: sections and entries as they are written, before anything is made of them.
 
+use crate::secret::Secret;
 use andon_engine::rule::{Channel, Priority};
 use andon_engine::subject::SubjectKind;
 use serde::Deserialize;
@@ -22,7 +23,7 @@ pub struct ServerSection {
 #[serde(default, deny_unknown_fields)]
 pub struct MailSection {
     pub alert_to: Vec<String>,
-    pub smtp_url: Option<String>,
+    pub smtp_url: Option<Secret>,
     pub smtp_url_file: Option<PathBuf>,
     pub from: Option<String>,
 }
@@ -37,27 +38,20 @@ pub struct JournalSection {
 }
 
 /// Where the stores are. Each secret may stand in a file of its own.
-#[derive(Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct StoresSection {
-    pub postgres_url: Option<String>,
+    pub postgres_url: Option<Secret>,
     pub postgres_url_file: Option<PathBuf>,
-    pub redis_url: Option<String>,
+    pub redis_url: Option<Secret>,
     pub redis_url_file: Option<PathBuf>,
-    pub elasticsearch_url: Option<String>,
+    pub elasticsearch_url: Option<Secret>,
     pub elasticsearch_url_file: Option<PathBuf>,
     pub elasticsearch_api_key_file: Option<PathBuf>,
     /// PEM certificates to trust beside the public ones.
     pub elasticsearch_ca_file: Option<PathBuf>,
     /// What the names of its indices begin with: `andon` if not given.
     pub elasticsearch_prefix: Option<String>,
-}
-
-impl std::fmt::Debug for StoresSection {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // The addresses carry passwords.
-        f.write_str("StoresSection")
-    }
 }
 
 /// How long log records are kept in PostgreSQL and Elasticsearch: `"30d"`.

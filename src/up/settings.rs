@@ -1,5 +1,6 @@
 //! What the services are told: by the command line, the environment and the configuration file, in this order. All faults are found at once.
 
+use crate::secret::Secret;
 use crate::{config, exit};
 use andon_dashboard_api::WebApp;
 use andon_engine::rule::Configuration;
@@ -17,32 +18,20 @@ const DASHBOARD: &str = "127.0.0.1:7401";
 const JOURNAL_QUOTA: u64 = 8 << 30;
 
 /// Where records, incidents and states are kept when not in the data folder. Passwords are shown nowhere.
-#[derive(Clone, Default, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub struct StoreArgs {
     /// postgres://user:password@host/database. Without it SQLite in the data folder.
     #[arg(long, env = "ANDON_POSTGRES_URL", hide_env_values = true)]
-    pub postgres_url: Option<String>,
+    pub postgres_url: Option<Secret>,
     /// redis[s]://user:password@host:port/database. Without it checkpoints lie in the data folder only.
     #[arg(long, env = "ANDON_REDIS_URL", hide_env_values = true)]
-    pub redis_url: Option<String>,
+    pub redis_url: Option<Secret>,
     /// http[s]://user:password@host:port. Without it the full-text index lies in the data folder.
     #[arg(long, env = "ANDON_ELASTICSEARCH_URL", hide_env_values = true)]
-    pub elasticsearch_url: Option<String>,
+    pub elasticsearch_url: Option<Secret>,
     /// Do not bring the schema of PostgreSQL up to date; refuse to start when it is not (see `andon migrate`).
     #[arg(long, env = "ANDON_NO_MIGRATE")]
     pub no_migrate: bool,
-}
-
-impl std::fmt::Debug for StoreArgs {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let given = |url: &Option<String>| url.as_ref().map(|_| "…");
-        f.debug_struct("StoreArgs")
-            .field("postgres_url", &given(&self.postgres_url))
-            .field("redis_url", &given(&self.redis_url))
-            .field("elasticsearch_url", &given(&self.elasticsearch_url))
-            .field("no_migrate", &self.no_migrate)
-            .finish()
-    }
 }
 
 /// The options of the ingest service, which `andon up` has too. What is not given comes from the environment (on the command line
@@ -63,7 +52,7 @@ pub struct ServiceArgs {
     pub alert_to: Vec<String>,
     /// smtp[s]://user:password@host:port. Without it e-mails become .eml files in DIR/outbox.
     #[arg(long, env = "ANDON_SMTP_URL", hide_env_values = true)]
-    pub smtp_url: Option<String>,
+    pub smtp_url: Option<Secret>,
     /// Sender of e-mails; needed with --smtp-url.
     #[arg(long, env = "ANDON_MAIL_FROM")]
     pub mail_from: Option<String>,
@@ -128,10 +117,10 @@ pub struct DashboardArgs {
 /// Where the stores are, with their secrets.
 #[derive(Clone, Default)]
 pub(crate) struct StoreSettings {
-    pub postgres_url: Option<String>,
-    pub redis_url: Option<String>,
-    pub elasticsearch_url: Option<String>,
-    pub elasticsearch_api_key: Option<String>,
+    pub postgres_url: Option<Secret>,
+    pub redis_url: Option<Secret>,
+    pub elasticsearch_url: Option<Secret>,
+    pub elasticsearch_api_key: Option<Secret>,
     pub elasticsearch_prefix: Option<String>,
     /// PEM.
     pub elasticsearch_ca: Option<Vec<u8>>,
@@ -171,7 +160,7 @@ pub(crate) struct Settings {
     pub(crate) dashboard: Option<DashboardSettings>,
     pub(crate) notifier: bool,
     pub(crate) alert_to: Vec<String>,
-    pub(crate) smtp_url: Option<String>,
+    pub(crate) smtp_url: Option<Secret>,
     pub(crate) mail_from: Option<String>,
     pub(crate) public_url: Option<String>,
     pub(crate) journal: JournalOptions,
@@ -274,14 +263,14 @@ impl Reading {
     fn secret(
         &mut self,
         option: &str,
-        given: Option<String>,
-        value: Option<String>,
+        given: Option<Secret>,
+        value: Option<Secret>,
         path: Option<PathBuf>,
-    ) -> Option<String> {
+    ) -> Option<Secret> {
         given.or(value).or_else(|| {
             let path = path?;
             match std::fs::read_to_string(&path) {
-                Ok(text) => Some(text.trim().to_owned()),
+                Ok(text) => Some(text.trim().to_owned().into()),
                 Err(e) => {
                     self.faults.push(format!("{option} {}: {e}", path.display()));
                     None
@@ -354,7 +343,7 @@ impl Reading {
             elasticsearch_prefix: s.elasticsearch_prefix,
             elasticsearch_ca: self
                 .secret("stores.elasticsearch_ca_file", None, None, s.elasticsearch_ca_file)
-                .map(String::into_bytes),
+                .map(|pem| pem.as_bytes().to_vec()),
             migrate: !args.no_migrate,
             retention: Retention {
                 debug: self.span("retention.debug", keep.debug.as_deref(), default.debug),

@@ -125,28 +125,8 @@ impl Stores {
             clock,
         )
         .await?;
-        let shards = || (0..SHARDS as u16).chain([ROUTER_SHARD]);
         if s.adopt_stores {
-            // The stores keep what they hold. What these journals still have is judged and stored from their first entry on.
-            let begin = |journal: &Journal| Cursor {
-                journal: journal.id(),
-                seq: journal.first_seq() - 1,
-            };
-            let effects_begin = Some(begin(&effects));
-            let adopt = relational.adopt(RelationalSink::Effects, effects_begin);
-            adopt.await.map_err(exit::config)?;
-            let adopt = relational.adopt(RelationalSink::Rows, Some(begin(&journal)));
-            adopt.await.map_err(exit::config)?;
-            if relational.clone().records().is_some() {
-                let adopt = relational.adopt(RelationalSink::Records, Some(begin(&journal)));
-                adopt.await.map_err(exit::config)?;
-            }
-            index.adopt(begin(&journal)).await.map_err(exit::config)?;
-            checkpoints.clear().await.map_err(exit::config)?;
-            for shard in shards() {
-                let saved = checkpoints.save(shard, begin(&journal), Vec::new());
-                saved.await.map_err(exit::config)?;
-            }
+            adopt(&relational, &*index, &checkpoints, &journal, &effects).await?;
         }
         for shard in shards() {
             let saved = checkpoints.load(shard).await.map_err(exit::config)?;
@@ -194,6 +174,39 @@ impl Stores {
         self.journal.close().await;
         self.effects.close().await;
     }
+}
+
+fn shards() -> impl Iterator<Item = u16> {
+    (0..SHARDS as u16).chain([ROUTER_SHARD])
+}
+
+/// The stores keep what they hold. What these journals still have is judged and stored from their first entry on.
+async fn adopt(
+    relational: &Arc<dyn Relations>,
+    index: &dyn Logs,
+    checkpoints: &CheckpointFile,
+    journal: &Journal,
+    effects: &Journal,
+) -> anyhow::Result<()> {
+    let begin = |journal: &Journal| Cursor {
+        journal: journal.id(),
+        seq: journal.first_seq() - 1,
+    };
+    let mut sinks = vec![(RelationalSink::Effects, effects), (RelationalSink::Rows, journal)];
+    if relational.clone().records().is_some() {
+        sinks.push((RelationalSink::Records, journal));
+    }
+    for (sink, journal) in sinks {
+        let adopted = relational.adopt(sink, Some(begin(journal))).await;
+        adopted.map_err(exit::config)?;
+    }
+    index.adopt(begin(journal)).await.map_err(exit::config)?;
+    checkpoints.clear().await.map_err(exit::config)?;
+    for shard in shards() {
+        let saved = checkpoints.save(shard, begin(journal), Vec::new());
+        saved.await.map_err(exit::config)?;
+    }
+    Ok(())
 }
 
 /// PostgreSQL if an address is given, else SQLite in the data folder. `role` says in PostgreSQL's list of sessions who it is.
@@ -261,7 +274,7 @@ pub(crate) async fn open_index(
         (Some(url), _) => {
             let mut options = ElasticsearchOptions::new(clock.clone());
             options.read_only = read_only;
-            options.api_key = s.elasticsearch_api_key.clone();
+            options.api_key = s.elasticsearch_api_key.as_deref().map(str::to_owned);
             options.ca_certificate = s.elasticsearch_ca.clone();
             if let Some(prefix) = &s.elasticsearch_prefix {
                 options.prefix = prefix.clone();
