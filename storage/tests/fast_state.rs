@@ -5,29 +5,22 @@
 use andon_engine::record::Record;
 use andon_engine::time::{ManualClock, Span, Timestamp};
 use andon_storage::conformance::{self, fast_state::batch, fast_state::reading};
+use andon_storage::conformance_checks;
 use andon_storage::fast_state::{FastStateOptions, LocalFastState};
 use andon_storage::ports::fast_state::FastState;
 use std::sync::Arc;
 
-macro_rules! conformance {
-    ($($check:ident),+ $(,)?) => {$(
+macro_rules! run {
+    ($suite:ident: $($check:ident,)+) => {$(
         #[tokio::test]
         async fn $check() {
             let open = async |clock| LocalFastState::new(clock, FastStateOptions::default());
-            conformance::fast_state::$check(open).await;
+            conformance::$suite::$check(open).await;
         }
     )+};
 }
 
-conformance!(
-    recent_records_are_the_last_of_their_application,
-    what_was_taken_is_skipped,
-    any_name_is_only_a_name,
-    a_trace_has_what_lies_in_its_range_in_order,
-    extreme_readings_are_kept_as_they_are,
-    a_long_trace_is_thinned_and_keeps_its_peaks,
-    readings_are_kept_for_their_time_and_no_longer,
-);
+conformance_checks!(fast_state, run);
 
 #[tokio::test]
 async fn memory_is_bounded_whatever_is_sent() {

@@ -5,6 +5,7 @@
 use andon_engine::ids::JournalId;
 use andon_engine::time::{Clock, ManualClock, Span, Timestamp};
 use andon_storage::conformance::{self, cursor};
+use andon_storage::conformance_checks;
 use andon_storage::keys::{KeyCache, KeyGrant, generate};
 use andon_storage::owner::{Ownership, claim_of, place};
 use andon_storage::ports::StoreError;
@@ -19,8 +20,8 @@ use andon_storage::sqlite::{CheckpointFile, SqliteDatabase, SqliteStore};
 use std::path::Path;
 use std::sync::Arc;
 
-macro_rules! conformance {
-    ($suite:ident on $open:expr, $($check:ident),+ $(,)?) => {
+macro_rules! run_on {
+    ($open:expr, $suite:ident: $($check:ident,)+) => {
         mod $suite {
             use super::*;
             $(
@@ -35,76 +36,21 @@ macro_rules! conformance {
         }
     };
 }
+macro_rules! run {
+    ($($suite:tt)+) => { run_on!(SqliteStore::open, $($suite)+); };
+}
+macro_rules! run_checkpoints {
+    ($($suite:tt)+) => { run_on!(CheckpointFile::open, $($suite)+); };
+}
 
-conformance!(effects on SqliteStore::open,
-    an_empty_store_has_nothing,
-    what_was_applied_is_read_back,
-    applying_twice_changes_nothing,
-    an_older_state_never_overwrites_a_newer_one,
-    a_cursor_that_does_not_follow_is_refused_and_nothing_written,
-    what_is_refused_leaves_nothing_behind,
-    hostile_texts_are_only_texts,
-    lists_hold_what_the_filter_asks_for_in_order_and_in_pages,
-    the_plant_is_listed_by_id_in_pages,
-    many_rows_are_written_at_once,
-    many_are_found_by_their_ids,
-);
-conformance!(rows on SqliteStore::open,
-    rollups_are_merged,
-    rows_of_a_cursor_count_once,
-    extreme_readings_are_kept_and_impossible_ones_refused,
-    quarantine_keeps_what_was_sent,
-    the_oldest_in_quarantine_go_first,
-);
-conformance!(keys on SqliteStore::open,
-    keys_are_kept_listed_and_revoked,
-    a_key_is_there_once,
-);
-conformance!(deliveries on SqliteStore::open,
-    an_alert_is_expanded_once,
-    a_decision_on_an_old_version_changes_nothing,
-    what_is_held_or_muted_comes_back_when_it_is_due,
-    a_claim_is_given_once_runs_out_and_is_released,
-    what_was_sent_and_what_died_is_noted_with_its_slot,
-    what_is_finished_is_pruned_after_its_time,
-    hostile_names_are_only_names,
-);
-conformance!(ownership on SqliteStore::open,
-    one_gateway_owns_a_site,
-    a_lease_that_ran_out_is_taken_over,
-    a_restart_in_its_place_need_not_wait,
-    an_epoch_is_above_all_that_were_met,
-    of_several_at_once_one_wins,
-    hostile_names_of_owners_are_only_names,
-    a_late_owner_writes_nothing,
-    a_takeover_waits_for_what_is_under_way,
-);
-conformance!(exchange on SqliteStore::open,
-    the_first_secret_wins,
-    operations_reach_the_owner_and_answers_come_back,
-    what_was_withdrawn_never_happens,
-    only_so_many_operations_wait,
-    an_unreadable_request_stops_nothing,
-    the_configuration_in_force_is_what_the_owner_said,
-    a_proposal_is_taken_over_once_or_refused,
-);
-conformance!(loss on SqliteStore::open,
-    a_cursor_that_is_gone_or_behind_is_lost_until_it_is_read,
-    an_emptied_store_gets_back_what_no_journal_holds,
-    rows_that_go_away_are_noticed_too,
-    keys_and_people_outlive_a_store_that_was_made_anew,
-    a_restored_store_is_believed,
-    a_lost_table_comes_back_and_is_filled_again,
-    a_lost_cursor_does_not_count_rows_twice,
-    who_owns_an_emptied_site_still_owns_it,
-    nobody_is_told_again_by_an_emptied_store,
-);
-conformance!(checkpoint on CheckpointFile::open,
-    what_was_saved_is_loaded,
-    a_save_is_whole_or_not_at_all,
-    any_key_and_any_state_are_kept,
-    many_entities_are_saved_at_once,
-);
+conformance_checks!(effects, run);
+conformance_checks!(rows, run);
+conformance_checks!(keys, run);
+conformance_checks!(deliveries, run);
+conformance_checks!(ownership, run);
+conformance_checks!(exchange, run);
+conformance_checks!(loss, run);
+conformance_checks!(checkpoint, run_checkpoints);
 
 /// Tables and indices, as SQLite has noted them.
 async fn schema(db: &SqliteDatabase) -> Vec<String> {

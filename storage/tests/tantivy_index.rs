@@ -7,6 +7,7 @@ use andon_engine::ids::JournalId;
 use andon_engine::record::Record;
 use andon_engine::time::Timestamp;
 use andon_storage::conformance::{self, cursor};
+use andon_storage::conformance_checks;
 use andon_storage::ports::StoreError;
 use andon_storage::ports::log_index::{LogFilter, LogIndex, Order};
 use andon_storage::tantivy_index::{IndexOptions, TantivyIndex};
@@ -20,32 +21,18 @@ fn options() -> IndexOptions {
     }
 }
 
-macro_rules! conformance {
-    ($($check:ident),+ $(,)?) => {$(
+macro_rules! run {
+    ($suite:ident: $($check:ident,)+) => {$(
         #[tokio::test]
         async fn $check() {
             let dir = tempfile::tempdir().unwrap();
             let path = dir.path().join("new folder").join("log index");
-            conformance::log_index::$check(async || TantivyIndex::open(&path, options()).await.unwrap()).await;
+            conformance::$suite::$check(async || TantivyIndex::open(&path, options()).await.unwrap()).await;
         }
     )+};
 }
 
-conformance!(
-    an_empty_index_finds_nothing,
-    a_record_comes_back_as_it_went_in,
-    only_what_was_committed_is_there,
-    a_replay_doubles_nothing,
-    a_cursor_that_does_not_follow_is_refused,
-    readings_alone_are_no_log_record,
-    words_and_phrases_are_found,
-    hostile_searches_are_only_searches,
-    fields_of_any_shape_are_taken,
-    pages_part_equal_stamps_exactly,
-    a_search_agrees_with_a_scan,
-    counts_agree_with_a_scan,
-    a_histogram_has_a_bound,
-);
+conformance_checks!(log_index, run);
 
 fn batch(seq: u64, records: usize) -> Batch<Bytes> {
     let mut b = BatchBuilder::new();

@@ -1,11 +1,12 @@
 //! What every adapter of a port must do: the same checks run on SQLite and PostgreSQL, on tantivy and Elasticsearch.
 //!
 //! A check takes a way to open the store. Each call opens what is there, so that a check can drop a store and open it again; the first
-//! call finds it empty. A check panics with what it saw, as a test does.
+//! call finds it empty. A check panics with what it saw, as a test does. [`conformance_checks!`](crate::conformance_checks) lists them.
 
 #![allow(clippy::unwrap_used, reason = "a check fails by panicking")]
 
 pub mod checkpoint;
+mod checks;
 pub mod deliveries;
 pub mod effects;
 pub mod exchange;

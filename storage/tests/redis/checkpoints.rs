@@ -3,6 +3,7 @@
 use crate::support::{PASSWORD, Proxy, Server, Space, send};
 use andon_engine::ids::JournalId;
 use andon_storage::conformance::{self, cursor};
+use andon_storage::conformance_checks;
 use andon_storage::layered_checkpoints::{LEADER, LayeredCheckpoints};
 use andon_storage::ports::checkpoint::{CheckpointStore, EntityChange, ShardCheckpoint};
 use andon_storage::ports::{Result, StoreError};
@@ -21,15 +22,15 @@ async fn layered(path: &Path, redis: RedisCheckpoints) -> LayeredCheckpoints {
         .unwrap()
 }
 
-macro_rules! conformance {
-    ($($check:ident),+ $(,)?) => {
+macro_rules! run {
+    ($suite:ident: $($check:ident,)+) => {
         mod alone {
             use super::*;
             $(
                 #[tokio::test]
                 async fn $check() {
                     let space = Space::new();
-                    conformance::checkpoint::$check(async || RedisCheckpoints::new(space.redis(1).await)).await;
+                    conformance::$suite::$check(async || RedisCheckpoints::new(space.redis(1).await)).await;
                     space.remove().await;
                 }
             )+
@@ -42,7 +43,7 @@ macro_rules! conformance {
                     let space = Space::new();
                     let dir = tempfile::tempdir().unwrap();
                     let path = dir.path().join("checkpoints.db");
-                    conformance::checkpoint::$check(async || {
+                    conformance::$suite::$check(async || {
                         layered(&path, RedisCheckpoints::new(space.redis(1).await)).await
                     })
                     .await;
@@ -60,12 +61,7 @@ macro_rules! conformance {
     };
 }
 
-conformance!(
-    what_was_saved_is_loaded,
-    a_save_is_whole_or_not_at_all,
-    any_key_and_any_state_are_kept,
-    many_entities_are_saved_at_once,
-);
+conformance_checks!(checkpoint, run);
 
 type Content = (Option<u64>, Vec<(String, Bytes)>, Vec<(String, Option<Bytes>)>);
 

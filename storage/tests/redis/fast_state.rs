@@ -3,31 +3,24 @@
 use crate::support::{Server, Space, send};
 use andon_engine::time::{ManualClock, Span, Timestamp};
 use andon_storage::conformance::{self, fast_state::batch, fast_state::reading};
+use andon_storage::conformance_checks;
 use andon_storage::ports::StoreError;
 use andon_storage::ports::fast_state::FastState;
 use andon_storage::redis::fast_state::{RedisFastState, STRETCH_BYTES_MAX};
 use std::sync::Arc;
 
-macro_rules! conformance {
-    ($($check:ident),+ $(,)?) => {$(
+macro_rules! run {
+    ($suite:ident: $($check:ident,)+) => {$(
         #[tokio::test]
         async fn $check() {
             let space = Space::new();
-            conformance::fast_state::$check(async |clock| RedisFastState::new(space.redis(1).await, clock)).await;
+            conformance::$suite::$check(async |clock| RedisFastState::new(space.redis(1).await, clock)).await;
             space.remove().await;
         }
     )+};
 }
 
-conformance!(
-    recent_records_are_the_last_of_their_application,
-    what_was_taken_is_skipped,
-    any_name_is_only_a_name,
-    a_trace_has_what_lies_in_its_range_in_order,
-    extreme_readings_are_kept_as_they_are,
-    a_long_trace_is_thinned_and_keeps_its_peaks,
-    readings_are_kept_for_their_time_and_no_longer,
-);
+conformance_checks!(fast_state, run);
 
 const NOON: Timestamp = Timestamp(1_780_000_000_000_000);
 
