@@ -4,7 +4,7 @@ use super::PostgresDatabase;
 use super::errors::{self, unavailable};
 use super::pool::{Lease, Pool, step};
 use crate::ports::{Result, StoreError};
-use crate::relational::database::{Database, Row, Sql, Transaction, Value};
+use crate::relational::database::{Database, Row, Sql, Transaction, Value, bound};
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::{AssertSqlSafe, Column, Postgres, Row as _, TypeInfo, ValueRef};
 use std::time::Duration;
@@ -159,19 +159,7 @@ pub(super) async fn fetch(pool: &Pool, limit: Duration, sql: Sql, values: Vec<Va
 }
 
 fn query(sql: Sql, values: Vec<Value>) -> sqlx::query::Query<'static, Postgres, PgArguments> {
-    // `Sql` is made of constants only; what comes from outside is in `values`.
-    let mut q = sqlx::query(AssertSqlSafe(sql.text)).persistent(sql.keep);
-    for v in values {
-        q = match v {
-            Value::Int(n) => q.bind(n),
-            Value::Real(v) => q.bind(v),
-            Value::Text(s) => q.bind(s),
-            Value::Bool(b) => q.bind(b),
-            Value::Bytes(b) => q.bind(b),
-            Value::Null => q.bind(None::<i64>),
-        };
-    }
-    q
+    bound!(sql, values)
 }
 
 fn row(r: &PgRow) -> Result<Row> {

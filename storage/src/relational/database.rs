@@ -53,6 +53,24 @@ impl Value {
     }
 }
 
+/// A statement of `sqlx` with its parameters, for a database of `sqlx`: its drivers share a shape, not a type.
+macro_rules! bound {
+    ($sql:expr, $values:expr) => {{
+        let (sql, values): (Sql, Vec<Value>) = ($sql, $values);
+        // `Sql` is made of constants only; what comes from outside is in `values`.
+        let query = sqlx::query(sqlx::AssertSqlSafe(sql.text)).persistent(sql.keep);
+        values.into_iter().fold(query, |q, v| match v {
+            Value::Int(n) => q.bind(n),
+            Value::Real(v) => q.bind(v),
+            Value::Text(s) => q.bind(s),
+            Value::Bool(b) => q.bind(b),
+            Value::Bytes(b) => q.bind(b),
+            Value::Null => q.bind(None::<i64>),
+        })
+    }};
+}
+pub(crate) use bound;
+
 /// The text as both databases can hold it.
 pub fn clean(s: &str) -> Cow<'_, str> {
     if s.contains('\0') {

@@ -6,7 +6,7 @@ pub use checkpoint::{CheckpointFile, CheckpointReplacement, CheckpointSnapshot};
 
 use crate::ports::{Result, StoreError};
 use crate::relational::Relational;
-use crate::relational::database::{Database, Row, Sql, Transaction, Value};
+use crate::relational::database::{Database, Row, Sql, Transaction, Value, bound};
 use sqlx::sqlite::{
     SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
 };
@@ -223,19 +223,7 @@ impl Transaction for SqliteTransaction {
 }
 
 fn query(sql: Sql, values: Vec<Value>) -> sqlx::query::Query<'static, Sqlite, SqliteArguments> {
-    // `Sql` is made of constants only; what comes from outside is in `values`.
-    let mut q = sqlx::query(AssertSqlSafe(sql.text)).persistent(sql.keep);
-    for v in values {
-        q = match v {
-            Value::Int(n) => q.bind(n),
-            Value::Real(v) => q.bind(v),
-            Value::Text(s) => q.bind(s),
-            Value::Bool(b) => q.bind(b),
-            Value::Bytes(b) => q.bind(b),
-            Value::Null => q.bind(None::<i64>),
-        };
-    }
-    q
+    bound!(sql, values)
 }
 
 fn row(r: &SqliteRow) -> Result<Row> {
