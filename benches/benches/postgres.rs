@@ -108,7 +108,11 @@ fn log_records(c: &mut Criterion) {
                     seq += 1;
                     let batch = [Batch::parse(packed.clone(), JOURNAL, seq).expect("a batch")];
                     let from = Instant::now();
-                    let refused = site.store.write_records(&batch, at(seq)).await.expect("written");
+                    let refused = site
+                        .store
+                        .write_records(&batch, at(seq), &|_| None)
+                        .await
+                        .expect("written");
                     took += from.elapsed();
                     assert!(refused.is_empty());
                 }

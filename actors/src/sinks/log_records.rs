@@ -82,16 +82,8 @@ impl LogRecords {
     /// Puts what the store refused into quarantine. What could not be put there yet is kept for the next call.
     pub(super) async fn set_aside(&mut self, mut refused: Vec<RefusedRecord>) -> Result<()> {
         refused.retain(|r| self.told.insert(r.record_id));
-        if !refused.is_empty() {
-            metrics::records_refused(self.stage, refused.len() as u64);
-            tracing::warn!(
-                store = self.stage,
-                records = refused.len(),
-                reason = refused[0].reason,
-                "the store refuses records: they go to quarantine"
-            );
-            self.refused.extend(refused);
-        }
+        self.warn(&refused);
+        self.refused.extend(refused);
         while !self.refused.is_empty() {
             let count = self.refused.len().min(QUARANTINE_ROWS);
             let rows: Vec<_> = self.refused.iter().take(count).filter_map(|r| self.row(r)).collect();
@@ -101,7 +93,25 @@ impl LogRecords {
         Ok(())
     }
 
-    fn row(&self, refused: &RefusedRecord) -> Option<Quarantined> {
+    /// The store put what it refused into quarantine itself.
+    pub(super) async fn was_set_aside(&mut self, refused: &[RefusedRecord]) -> Result<()> {
+        self.warn(refused);
+        self.quarantine.wrote(refused.len()).await
+    }
+
+    fn warn(&self, refused: &[RefusedRecord]) {
+        let Some(first) = refused.first() else { return };
+        metrics::records_refused(self.stage, refused.len() as u64);
+        tracing::warn!(
+            store = self.stage,
+            records = refused.len(),
+            reason = first.reason,
+            "the store refuses records: they go to quarantine"
+        );
+    }
+
+    /// What quarantine is to hold of a record of the buffer.
+    pub(super) fn row(&self, refused: &RefusedRecord) -> Option<Quarantined> {
         let at = refused.record_id.position;
         let found = self.batches.binary_search_by_key(&at.seq, Batch::seq).ok();
         let Some(batch) = found.filter(|i| (at.index as usize) < self.batches[*i].len()) else {

@@ -6,7 +6,7 @@ use super::log_records::LogRecords;
 use andon_engine::ids::JournalId;
 use andon_engine::time::{Clock, Span, Timestamp};
 use andon_storage::journal::Entry;
-use andon_storage::ports::records::RecordStore;
+use andon_storage::ports::records::{RecordStore, RefusedRecord};
 use andon_storage::ports::rows::RowStore;
 use andon_storage::ports::{Cursor, Result};
 use std::sync::Arc;
@@ -81,8 +81,10 @@ impl Sink for RecordsWriter {
         self.records.take(entry)
     }
     async fn flush(&mut self, cursor: Cursor) -> Result<()> {
-        let refused = self.store.write_records(self.records.batches(), cursor).await?;
-        self.records.set_aside(refused).await?;
+        let records = &self.records;
+        let set_aside = |refused: &RefusedRecord| records.row(refused);
+        let refused = self.store.write_records(records.batches(), cursor, &set_aside).await?;
+        self.records.was_set_aside(&refused).await?;
         self.records.clear();
         Ok(())
     }

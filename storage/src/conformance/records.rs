@@ -39,7 +39,10 @@ fn log(message: &str) -> Record<'_> {
 }
 
 async fn write(s: &impl RecordStore, seq: u64, records: &[Record<'_>]) {
-    let refused = s.write_records(&[batch(seq, records)], cursor(1, seq)).await.unwrap();
+    let refused = s
+        .write_records(&[batch(seq, records)], cursor(1, seq), &|_| None)
+        .await
+        .unwrap();
     assert_eq!(refused, []);
 }
 
@@ -74,7 +77,7 @@ pub async fn an_empty_store_has_no_records<S: RecordStore + RecordReader>(open: 
     assert_eq!(messages(&s, &RecordFilter::default()).await, Vec::<String>::new());
     assert!(s.record(RecordId::default()).await.unwrap().is_none());
     assert_eq!(s.drop_partitions(Timestamp(i64::MAX)).await.unwrap(), 0);
-    assert_eq!(s.write_records(&[], cursor(1, 4)).await.unwrap(), []);
+    assert_eq!(s.write_records(&[], cursor(1, 4), &|_| None).await.unwrap(), []);
     drop(s);
     assert_eq!(open().await.record_cursor().await.unwrap(), Some(cursor(1, 4)));
 }
@@ -134,9 +137,9 @@ pub async fn records_of_a_cursor_are_there_once<S: RecordStore + RecordReader>(o
         write(&s, 7, &[log("a"), readings_only.clone(), log("b")]).await;
     }
     let more = [batch(8, &[log("c")]), batch(9, &[]), batch(10, &[readings_only])];
-    assert_eq!(s.write_records(&more, cursor(1, 12)).await.unwrap(), []);
+    assert_eq!(s.write_records(&more, cursor(1, 12), &|_| None).await.unwrap(), []);
     for foreign in [cursor(1, 6), cursor(2, 12), cursor(2, 13)] {
-        assert_foreign(s.write_records(&[batch(13, &[log("no")])], foreign).await);
+        assert_foreign(s.write_records(&[batch(13, &[log("no")])], foreign, &|_| None).await);
     }
     drop(s);
     let s = open().await;
@@ -255,7 +258,7 @@ pub async fn a_list_holds_what_is_asked_for_in_order_and_in_pages<S: RecordStore
         batches.push(batch(seq as u64 + 1, &records));
     }
     let end = cursor(1, batches.len() as u64);
-    assert_eq!(s.write_records(&batches, end).await.unwrap(), []);
+    assert_eq!(s.write_records(&batches, end, &|_| None).await.unwrap(), []);
     assert_eq!(all(&s).await.len(), 20_000);
     let filter = RecordFilter {
         application: Some("b".to_owned()),

@@ -1,6 +1,7 @@
 //! Log records in the relational store, for a site that wants them in SQL. The log index stays what searches read.
 
 use super::log_index::{PageKey, StoredRecord};
+use super::rows::Quarantined;
 use super::{Cursor, Result};
 use andon_engine::batch::Batch;
 use andon_engine::ids::RecordId;
@@ -14,14 +15,22 @@ pub struct RefusedRecord {
     pub reason: String,
 }
 
+/// What quarantine is to hold of a refused record, if anything.
+pub type SetAside<'a> = dyn Fn(&RefusedRecord) -> Option<Quarantined> + Send + Sync + 'a;
+
 /// The writer's side of the table of log records, driven by a cursor over the record journal.
 #[async_trait::async_trait]
 pub trait RecordStore: Send + Sync + 'static {
     async fn record_cursor(&self) -> Result<Option<Cursor>>;
     /// In one transaction: the log records (those with a message) of the batches, which come in journal order, one for each entry, then
-    /// the cursor. Does nothing when the cursor stands there already. The records that the store refuses for themselves are left out
-    /// and returned, also to whoever tries again because the answer to the commit was lost.
-    async fn write_records(&self, batches: &[Batch<Bytes>], cursor: Cursor) -> Result<Vec<RefusedRecord>>;
+    /// the cursor. Does nothing when the cursor stands there already. The records that the store refuses for themselves are set aside
+    /// in the same transaction, so that none is in neither place, and returned.
+    async fn write_records(
+        &self,
+        batches: &[Batch<Bytes>],
+        cursor: Cursor,
+        set_aside: &SetAside<'_>,
+    ) -> Result<Vec<RefusedRecord>>;
     /// Makes the partitions of today and of the days that follow, by day of receipt in UTC, so that no write waits for it.
     async fn prepare_partitions(&self, now: Timestamp) -> Result<()>;
     /// Drops the partitions whose records were all received before `before`; says how many.

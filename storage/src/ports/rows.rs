@@ -64,8 +64,7 @@ pub struct Quarantined {
 pub trait RowStore: Send + Sync + 'static {
     async fn row_cursor(&self) -> Result<Option<Cursor>>;
     /// In one transaction: merges the roll-ups into what is stored, adds the quarantined records, moves the cursor.
-    /// Does nothing when the cursor stands there already: sums must not count twice. So a refused write is to be halved between
-    /// entries, each half with a cursor of its own; of a single entry, the refused row is left out and the rest written at once.
+    /// Does nothing when the cursor stands there already: sums must not count twice.
     async fn write_rows(&self, rollups: &[Rollup], quarantined: &[Quarantined], cursor: Cursor) -> Result<()>;
     /// Adds quarantined records without moving a cursor; those that are there stay as they are.
     async fn quarantine(&self, quarantined: &[Quarantined]) -> Result<()>;

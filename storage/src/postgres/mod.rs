@@ -84,7 +84,6 @@ pub struct PostgresDatabase {
     schema: String,
     server: String,
     limit: Duration,
-    last_refused: records::LastRefused,
 }
 
 impl PostgresDatabase {

@@ -82,7 +82,6 @@ impl PostgresDatabase {
             schema: options.schema.clone(),
             server,
             limit: options.timeout + ANSWER_MARGIN,
-            last_refused: Default::default(),
         };
         match db.readers.connect_bare().await {
             Ok(connection) => check_version(&db.server, connection.server_version_num().unwrap_or_default())?,

@@ -13,7 +13,7 @@ mod keys;
 mod memory;
 mod owner;
 mod people;
-mod rows;
+pub(crate) mod rows;
 mod site;
 mod telling;
 

@@ -51,10 +51,6 @@ impl<D: Database> RowStore for Relational<D> {
             .into_values()
             .map(|r| rollup_values::<D>(&r))
             .collect::<Result<Vec<_>>>()?;
-        let quarantined = quarantined
-            .iter()
-            .map(quarantine_values::<D>)
-            .collect::<Result<Vec<_>>>()?;
         self.as_sink(Sink::Rows, async {
             let (mut tx, moved) = self.begin_at(Sink::Rows, cursor).await?;
             // A commit whose answer was lost is tried again: sums must not count twice.
@@ -62,26 +58,15 @@ impl<D: Database> RowStore for Relational<D> {
                 return Ok(());
             }
             insert_rows::<D>(&mut tx, ROLLUPS, ROLLUP_COLUMNS, ROLLUP_MERGE, rollups).await?;
-            insert_rows::<D>(
-                &mut tx,
-                QUARANTINE,
-                QUARANTINE_COLUMNS,
-                "ON CONFLICT DO NOTHING",
-                quarantined,
-            )
-            .await?;
+            insert_quarantined::<D>(&mut tx, quarantined).await?;
             self.commit_at(tx, Sink::Rows, cursor).await
         })
         .await
     }
 
     async fn quarantine(&self, quarantined: &[Quarantined]) -> Result<()> {
-        let rows = quarantined
-            .iter()
-            .map(quarantine_values::<D>)
-            .collect::<Result<Vec<_>>>()?;
         let mut tx = self.begin().await?;
-        insert_rows::<D>(&mut tx, QUARANTINE, QUARANTINE_COLUMNS, "ON CONFLICT DO NOTHING", rows).await?;
+        insert_quarantined::<D>(&mut tx, quarantined).await?;
         tx.commit().await
     }
 
@@ -180,6 +165,14 @@ fn rollup_values<D: Database>(r: &Rollup) -> Result<Vec<Value>> {
         Value::finite(D::STORE, "the last reading", r.last)?,
         Value::int(r.last_at.as_micros()),
     ])
+}
+
+/// Adds to quarantine; what is there stays as it is.
+pub(crate) async fn insert_quarantined<D: Database>(tx: &mut D::Transaction, rows: &[Quarantined]) -> Result<()> {
+    let values: Vec<_> = rows.iter().map(quarantine_values::<D>).collect::<Result<_>>()?;
+    insert_rows::<D>(tx, QUARANTINE, QUARANTINE_COLUMNS, "ON CONFLICT DO NOTHING", values)
+        .await
+        .map(|_| ())
 }
 
 fn quarantine_values<D: Database>(q: &Quarantined) -> Result<Vec<Value>> {

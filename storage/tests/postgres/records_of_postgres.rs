@@ -9,7 +9,8 @@ use andon_engine::record::Record;
 use andon_engine::time::Timestamp;
 use andon_storage::conformance::cursor;
 use andon_storage::ports::StoreError;
-use andon_storage::ports::records::{RecordFilter, RecordReader, RecordStore};
+use andon_storage::ports::records::{RecordFilter, RecordReader, RecordStore, RefusedRecord};
+use andon_storage::ports::rows::{Quarantined, RowStore};
 use andon_storage::postgres::{PostgresOptions, PostgresStore};
 use andon_storage::relational::database::{Database, Transaction, Value};
 use bytes::Bytes;
@@ -33,6 +34,20 @@ fn log<'a>(message: &'a str, fields: &'a str) -> Record<'a> {
         fields,
         ..Record::default()
     }
+}
+
+fn aside(refused: &RefusedRecord) -> Option<Quarantined> {
+    let at = refused.record_id.position;
+    Some(Quarantined {
+        journal_seq: at.seq,
+        index: at.index,
+        received_at: NOON,
+        key_id: "k".into(),
+        stage: "records".into(),
+        field: String::new(),
+        reason: refused.reason.clone(),
+        excerpt: String::new(),
+    })
 }
 
 #[tokio::test]
@@ -59,7 +74,7 @@ async fn what_is_refused_is_found_among_the_others_and_named() {
         .map(|(n, t)| log(t, if n == 250 { r#"{"odd":1}"# } else { r#"{"even":2}"# }))
         .collect();
     let batches = [batch(1, &records[..200]), batch(2, &[]), batch(3, &records[200..])];
-    let refused = s.write_records(&batches, cursor(1, 3)).await.unwrap();
+    let refused = s.write_records(&batches, cursor(1, 3), &aside).await.unwrap();
     let want: Vec<RecordId> = (batches.iter().flat_map(Batch::iter))
         .filter(|r| r.message.unwrap().contains("secret"))
         .map(|r| r.record_id)
@@ -79,15 +94,35 @@ async fn what_is_refused_is_found_among_the_others_and_named() {
     assert_eq!(s.record_cursor().await.unwrap(), Some(cursor(1, 3)));
     // All refused: the cursor moves all the same.
     let refused = s
-        .write_records(&[batch(4, &[log("secret", "")])], cursor(1, 4))
+        .write_records(&[batch(4, &[log("secret", "")])], cursor(1, 4), &aside)
         .await
         .unwrap();
     assert_eq!(refused.len(), 1);
     assert_eq!(s.record_cursor().await.unwrap(), Some(cursor(1, 4)));
+    assert_eq!(s.quarantined(1_000).await.unwrap().len(), 7);
+}
+
+/// More than one statement takes.
+#[tokio::test]
+async fn all_that_is_refused_of_a_large_batch_is_set_aside() {
+    let site = Site::new();
+    let s = open(&site).await;
+    let rule = format!("ALTER TABLE {}.records ADD CONSTRAINT none CHECK (FALSE)", site.schema);
+    administer(&site.url, &[rule]);
+    let records = vec![log("no", ""); 1_100];
+    let refused = s
+        .write_records(&[batch(1, &records)], cursor(1, 1), &aside)
+        .await
+        .unwrap();
+    assert_eq!(refused.len(), 1_100);
+    let quarantined = s.quarantined(2_000).await.unwrap();
+    assert_eq!(quarantined.len(), 1_100);
+    assert!(quarantined[0].reason.contains("none"), "{:?}", quarantined[0]);
+    assert!(s.records(&RecordFilter::default(), 10).await.unwrap().is_empty());
 }
 
 #[tokio::test]
-async fn what_was_refused_is_told_again_when_the_answer_was_lost() {
+async fn what_is_refused_is_set_aside_in_the_transaction_of_the_rest() {
     let server = Server::start();
     let proxy = Proxy::start(&server.url, server.port()).await;
     let s = PostgresStore::open(&proxy.url, PostgresOptions::default())
@@ -99,12 +134,17 @@ async fn what_was_refused_is_told_again_when_the_answer_was_lost() {
     s.prepare_partitions(NOON).await.unwrap();
     proxy.commit.send_replace(Commit::LoseAnswer);
     let batches = [batch(1, &[log("a", ""), log("secret", ""), log("b", "")])];
-    let e = s.write_records(&batches, cursor(1, 1)).await.unwrap_err();
+    let e = s.write_records(&batches, cursor(1, 1), &aside).await.unwrap_err();
     assert!(matches!(e, StoreError::Unavailable { .. }), "{e}");
+    // It went through: both are there, although nobody heard of it.
     proxy.commit.send_replace(Commit::Pass);
-    let refused = s.write_records(&batches, cursor(1, 1)).await.unwrap();
-    assert_eq!(refused.len(), 1);
-    assert_eq!(refused[0].record_id, RecordId::new(JournalId(1), 1, 1));
+    let held = s.quarantined(10).await.unwrap();
+    assert_eq!(
+        held.iter().map(|q| (q.journal_seq, q.index)).collect::<Vec<_>>(),
+        [(1, 1)]
+    );
+    assert_eq!(s.write_records(&batches, cursor(1, 1), &aside).await.unwrap(), []);
+    assert_eq!(s.quarantined(10).await.unwrap(), held);
     assert_eq!(s.records(&RecordFilter::default(), 10).await.unwrap().len(), 2);
 }
 
@@ -126,7 +166,7 @@ async fn rows_that_a_trigger_takes_away_are_missed() {
     let site = Site::new();
     let s = open(&site).await;
     let schema = &site.schema;
-    s.write_records(&[batch(1, &[log("one", "")])], cursor(1, 1))
+    s.write_records(&[batch(1, &[log("one", "")])], cursor(1, 1), &aside)
         .await
         .unwrap();
     administer(
@@ -139,7 +179,7 @@ async fn rows_that_a_trigger_takes_away_are_missed() {
         ],
     );
     let e = s
-        .write_records(&[batch(2, &[log("two", "")])], cursor(1, 2))
+        .write_records(&[batch(2, &[log("two", "")])], cursor(1, 2), &aside)
         .await
         .unwrap_err();
     assert!(
@@ -147,7 +187,7 @@ async fn rows_that_a_trigger_takes_away_are_missed() {
         "{e}"
     );
     administer(&site.url, &[format!("DROP TRIGGER drop_it ON {schema}.records")]);
-    s.write_records(&[batch(2, &[log("two", "")])], cursor(1, 2))
+    s.write_records(&[batch(2, &[log("two", "")])], cursor(1, 2), &aside)
         .await
         .unwrap();
     assert_eq!(s.records(&RecordFilter::default(), 10).await.unwrap().len(), 2);

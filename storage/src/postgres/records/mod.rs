@@ -6,15 +6,18 @@ mod partitions;
 mod read;
 
 use super::{PostgresDatabase, PostgresTransaction};
-use crate::ports::records::{RecordStore, RefusedRecord};
+use crate::ports::records::{RecordStore, RefusedRecord, SetAside};
 use crate::ports::{Cursor, Result, StoreError};
+use crate::relational::rows::insert_quarantined;
 use crate::relational::{Relational, Sink};
 use andon_engine::batch::Batch;
 use andon_engine::time::Timestamp;
 use bytes::Bytes;
 use encode::Rows;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Refused records that are set aside by one statement: what their excerpts take in memory stays small however many there are.
+const REFUSED_AT_ONCE: usize = 500;
 
 #[async_trait::async_trait]
 impl RecordStore for Relational<PostgresDatabase> {
@@ -22,7 +25,12 @@ impl RecordStore for Relational<PostgresDatabase> {
         self.cursor(Sink::Records).await
     }
 
-    async fn write_records(&self, batches: &[Batch<Bytes>], cursor: Cursor) -> Result<Vec<RefusedRecord>> {
+    async fn write_records(
+        &self,
+        batches: &[Batch<Bytes>],
+        cursor: Cursor,
+        set_aside: &SetAside<'_>,
+    ) -> Result<Vec<RefusedRecord>> {
         let rows = Rows::of(batches);
         self.as_sink(Sink::Records, async {
             // Before the transaction: making a partition locks more than adding to it does.
@@ -30,10 +38,13 @@ impl RecordStore for Relational<PostgresDatabase> {
             let (mut tx, moved) = self.begin_at(Sink::Records, cursor).await?;
             // A commit whose answer was lost is tried again: records must not be there twice.
             if !moved {
-                return Ok(self.database().refused_before(cursor));
+                return Ok(Vec::new());
             }
             let refused = write(&mut tx, batches, &rows).await?;
-            self.database().note_refused(cursor, &refused);
+            for some in refused.chunks(REFUSED_AT_ONCE) {
+                let rows: Vec<_> = some.iter().filter_map(set_aside).collect();
+                insert_quarantined::<PostgresDatabase>(&mut tx, &rows).await?;
+            }
             self.commit_at(tx, Sink::Records, cursor).await?;
             Ok(refused)
         })
@@ -46,33 +57,6 @@ impl RecordStore for Relational<PostgresDatabase> {
 
     async fn drop_partitions(&self, before: Timestamp) -> Result<u64> {
         self.database().drop_partitions(before).await
-    }
-}
-
-/// What was refused by the last transaction, in case its commit went through and the answer did not: whoever tries again is to hear of it.
-#[derive(Clone, Debug, Default)]
-pub(super) struct LastRefused(Arc<Mutex<Option<RefusedAt>>>);
-
-#[derive(Clone, Debug)]
-struct RefusedAt {
-    cursor: Cursor,
-    records: Vec<RefusedRecord>,
-}
-
-impl PostgresDatabase {
-    fn note_refused(&self, cursor: Cursor, refused: &[RefusedRecord]) {
-        let records = refused.to_vec();
-        *self.last_refused() = Some(RefusedAt { cursor, records });
-    }
-    fn refused_before(&self, cursor: Cursor) -> Vec<RefusedRecord> {
-        match &*self.last_refused() {
-            Some(last) if last.cursor == cursor => last.records.clone(),
-            _ => Vec::new(),
-        }
-    }
-    fn last_refused(&self) -> MutexGuard<'_, Option<RefusedAt>> {
-        // It is replaced as a whole: nobody leaves it half changed.
-        self.last_refused.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
