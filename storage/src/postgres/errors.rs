@@ -6,6 +6,7 @@
 use super::PostgresDatabase;
 use crate::ports::StoreError;
 use crate::relational::database::Database;
+use sqlx::postgres::PgDatabaseError;
 
 const STORE: &str = PostgresDatabase::STORE;
 
@@ -45,6 +46,19 @@ pub(super) fn error(e: sqlx::Error) -> StoreError {
         | sqlx::Error::RowNotFound => StoreError::Damaged { store, reason },
         _ => StoreError::Unavailable { store, reason },
     }
+}
+
+/// Which row of a COPY the error is about, counted from 1, as the server tells it in its own language: `COPY records, line 37`.
+pub(super) fn row_of_copy(e: &sqlx::Error) -> Option<usize> {
+    let database = e.as_database_error()?.try_downcast_ref::<PgDatabaseError>()?;
+    row_in(database.r#where()?)
+}
+
+fn row_in(context: &str) -> Option<usize> {
+    let copy = context.lines().find_map(|line| line.strip_prefix("COPY "))?;
+    let from = copy.find(|c: char| c.is_ascii_digit())?;
+    let digits = copy[from..].split(|c: char| !c.is_ascii_digit()).next()?;
+    digits.parse().ok()
 }
 
 #[derive(Debug, PartialEq, Eq, Clone, Copy)]
@@ -92,6 +106,24 @@ pub(super) fn leaves_connection_whole(e: &sqlx::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_row_of_a_copy_is_read_in_any_language() {
+        for (context, row) in [
+            ("COPY records, line 37", Some(37)),
+            ("COPY records, Zeile 1, Spalte fields", Some(1)),
+            (
+                "PL/pgSQL function a2.drop_it() line 9 at RAISE\nCOPY records, line 12",
+                Some(12),
+            ),
+            ("PL/pgSQL function drop_it() line 9 at RAISE", None),
+            ("COPY records", None),
+            ("COPY records, line 99999999999999999999999", None),
+            ("", None),
+        ] {
+            assert_eq!(row_in(context), row, "{context}");
+        }
+    }
 
     #[test]
     fn only_the_fault_of_a_value_is_refused() {

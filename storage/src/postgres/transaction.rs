@@ -25,6 +25,15 @@ pub struct PostgresTransaction {
     failed: bool,
 }
 
+/// What became of a COPY.
+#[derive(Debug)]
+pub(super) enum Copied {
+    /// So many rows are there.
+    Rows(u64),
+    /// `row`: the one that is at fault, counted from 1, if the server says which.
+    Refused { reason: String, row: Option<usize> },
+}
+
 impl PostgresTransaction {
     pub(super) async fn begin(pool: &Pool, limit: Duration) -> Result<Self> {
         loop {
@@ -53,23 +62,20 @@ impl PostgresTransaction {
         Ok(())
     }
 
-    /// A place to come back to, in front of what may be refused.
-    pub(super) async fn savepoint(&mut self) -> Result<()> {
-        self.script(format!("SAVEPOINT {SAVEPOINT}")).await
-    }
-
-    /// Undoes what came after the last savepoint; the transaction can go on.
-    pub(super) async fn rollback_to_savepoint(&mut self) -> Result<()> {
-        self.script(format!(
-            "ROLLBACK TO SAVEPOINT {SAVEPOINT}; RELEASE SAVEPOINT {SAVEPOINT}"
-        ))
-        .await?;
+    /// `sql` is a `COPY … FROM STDIN`. When it is refused nothing of it is there, and the transaction can go on.
+    pub(super) async fn try_copy(&mut self, sql: &'static str, data: &[impl AsRef<[u8]> + Sync]) -> Result<Copied> {
+        self.script(format!("SAVEPOINT {SAVEPOINT}")).await?;
+        let copied = self.copy(sql, data).await?;
+        let undo = match copied {
+            Copied::Rows(_) => String::new(),
+            Copied::Refused { .. } => format!("ROLLBACK TO SAVEPOINT {SAVEPOINT}; "),
+        };
+        self.script(format!("{undo}RELEASE SAVEPOINT {SAVEPOINT}")).await?;
         self.failed = false;
-        Ok(())
+        Ok(copied)
     }
 
-    /// `sql` is a `COPY … FROM STDIN`; says how many rows it took.
-    pub(super) async fn copy(&mut self, sql: &'static str, data: &[impl AsRef<[u8]> + Sync]) -> Result<u64> {
+    async fn copy(&mut self, sql: &'static str, data: &[impl AsRef<[u8]> + Sync]) -> Result<Copied> {
         let bytes: usize = data.iter().map(|d| d.as_ref().len()).sum();
         let more = Duration::from_secs((bytes / COPY_BYTES_PER_SECOND_MIN) as u64);
         if !more.is_zero() {
@@ -77,15 +83,25 @@ impl PostgresTransaction {
             self.script(format!("SET LOCAL statement_timeout = {ms}")).await?;
         }
         let (connection, state) = self.lease.parts();
-        let copied = step(state, self.limit + more, "COPY", async {
+        let mut row = None;
+        let copying = async {
             let mut copy = connection.copy_in_raw(sql).await?;
             for piece in data.iter().flat_map(|d| d.as_ref().chunks(COPY_PIECE)) {
                 copy.send(piece).await?;
             }
             copy.finish().await
-        });
-        let copied = copied.await;
-        self.note(copied)
+        };
+        let noting = async {
+            let copied = copying.await;
+            row = copied.as_ref().err().and_then(errors::row_of_copy);
+            copied
+        };
+        let copied = step(state, self.limit + more, "COPY", noting).await;
+        match self.note(copied) {
+            Ok(rows) => Ok(Copied::Rows(rows)),
+            Err(StoreError::Refused { reason, .. }) => Ok(Copied::Refused { reason, row }),
+            Err(e) => Err(e),
+        }
     }
 
     fn note<T>(&mut self, result: Result<T>) -> Result<T> {

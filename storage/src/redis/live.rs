@@ -1,4 +1,4 @@
-//! The live feed between processes: what the gateway process sees, the dashboard process shows.
+//! The live feed between processes: what the gateway process sees, the dashboard process shows and the notifier process tells.
 //!
 //! Pub/sub keeps nothing, and that is right for a feed: whoever must have everything reads the stores. A publisher never waits: its
 //! messages pass through a bounded queue to a task, and what does not fit is dropped and counted. Each message carries the
@@ -44,16 +44,28 @@ pub enum LiveKind {
     Records,
     Incidents,
     Status,
+    /// There are new alerts. Says no more: they are rows.
+    Alerts,
+    /// What a notifier could not do, for the log of Andon itself.
+    Failures,
 }
 
 impl LiveKind {
-    pub const ALL: [LiveKind; 3] = [LiveKind::Records, LiveKind::Incidents, LiveKind::Status];
+    pub const ALL: [LiveKind; 5] = [
+        LiveKind::Records,
+        LiveKind::Incidents,
+        LiveKind::Status,
+        LiveKind::Alerts,
+        LiveKind::Failures,
+    ];
 
     pub fn as_str(self) -> &'static str {
         match self {
             LiveKind::Records => "records",
             LiveKind::Incidents => "incidents",
             LiveKind::Status => "status",
+            LiveKind::Alerts => "alerts",
+            LiveKind::Failures => "failures",
         }
     }
 }

@@ -109,14 +109,14 @@ async fn all_that_is_refused_of_a_large_batch_is_set_aside() {
     let s = open(&site).await;
     let rule = format!("ALTER TABLE {}.records ADD CONSTRAINT none CHECK (FALSE)", site.schema);
     administer(&site.url, &[rule]);
-    let records = vec![log("no", ""); 1_100];
+    let records = vec![log("no", ""); 120];
     let refused = s
         .write_records(&[batch(1, &records)], cursor(1, 1), &aside)
         .await
         .unwrap();
-    assert_eq!(refused.len(), 1_100);
-    let quarantined = s.quarantined(2_000).await.unwrap();
-    assert_eq!(quarantined.len(), 1_100);
+    assert_eq!(refused.len(), 120);
+    let quarantined = s.quarantined(200).await.unwrap();
+    assert_eq!(quarantined.len(), 120);
     assert!(quarantined[0].reason.contains("none"), "{:?}", quarantined[0]);
     assert!(s.records(&RecordFilter::default(), 10).await.unwrap().is_empty());
 }

@@ -5,19 +5,19 @@ mod json;
 mod partitions;
 mod read;
 
+use super::transaction::Copied;
 use super::{PostgresDatabase, PostgresTransaction};
 use crate::ports::records::{RecordStore, RefusedRecord, SetAside};
-use crate::ports::{Cursor, Result, StoreError};
+use crate::ports::{Cursor, Result};
 use crate::relational::rows::insert_quarantined;
 use crate::relational::{Relational, Sink};
 use andon_engine::batch::Batch;
 use andon_engine::time::Timestamp;
 use bytes::Bytes;
 use encode::Rows;
-use std::ops::Range;
 
 /// Refused records that are set aside by one statement: what their excerpts take in memory stays small however many there are.
-const REFUSED_AT_ONCE: usize = 500;
+const REFUSED_AT_ONCE: usize = 100;
 
 #[async_trait::async_trait]
 impl RecordStore for Relational<PostgresDatabase> {
@@ -60,37 +60,46 @@ impl RecordStore for Relational<PostgresDatabase> {
     }
 }
 
-/// Writes the rows, without those that PostgreSQL refuses: found by halving, each half behind a savepoint.
+/// Writes the rows, without those that PostgreSQL refuses each for itself. It names the row that it stumbled over: those before it are
+/// written, that one is tried alone, and so on behind it, with fewer at once while many are refused. Few COPYs matter: sqlx leaves Nagle's
+/// algorithm on, so one of a few rows waits some 40 ms for the server's delayed acknowledgement.
 async fn write(tx: &mut PostgresTransaction, batches: &[Batch<Bytes>], rows: &Rows) -> Result<Vec<RefusedRecord>> {
     let mut refused = Vec::new();
-    // A stack, the leftmost part on top: depth-first, in order.
-    let mut parts: Vec<Range<usize>> = Vec::new();
-    if rows.len() > 0 {
-        parts.push(0..rows.len());
-    }
-    while let Some(part) = parts.pop() {
-        tx.savepoint().await?;
-        match tx.copy(encode::COPY, &rows.bytes(&part)).await {
-            Ok(written) if written == part.len() as u64 => continue,
-            Ok(written) => {
+    let mut at_once = rows.len();
+    let mut named = None;
+    let mut at = 0;
+    while at < rows.len() {
+        let end = match named {
+            Some(named) if named == at => at + 1,
+            Some(named) if named > at => named,
+            _ => rows.len().min(at + at_once),
+        };
+        let part = at..end;
+        match tx.try_copy(encode::COPY, &rows.bytes(&part)).await? {
+            Copied::Rows(written) if written == part.len() as u64 => {
+                at_once = at_once.saturating_mul(2);
+                at = end;
+            }
+            Copied::Rows(written) => {
                 // A rule or a trigger of the site took rows away; they would be missing without a word.
                 return Err(super::errors::unavailable(format!(
                     "it stored {written} of {} records: a trigger or rule on the table records drops rows",
                     part.len()
                 )));
             }
-            Err(StoreError::Refused { reason, .. }) => {
-                tx.rollback_to_savepoint().await?;
-                if part.len() > 1 {
-                    let middle = part.start + part.len() / 2;
-                    parts.push(middle..part.end);
-                    parts.push(part.start..middle);
-                } else if !write_plain(tx, batches, rows, part.start).await? {
-                    let record_id = rows.record(batches, part.start).record_id;
+            Copied::Refused { reason, .. } if part.len() == 1 => {
+                if !write_plain(tx, batches, rows, at).await? {
+                    let record_id = rows.record(batches, at).record_id;
                     refused.push(RefusedRecord { record_id, reason });
                 }
+                at = end;
             }
-            Err(e) => return Err(e),
+            Copied::Refused { row, .. } => {
+                at_once = part.len() / 2;
+                named = row
+                    .filter(|row| (1..=part.len()).contains(row))
+                    .map(|row| part.start + row - 1);
+            }
         }
     }
     Ok(refused)
@@ -107,10 +116,6 @@ async fn write_plain(
     if record.fields.is_empty() {
         return Ok(false);
     }
-    tx.savepoint().await?;
-    match tx.copy(encode::COPY, &Rows::plain(&record)).await {
-        Ok(_) => Ok(true),
-        Err(StoreError::Refused { .. }) => tx.rollback_to_savepoint().await.map(|()| false),
-        Err(e) => Err(e),
-    }
+    let copied = tx.try_copy(encode::COPY, &Rows::plain(&record)).await?;
+    Ok(matches!(copied, Copied::Rows(_)))
 }
