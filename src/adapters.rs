@@ -22,7 +22,7 @@ use andon_storage::keys::KeyCache;
 use andon_storage::ports::keys::Scope;
 use andon_storage::ports::log_index::{LogFilter, LogIndex, Order};
 use andon_storage::redis::limits::{self, RateLimits};
-use andon_storage::redis::live::{LiveBus, LiveKind};
+use andon_storage::redis::live::{self, LiveBus, LiveEvent, LiveKind};
 use async_trait::async_trait;
 use bytes::Bytes;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -95,6 +95,7 @@ pub struct AfterEffects {
     pub live: LiveFeed,
     /// To other processes.
     pub bus: Option<Arc<LiveBus>>,
+    /// Empty where another process tells.
     pub notifier: Arc<OnceLock<Notifier>>,
 }
 
@@ -113,8 +114,12 @@ impl Applied for AfterEffects {
                 Effect::Timeline(_) | Effect::Registered(_) => {}
             }
         }
-        if alerts && let Some(notifier) = self.notifier.get() {
-            notifier.wake();
+        if alerts {
+            match (self.notifier.get(), &self.bus) {
+                (Some(notifier), _) => notifier.wake(),
+                (None, Some(bus)) => bus.publish(LiveKind::Alerts, Bytes::new()),
+                (None, None) => {}
+            }
         }
     }
 }
@@ -125,6 +130,22 @@ pub struct Failures(pub SelfLog);
 impl FailureLog for Failures {
     fn warn(&self, kind: &str, message: &str) {
         self.0.write(Level::Warn, kind, message);
+    }
+}
+
+/// The same of notifiers in other processes.
+pub async fn hear_failures(mut news: live::LiveFeed, log: Failures, mut stop: watch::Receiver<bool>) {
+    loop {
+        let event = tokio::select! {
+            event = news.next() => event,
+            _ = stop.wait_for(|s| *s) => return,
+        };
+        if let LiveEvent::Message(_, bytes) = event {
+            match bus::decode_failure(&bytes) {
+                Some((kind, message)) => log.warn(&kind, &message),
+                None => tracing::debug!("a notifier says what this version does not understand"),
+            }
+        }
     }
 }
 

@@ -2,13 +2,19 @@
 //!
 //! Nothing depends on it: records are in the log index, incidents in their rows. Whoever misses a message is told that it did.
 
+use andon_actors::notifier::OWN_TYPE_PREFIX;
 use andon_dashboard_api::{LiveFeed, SystemStatus};
 use andon_engine::batch::Batch;
 use andon_engine::ids::JournalId;
 use andon_engine::incident::Incident;
 use bytes::{BufMut, Bytes, BytesMut};
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::sync::Arc;
 
+/// Of what a notifier says of its failures, what is kept.
+const FAILURE_BYTES_MAX: usize = 4 * 1024;
+const FAILURE_KIND_BYTES_MAX: usize = 64;
 /// Bytes before a batch: the journal and the place in it.
 const PLACE: usize = 12;
 
@@ -54,6 +60,31 @@ pub(crate) fn feed_incident(live: &LiveFeed, message: &[u8]) -> bool {
         .is_ok()
 }
 
+/// What a notifier could not do, as the log of Andon itself is to have it.
+#[derive(Serialize, Deserialize)]
+struct Failure<'a> {
+    #[serde(borrow)]
+    kind: Cow<'a, str>,
+    #[serde(borrow)]
+    message: Cow<'a, str>,
+}
+
+pub(crate) fn encode_failure(kind: &str, message: &str) -> Bytes {
+    let (kind, message) = (kind.into(), message.into());
+    serde_json::to_vec(&Failure { kind, message })
+        .expect("plain data serialises")
+        .into()
+}
+
+/// Kind and message. `None` when it cannot be read, or is of no notifier.
+pub(crate) fn decode_failure(message: &[u8]) -> Option<(String, String)> {
+    let failure: Failure<'_> = serde_json::from_slice(message).ok()?;
+    let mut message = failure.message.into_owned();
+    message.truncate(message.floor_char_boundary(FAILURE_BYTES_MAX));
+    let of_notifier = failure.kind.starts_with(OWN_TYPE_PREFIX) && failure.kind.len() <= FAILURE_KIND_BYTES_MAX;
+    of_notifier.then(|| (failure.kind.into_owned(), message))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -80,5 +111,18 @@ mod tests {
         }
         assert!(!feed_incident(&LiveFeed::new(), b"{}"));
         assert!(decode_status(b"null").is_none());
+    }
+
+    #[test]
+    fn a_notifier_speaks_of_its_failures_and_of_nothing_else() {
+        let text = "550 \"no such user\"\n";
+        let (kind, message) = decode_failure(&encode_failure("andon.notifier.email", text)).unwrap();
+        assert_eq!((kind.as_str(), message.as_str()), ("andon.notifier.email", text));
+        let long = "ä".repeat(FAILURE_BYTES_MAX);
+        let (_, message) = decode_failure(&encode_failure("andon.notifier.slack", &long)).unwrap();
+        assert_eq!(message.len(), FAILURE_BYTES_MAX);
+        for bad in [&encode_failure("andon.journal", text)[..], b"", b"{}", b"[1]", b"\xff"] {
+            assert_eq!(decode_failure(bad), None);
+        }
     }
 }

@@ -4,56 +4,39 @@
 mod remote;
 
 use crate::bus;
-use crate::clock::SystemClock;
+use crate::companion::{Companion, system_clock};
 use crate::exit;
 use crate::up::DashboardArgs;
-use crate::up::ports::{Logs, Relations};
-use crate::up::process::{init_logs, keep_metrics_small, metrics_of_process, signalled};
+use crate::up::ports::Relations;
+use crate::up::process::init_logs;
 use crate::up::settings::{ReaderSettings, dashboard_settings};
-use crate::up::start::{Metrics, Page};
-use crate::up::stores::{open_index, open_relational};
+use crate::up::start::Page;
 use crate::up::told;
 use andon_dashboard_api::LiveFeed;
-use andon_engine::ids::JournalId;
-use andon_engine::rule::Configuration;
 use andon_engine::time::Clock;
 use andon_storage::keys::KeyCache;
 use andon_storage::ports::incidents::IncidentFilter;
-use andon_storage::ports::site::OwnerStore;
 use andon_storage::redis::fast_state::RedisFastState;
 use andon_storage::redis::live::{LiveBus, LiveEvent, LiveKind};
-use andon_storage::redis::{Redis, RedisOptions};
 use remote::RemoteSystem;
 use std::fmt;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
 
-/// A configuration that came into force is seen after at most this.
-const CONFIGURATION_EVERY: Duration = Duration::from_millis(250);
-/// How often it is looked whether the site still has the journal that it had.
-const OWNER_EVERY: Duration = Duration::from_secs(5);
 /// Incidents that are told again after news were missed: what a wall board shows.
 const TOLD_AGAIN: u32 = 200;
-const END_WITHIN: Duration = Duration::from_secs(5);
+/// What it hears of the gateway.
+const NEWS: [LiveKind; 3] = [LiveKind::Records, LiveKind::Incidents, LiveKind::Status];
 
 /// The command.
 pub async fn run(args: DashboardArgs) -> anyhow::Result<ExitCode> {
     let s = dashboard_settings(args)?;
     init_logs(s.json);
     let json = s.json;
-    let service = DashboardService::start(s, Arc::new(SystemClock)).await?;
+    let service = DashboardService::start(s, system_clock()).await?;
     service.announce(json);
-    let mut replaced = service.replaced.subscribe();
-    let code = tokio::select! {
-        () = signalled() => ExitCode::SUCCESS,
-        _ = replaced.wait_for(|r| *r) => {
-            tracing::error!("the site has another journal than when this process started: it ends, to be started again");
-            exit::TEMPORARY.into()
-        }
-    };
+    let code = service.companion.until_told().await;
     service.stop().await;
     if json {
         println!("{}", serde_json::json!({ "event": "stopped" }));
@@ -70,12 +53,7 @@ pub async fn start(args: DashboardArgs, clock: Arc<dyn Clock>) -> anyhow::Result
 pub struct DashboardService {
     /// Its root, `http://127.0.0.1:7401`.
     pub url: String,
-    relational: Arc<dyn Relations>,
-    index: Arc<dyn Logs>,
-    redis: Redis,
-    tasks: JoinSet<()>,
-    stop: watch::Sender<bool>,
-    replaced: watch::Sender<bool>,
+    companion: Companion,
 }
 
 impl fmt::Debug for DashboardService {
@@ -88,78 +66,47 @@ impl fmt::Debug for DashboardService {
 
 impl DashboardService {
     async fn start(s: ReaderSettings, clock: Arc<dyn Clock>) -> anyhow::Result<Self> {
-        let prometheus = metrics_of_process()?;
-        // Schemas and templates are the gateway's.
-        let mut stores = s.stores.clone();
-        stores.migrate = false;
-        let relational = open_relational(&stores, None, "dashboard").await?;
-        let index = open_index(&stores, None, &clock, true).await?;
-        let journal = journal_of(&*relational).await?;
-        let redis = Redis::connect(RedisOptions::new(
-            stores.redis_url.as_deref().unwrap_or_default(),
-            journal,
-        ))
-        .await
-        .map_err(exit::config)?;
-        let token_secret = relational.link_secret(rand::random()).await.map_err(exit::config)?;
-        let in_force = relational.configuration().await.map_err(exit::config)?;
-        let configuration = watch::Sender::new(in_force.unwrap_or_default());
-
+        let mut companion = Companion::join(&s.stores, "dashboard", &clock).await?;
+        let (relational, redis) = (companion.relational.clone(), companion.redis.clone());
         let live = LiveFeed::new();
         let system = Arc::new(RemoteSystem::new(relational.clone(), clock.clone()));
-        let (stop, replaced) = (watch::Sender::new(false), watch::Sender::new(false));
-        let mut tasks = JoinSet::new();
         let news = LiveBus::new(redis.clone())
-            .subscribe(&LiveKind::ALL)
+            .subscribe(&NEWS)
             .await
             .map_err(exit::config)?;
-        tasks.spawn(hear(
+        let hearing = hear(
             news,
             live.clone(),
             system.clone(),
             relational.clone(),
-            stop.subscribe(),
-        ));
-        let following = follow_configuration(relational.clone(), configuration.clone(), stop.subscribe());
-        tasks.spawn(following);
-        let watching = watch_owner(relational.clone(), journal, replaced.clone(), stop.subscribe());
-        tasks.spawn(watching);
-        tasks.spawn(keep_metrics_small(prometheus.clone(), stop.subscribe()));
+            companion.stopping(),
+        );
+        companion.spawn(hearing);
         let keys = KeyCache::load(relational.clone()).await.map_err(exit::config)?;
         let fresh = keys.keep_fresh();
-        let stopped = stop.subscribe();
-        tasks.spawn(async move {
+        let stopped = companion.stopping();
+        companion.spawn(async move {
             told(stopped).await;
             fresh.abort();
         });
-
-        let metrics: Metrics = Arc::new(move || prometheus.render());
         let page = Page {
-            relational: relational.clone(),
-            index: index.clone(),
+            relational,
+            index: companion.index.clone(),
             live,
-            fast: Arc::new(RedisFastState::new(redis.clone(), clock.clone())),
+            fast: Arc::new(RedisFastState::new(redis, clock.clone())),
             system,
             keys,
-            token_secret,
-            configuration: configuration.subscribe(),
+            token_secret: companion.token_secret,
+            configuration: companion.in_force.subscribe(),
             public_url: s.public_url,
-            metrics,
+            metrics: companion.metrics.clone(),
             clock,
         };
         let dashboard = page.bind(&s.dashboard).await?;
         let url = format!("http://{}", dashboard.local_addr());
-        let stopped = stop.subscribe();
-        tasks.spawn(async move { dashboard.run(told(stopped)).await });
-        Ok(Self {
-            url,
-            relational,
-            index,
-            redis,
-            tasks,
-            stop,
-            replaced,
-        })
+        let stopped = companion.stopping();
+        companion.spawn(async move { dashboard.run(told(stopped)).await });
+        Ok(Self { url, companion })
     }
 
     fn announce(&self, json: bool) {
@@ -175,26 +122,9 @@ impl DashboardService {
     }
 
     /// Finishes the requests that run, then ends.
-    pub async fn stop(mut self) {
-        self.stop.send_replace(true);
-        let ended = tokio::time::timeout(END_WITHIN, async { while self.tasks.join_next().await.is_some() {} }).await;
-        if let Err(e) = self.index.close().await {
-            tracing::debug!(error = %e, "the log index did not close cleanly");
-        }
-        self.redis.close().await;
-        self.relational.close().await;
-        tracing::info!(ended = ended.is_ok(), "stopped");
+    pub async fn stop(self) {
+        self.companion.stop().await;
     }
-}
-
-/// The journal of the site: Redis keeps everything under its number.
-async fn journal_of(site: &dyn OwnerStore) -> anyhow::Result<JournalId> {
-    let owner = site.owner().await.map_err(exit::config)?;
-    owner.map(|o| o.journal).ok_or_else(|| {
-        exit::config(
-            "no gateway has run on this PostgreSQL yet: start `andon gateway` with the same --postgres-url first",
-        )
-    })
 }
 
 /// What happens in the gateway's process, as this process hears of it.
@@ -214,8 +144,6 @@ async fn hear(
             LiveEvent::Message(LiveKind::Records, bytes) => bus::feed_batch(&live, &bytes),
             LiveEvent::Message(LiveKind::Incidents, bytes) => bus::feed_incident(&live, &bytes),
             LiveEvent::Message(LiveKind::Status, bytes) => system.heard(&bytes),
-            // Records that were missed are in the log.
-            LiveEvent::Gap(LiveKind::Records | LiveKind::Status) => true,
             // A board that missed one would go on showing the wrong thing.
             LiveEvent::Gap(LiveKind::Incidents) => {
                 let newest = IncidentFilter {
@@ -228,55 +156,11 @@ async fn hear(
                 }
                 true
             }
+            // Records that were missed are in the log; of the state the next one counts. The rest is for others.
+            LiveEvent::Gap(_) | LiveEvent::Message(..) => true,
         };
         if !understood {
             tracing::debug!("the gateway says what this version does not understand");
-        }
-    }
-}
-
-async fn follow_configuration(
-    store: Arc<dyn Relations>,
-    configuration: watch::Sender<Arc<Configuration>>,
-    stop: watch::Receiver<bool>,
-) {
-    let mut seen = None;
-    while tokio::time::timeout(CONFIGURATION_EVERY, told(stop.clone()))
-        .await
-        .is_err()
-    {
-        let read = async {
-            // A change after the number was read is seen the next time.
-            let generation = store.configuration_generation().await?;
-            if seen != Some(generation)
-                && let Some(new) = store.configuration().await?
-            {
-                configuration.send_if_modified(|old| {
-                    let changed = *old != new;
-                    *old = new;
-                    changed
-                });
-            }
-            Ok::<u64, andon_storage::ports::StoreError>(generation)
-        };
-        match read.await {
-            Ok(generation) => seen = Some(generation),
-            Err(e) => tracing::debug!(error = %e, "the configuration cannot be read now"),
-        }
-    }
-}
-
-async fn watch_owner(
-    store: Arc<dyn Relations>,
-    journal: JournalId,
-    replaced: watch::Sender<bool>,
-    stop: watch::Receiver<bool>,
-) {
-    while tokio::time::timeout(OWNER_EVERY, told(stop.clone())).await.is_err() {
-        if let Ok(Some(owner)) = store.owner().await
-            && owner.journal != journal
-        {
-            replaced.send_replace(true);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The command line: reads arguments and hands them on.
 
-use andon::{cli, dashboard, exit, up};
+use andon::{cli, dashboard, exit, notifier, up};
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
@@ -20,6 +20,8 @@ enum Command {
     Gateway(Box<up::GatewayArgs>),
     /// Run the dashboard service, on the stores of a gateway.
     Dashboard(Box<up::DashboardArgs>),
+    /// Run the notifier, for a gateway that runs with --no-notifier.
+    Notifier(Box<up::NotifierArgs>),
     /// Send records from a file or standard input.
     Send(Box<cli::send::SendArgs>),
     /// Follow live records.
@@ -50,6 +52,7 @@ fn main() -> ExitCode {
             Command::Up(args) => up::run(*args).await,
             Command::Gateway(args) => up::run_gateway(*args).await,
             Command::Dashboard(args) => dashboard::run(*args).await,
+            Command::Notifier(args) => notifier::run(*args).await,
             Command::Send(args) => cli::send::run(*args).await,
             Command::Tail(args) => cli::tail::run(args).await,
             Command::Key(args) => cli::key::run(args).await,

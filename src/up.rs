@@ -10,7 +10,7 @@ pub(crate) mod settings;
 pub(crate) mod start;
 pub(crate) mod stores;
 
-pub use settings::{DATA_DIR, DashboardArgs, GatewayArgs, ServiceArgs, StoreArgs, UpArgs};
+pub use settings::{DATA_DIR, DashboardArgs, GatewayArgs, MailArgs, NotifierArgs, ServiceArgs, StoreArgs, UpArgs};
 pub use stores::database_path;
 
 use crate::adapters::Running;

@@ -64,12 +64,14 @@ done
 echo "== kill -9 =="
 "$load" crash --binary "$andon" --rounds "${ROUNDS:-5}" --seed "${SEED:-1}"
 
-echo "== kill -9, PostgreSQL, Redis and Elasticsearch, two services =="
-# Stores of its own: the oracle wants them empty.
-env -u ANDON_TEST_POSTGRES_URL -u ANDON_TEST_REDIS_URL -u ANDON_TEST_ELASTICSEARCH_URL deploy/test/servers.sh -- \
-  bash -c '"$0" crash --binary "$1" --rounds "$2" --seed "$3" --two-services --postgres-url "$ANDON_TEST_POSTGRES_URL" \
-    --redis-url "$ANDON_TEST_REDIS_URL" --elasticsearch-url "$ANDON_TEST_ELASTICSEARCH_URL"' \
-  "$load" "$andon" "${ROUNDS:-5}" "${SEED:-1}"
+for form in two-services three-services; do
+  echo "== kill -9, PostgreSQL, Redis and Elasticsearch, $form =="
+  # Stores of its own: the oracle wants them empty.
+  env -u ANDON_TEST_POSTGRES_URL -u ANDON_TEST_REDIS_URL -u ANDON_TEST_ELASTICSEARCH_URL deploy/test/servers.sh -- \
+    bash -c '"$0" crash --binary "$1" --rounds "$2" --seed "$3" "--$4" --postgres-url "$ANDON_TEST_POSTGRES_URL" \
+      --redis-url "$ANDON_TEST_REDIS_URL" --elasticsearch-url "$ANDON_TEST_ELASTICSEARCH_URL"' \
+    "$load" "$andon" "${ROUNDS:-5}" "${SEED:-1}" "$form"
+done
 
 echo "== faults of the stores =="
 # One of each kind, spread over the stores.

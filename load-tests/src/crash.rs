@@ -114,10 +114,12 @@ pub async fn run(plan: &Plan, clock: &Arc<dyn Clock>) -> anyhow::Result<Report> 
         if let Some(done) = workers.try_join_next() {
             done.context("a worker ended badly")??;
         }
-        // Of two services sometimes the one that takes records goes alone, sometimes the other with it.
-        match plan.form == Form::Services && rng.random_bool(0.5) {
-            true => server.kill_ingest().await?,
-            false => server.kill().await?,
+        // Of several services sometimes one goes alone, sometimes all go together.
+        let alone = plan.form != Form::Up && rng.random_bool(0.6);
+        if !alone {
+            server.kill().await?;
+        } else if plan.form == Form::Services || rng.random_bool(0.5) || !server.kill_notifier().await? {
+            server.kill_ingest().await?;
         }
         let acknowledged = sender.with_ledger(|l| l.count(Fate::Acknowledged));
         rounds.push(Round {

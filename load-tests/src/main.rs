@@ -146,6 +146,9 @@ struct CrashArgs {
     /// `andon gateway` and `andon dashboard` instead of `andon up`; needs all three stores.
     #[arg(long, requires_all = ["postgres_url", "redis_url", "elasticsearch_url"])]
     two_services: bool,
+    /// `andon gateway`, `andon dashboard` and `andon notifier`; needs all three stores.
+    #[arg(long, conflicts_with = "two_services", requires_all = ["postgres_url", "redis_url", "elasticsearch_url"])]
+    three_services: bool,
     #[arg(long)]
     json: bool,
 }
@@ -264,7 +267,11 @@ async fn run(command: Command) -> anyhow::Result<bool> {
                     redis: a.stores.redis_url,
                     elasticsearch: a.stores.elasticsearch_url,
                 },
-                form: if a.two_services { Form::Services } else { Form::Up },
+                form: match (a.two_services, a.three_services) {
+                    (_, true) => Form::ThreeServices,
+                    (true, false) => Form::Services,
+                    (false, false) => Form::Up,
+                },
             };
             let report = crash::run(&plan, &clock).await?;
             show(a.json, &report, &report)?;

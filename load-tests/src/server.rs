@@ -1,4 +1,4 @@
-//! An Andon of our own, in one process or two, to be started and killed.
+//! An Andon of our own, in one process or several, to be started and killed.
 
 use anyhow::{Context as _, bail, ensure};
 use serde::Deserialize;
@@ -55,6 +55,8 @@ pub enum Form {
     Up,
     /// `andon gateway` and `andon dashboard`; needs all three stores.
     Services,
+    /// The same, and `andon notifier` instead of the gateway's own.
+    ThreeServices,
 }
 
 impl Form {
@@ -62,6 +64,7 @@ impl Form {
         match self {
             Form::Up => "andon up",
             Form::Services => "andon gateway and andon dashboard",
+            Form::ThreeServices => "andon gateway, andon dashboard and andon notifier",
         }
     }
 }
@@ -94,6 +97,8 @@ pub struct Server {
     ingest: Process,
     /// `andon dashboard`, once the gateway is ready.
     dashboard: Option<Process>,
+    /// `andon notifier`, after that.
+    notifier: Option<Process>,
 }
 
 impl fmt::Debug for Server {
@@ -108,6 +113,8 @@ struct Process {
     name: &'static str,
     child: Child,
     lines: Lines<BufReader<ChildStdout>>,
+    /// Once it has said so.
+    ready: Option<Ready>,
     errors: PathBuf,
 }
 
@@ -119,7 +126,7 @@ impl Server {
         let dashboard_at = match at {
             Some(a) => bare(&a.dashboard),
             // The gateway must know where the other service will answer.
-            None if launch.form == Form::Services => free_address()?,
+            None if launch.form != Form::Up => free_address()?,
             None => "127.0.0.1:0".to_owned(),
         };
         let ingest = spawn_ingest(launch, &ingest_at, &dashboard_at)?;
@@ -129,6 +136,7 @@ impl Server {
             dashboard_at,
             ingest,
             dashboard: None,
+            notifier: None,
         })
     }
 
@@ -140,7 +148,8 @@ impl Server {
         Ok(())
     }
 
-    /// Waits for the lines that say where it answers. In two services the dashboard is started once the gateway has seen to the schema.
+    /// Waits for the lines that say where it answers. The services beside the gateway are started once it has seen to the schema, and
+    /// again when they were killed.
     pub async fn ready(&mut self) -> anyhow::Result<Addresses> {
         let first = self.ingest.ready().await?;
         let ingest = first
@@ -149,21 +158,21 @@ impl Server {
         self.ingest_at = ingest.trim_start_matches("http://").to_owned();
         let dashboard = match self.launch.form {
             Form::Up => first.dashboard,
-            Form::Services => {
-                if let Some(running) = &mut self.dashboard
-                    && running.ended()?.is_none()
-                {
-                    return Ok(Addresses {
-                        ingest,
-                        dashboard: format!("http://{}", self.dashboard_at),
-                    });
-                }
-                let started = self
-                    .dashboard
-                    .insert(spawn_dashboard(&self.launch, &self.dashboard_at)?);
-                started.ready().await?.dashboard
+            Form::Services | Form::ThreeServices => {
+                let dashboard = match &mut self.dashboard {
+                    Some(running) => running,
+                    none => none.insert(spawn_dashboard(&self.launch, &self.dashboard_at)?),
+                };
+                dashboard.ready().await?.dashboard
             }
         };
+        if self.launch.form == Form::ThreeServices {
+            let notifier = match &mut self.notifier {
+                Some(running) => running,
+                none => none.insert(spawn_notifier(&self.launch, &self.dashboard_at)?),
+            };
+            notifier.ready().await?;
+        }
         let dashboard = dashboard.context("the ready line does not say where the dashboard is")?;
         self.dashboard_at = dashboard.trim_start_matches("http://").to_owned();
         Ok(Addresses { ingest, dashboard })
@@ -171,11 +180,23 @@ impl Server {
 
     /// SIGKILL for all of it. An error when a process had ended by itself: that is a crash of its own.
     pub async fn kill(&mut self) -> anyhow::Result<()> {
-        if let Some(dashboard) = &mut self.dashboard {
-            dashboard.kill().await?;
+        for beside in [&mut self.dashboard, &mut self.notifier] {
+            if let Some(process) = beside {
+                process.kill().await?;
+            }
+            *beside = None;
         }
-        self.dashboard = None;
         self.ingest.kill().await
+    }
+
+    /// SIGKILL for the process that tells people; false when there is none.
+    pub async fn kill_notifier(&mut self) -> anyhow::Result<bool> {
+        let Some(notifier) = &mut self.notifier else {
+            return Ok(false);
+        };
+        notifier.kill().await?;
+        self.notifier = None;
+        Ok(true)
     }
 
     /// SIGKILL for the process that takes records.
@@ -185,7 +206,8 @@ impl Server {
 
     /// An error when a process has ended by itself.
     pub fn lives(&mut self) -> anyhow::Result<()> {
-        for process in [Some(&mut self.ingest), self.dashboard.as_mut()].into_iter().flatten() {
+        let all = [Some(&mut self.ingest), self.dashboard.as_mut(), self.notifier.as_mut()];
+        for process in all.into_iter().flatten() {
             if let Some(status) = process.ended()? {
                 bail!(
                     "{} ended by itself with {status}; {}",
@@ -241,11 +263,14 @@ fn spawn_ingest(launch: &Launch, ingest_at: &str, dashboard_at: &str) -> anyhow:
             command.args(["up", "--dashboard", dashboard_at]);
             "andon up"
         }
-        Form::Services => {
+        Form::Services | Form::ThreeServices => {
             command.args(["gateway", "--public-url", &format!("http://{dashboard_at}")]);
             "andon gateway"
         }
     };
+    if launch.form == Form::ThreeServices {
+        command.arg("--no-notifier");
+    }
     command
         .arg("--data-dir")
         .arg(&launch.data)
@@ -270,6 +295,21 @@ fn spawn_dashboard(launch: &Launch, at: &str) -> anyhow::Result<Process> {
     )
 }
 
+/// Its e-mails go where those of a gateway would.
+fn spawn_notifier(launch: &Launch, dashboard_at: &str) -> anyhow::Result<Process> {
+    let mut command = Command::new(&launch.binary);
+    command
+        .args(["notifier", "--listen", "127.0.0.1:0", "--json", "--data-dir"])
+        .arg(&launch.data)
+        .args(["--public-url", &format!("http://{dashboard_at}")])
+        .args(launch.stores.arguments());
+    Process::spawn(
+        "andon notifier",
+        command,
+        errors_path(&launch.data, "notifier.stderr.log"),
+    )
+}
+
 impl Process {
     fn spawn(name: &'static str, mut command: Command, errors: PathBuf) -> anyhow::Result<Self> {
         let file = std::fs::OpenOptions::new()
@@ -289,11 +329,15 @@ impl Process {
             name,
             child,
             lines: BufReader::new(stdout).lines(),
+            ready: None,
             errors,
         })
     }
 
     async fn ready(&mut self) -> anyhow::Result<Ready> {
+        if let Some(ready) = &self.ready {
+            return Ok(ready.clone());
+        }
         let reading = async {
             while let Some(line) = self
                 .lines
@@ -308,7 +352,7 @@ impl Process {
             bail!("{} ended before it was ready", self.name)
         };
         match tokio::time::timeout(READY_WITHIN, reading).await {
-            Ok(Ok(ready)) => Ok(ready),
+            Ok(Ok(ready)) => Ok(self.ready.insert(ready).clone()),
             Ok(Err(e)) => Err(e.context(self.last_words())),
             Err(_) => bail!("{} not ready within {READY_WITHIN:?}; {}", self.name, self.last_words()),
         }
@@ -363,7 +407,7 @@ pub(crate) fn free_address() -> anyhow::Result<String> {
 }
 
 /// Of two services each says where it answers itself.
-#[derive(Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 struct Ready {
     ingest: Option<String>,
     dashboard: Option<String>,

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 pub const DATA_DIR: &str = "andon-data";
 const INGEST: &str = "127.0.0.1:7400";
 const DASHBOARD: &str = "127.0.0.1:7401";
+const NOTIFIER: &str = "127.0.0.1:7402";
 /// The journal's quota: what is full in half an hour at 50,000 records/s.
 const JOURNAL_QUOTA: u64 = 8 << 30;
 
@@ -34,6 +35,23 @@ pub struct StoreArgs {
     pub no_migrate: bool,
 }
 
+/// How people are told.
+#[derive(Debug, Default, Args)]
+pub struct MailArgs {
+    /// Whom the default route mails; repeatable.
+    #[arg(long, env = "ANDON_ALERT_TO", value_delimiter = ',')]
+    pub alert_to: Vec<String>,
+    /// smtp[s]://user:password@host:port. Without it e-mails become .eml files in DIR/outbox.
+    #[arg(long, env = "ANDON_SMTP_URL", hide_env_values = true)]
+    pub smtp_url: Option<Secret>,
+    /// Sender of e-mails; needed with --smtp-url.
+    #[arg(long, env = "ANDON_MAIL_FROM")]
+    pub mail_from: Option<String>,
+    /// Base of every link; needed with --smtp-url.
+    #[arg(long, env = "ANDON_PUBLIC_URL")]
+    pub public_url: Option<String>,
+}
+
 /// The options of the ingest service, which `andon up` has too. What is not given comes from the environment (on the command line
 /// only), the file, or a default.
 #[derive(Debug, Default, Args)]
@@ -47,18 +65,8 @@ pub struct ServiceArgs {
     /// Where senders post records [default: 127.0.0.1:7400]
     #[arg(long, env = "ANDON_INGEST")]
     pub ingest: Option<String>,
-    /// Whom the default route mails; repeatable.
-    #[arg(long, env = "ANDON_ALERT_TO", value_delimiter = ',')]
-    pub alert_to: Vec<String>,
-    /// smtp[s]://user:password@host:port. Without it e-mails become .eml files in DIR/outbox.
-    #[arg(long, env = "ANDON_SMTP_URL", hide_env_values = true)]
-    pub smtp_url: Option<Secret>,
-    /// Sender of e-mails; needed with --smtp-url.
-    #[arg(long, env = "ANDON_MAIL_FROM")]
-    pub mail_from: Option<String>,
-    /// Base of every link; needed with --smtp-url.
-    #[arg(long, env = "ANDON_PUBLIC_URL")]
-    pub public_url: Option<String>,
+    #[command(flatten)]
+    pub mail: MailArgs,
     #[command(flatten)]
     pub stores: StoreArgs,
     /// Take over stores whose cursors belong to another journal.
@@ -87,7 +95,7 @@ pub struct UpArgs {
 pub struct GatewayArgs {
     #[command(flatten)]
     pub service: ServiceArgs,
-    /// Tell nobody: another process does.
+    /// Tell nobody: `andon notifier` does.
     #[arg(long, env = "ANDON_NO_NOTIFIER")]
     pub no_notifier: bool,
 }
@@ -107,6 +115,27 @@ pub struct DashboardArgs {
     /// Base of every link, as it is given to the gateway.
     #[arg(long, env = "ANDON_PUBLIC_URL")]
     pub public_url: Option<String>,
+    #[command(flatten)]
+    pub stores: StoreArgs,
+    /// One JSON object a line on standard output; the first has "event":"ready".
+    #[arg(long, env = "ANDON_JSON")]
+    pub json: bool,
+}
+
+/// The options of `andon notifier`.
+#[derive(Debug, Default, Args)]
+pub struct NotifierArgs {
+    /// Configuration file (TOML).
+    #[arg(long, env = "ANDON_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// Where `outbox` is, which has the e-mails when there is no --smtp-url [default: andon-data]
+    #[arg(long, env = "ANDON_DATA_DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// Where it says how it is: /health/live, /health/ready and /metrics [default: 127.0.0.1:7402]
+    #[arg(long, env = "ANDON_NOTIFIER")]
+    pub listen: Option<String>,
+    #[command(flatten)]
+    pub mail: MailArgs,
     #[command(flatten)]
     pub stores: StoreArgs,
     /// One JSON object a line on standard output; the first has "event":"ready".
@@ -152,6 +181,19 @@ pub(crate) struct DashboardSettings {
     pub(crate) web: WebApp,
 }
 
+/// How people are told.
+pub(crate) struct MailSettings {
+    pub(crate) alert_to: Vec<String>,
+    pub(crate) smtp_url: Option<Secret>,
+    pub(crate) from: Option<String>,
+    /// Base of every link.
+    pub(crate) public_url: Option<String>,
+    /// What webhooks are signed with, by name.
+    pub(crate) secrets: Vec<(String, String)>,
+    /// Where e-mails go when there is no server to send them by.
+    pub(crate) outbox: PathBuf,
+}
+
 /// What the command line, the environment and the file come to, for a process with a journal.
 pub(crate) struct Settings {
     pub(crate) data_dir: PathBuf,
@@ -159,12 +201,8 @@ pub(crate) struct Settings {
     /// `None`: a process of its own serves it.
     pub(crate) dashboard: Option<DashboardSettings>,
     pub(crate) notifier: bool,
-    pub(crate) alert_to: Vec<String>,
-    pub(crate) smtp_url: Option<Secret>,
-    pub(crate) mail_from: Option<String>,
-    pub(crate) public_url: Option<String>,
+    pub(crate) mail: MailSettings,
     pub(crate) journal: JournalOptions,
-    pub(crate) secrets: Vec<(String, String)>,
     pub(crate) configuration: Configuration,
     pub(crate) file_has_default_route: bool,
     pub(crate) stores: StoreSettings,
@@ -176,6 +214,14 @@ pub(crate) struct Settings {
 pub(crate) struct ReaderSettings {
     pub(crate) dashboard: DashboardSettings,
     pub(crate) public_url: Option<String>,
+    pub(crate) stores: StoreSettings,
+    pub(crate) json: bool,
+}
+
+/// The same for `andon notifier`.
+pub(crate) struct NotifierSettings {
+    pub(crate) listen: SocketAddr,
+    pub(crate) mail: MailSettings,
     pub(crate) stores: StoreSettings,
     pub(crate) json: bool,
 }
@@ -202,6 +248,23 @@ pub(crate) fn dashboard_settings(args: DashboardArgs) -> anyhow::Result<ReaderSe
     Ok(ReaderSettings {
         dashboard,
         public_url,
+        stores,
+        json: args.json,
+    })
+}
+
+pub(crate) fn notifier_settings(args: NotifierArgs) -> anyhow::Result<NotifierSettings> {
+    let mut reading = Reading::of(args.config.as_deref());
+    reading.all_stores("notifier", &args.stores);
+    let data_dir = reading.data_dir(args.data_dir);
+    let mail = reading.mail(args.mail, &data_dir);
+    reading.needs_public_url(&mail);
+    let stores = reading.stores(args.stores);
+    let listen = reading.address("listen", args.listen, NOTIFIER);
+    reading.done()?;
+    Ok(NotifierSettings {
+        listen,
+        mail,
         stores,
         json: args.json,
     })
@@ -352,6 +415,49 @@ impl Reading {
         }
     }
 
+    fn data_dir(&self, given: Option<PathBuf>) -> PathBuf {
+        given
+            .or_else(|| self.file.server.data_dir.clone())
+            .unwrap_or_else(|| DATA_DIR.into())
+    }
+
+    fn mail(&mut self, args: MailArgs, data_dir: &Path) -> MailSettings {
+        let file = &self.file.mail;
+        let alert_to = if args.alert_to.is_empty() {
+            file.alert_to.clone()
+        } else {
+            args.alert_to
+        };
+        let (url, path) = (file.smtp_url.clone(), file.smtp_url_file.clone());
+        let from = args.mail_from.or_else(|| file.from.clone());
+        let smtp_url = self.secret("mail.smtp_url_file", args.smtp_url, url, path);
+        let public_url = args.public_url.or_else(|| self.file.server.public_url.clone());
+        if smtp_url.is_some() {
+            for (option, given) in [("mail-from", &from), ("public-url", &public_url)] {
+                if given.is_none() {
+                    self.faults.push(format!("{option}: needed with smtp-url"));
+                }
+            }
+        }
+        MailSettings {
+            alert_to,
+            smtp_url,
+            from,
+            public_url,
+            secrets: self.file.secrets.clone().into_iter().collect(),
+            outbox: data_dir.join("outbox"),
+        }
+    }
+
+    fn needs_public_url(&mut self, mail: &MailSettings) {
+        if mail.public_url.is_none() {
+            self.faults.push(
+                "public-url: needed, because the links in e-mails lead to a dashboard that another process serves"
+                    .into(),
+            );
+        }
+    }
+
     fn dashboard(&mut self, addr: Option<String>, web_dir: Option<PathBuf>) -> DashboardSettings {
         let addr = addr.or_else(|| self.file.server.dashboard.clone());
         DashboardSettings {
@@ -366,34 +472,18 @@ impl Reading {
         dashboard: Option<DashboardSettings>,
         notifier: bool,
     ) -> anyhow::Result<Settings> {
-        let configuration = config::configuration(&self.file, &args.alert_to).unwrap_or_else(|e| {
+        let configuration = config::configuration(&self.file, &args.mail.alert_to).unwrap_or_else(|e| {
             self.faults.extend(e.0);
             Configuration::default()
         });
         let ingest = args.ingest.or_else(|| self.file.server.ingest.clone());
         let ingest = self.address("ingest", ingest, INGEST);
         let stores = self.stores(args.stores);
-        let mail = (self.file.mail.smtp_url.clone(), self.file.mail.smtp_url_file.clone());
-        let smtp_url = self.secret("mail.smtp_url_file", args.smtp_url, mail.0, mail.1);
-        let mail_from = args.mail_from.or_else(|| self.file.mail.from.clone());
-        let public_url = args.public_url.or_else(|| self.file.server.public_url.clone());
-        if smtp_url.is_some() {
-            for (option, given) in [("mail-from", &mail_from), ("public-url", &public_url)] {
-                if given.is_none() {
-                    self.faults.push(format!("{option}: needed with smtp-url"));
-                }
-            }
+        let data_dir = self.data_dir(args.data_dir);
+        let mail = self.mail(args.mail, &data_dir);
+        if dashboard.is_none() && notifier {
+            self.needs_public_url(&mail);
         }
-        if dashboard.is_none() && notifier && public_url.is_none() {
-            self.faults.push(
-                "public-url: needed, because the links in e-mails lead to a dashboard that another process serves"
-                    .into(),
-            );
-        }
-        let data_dir = args
-            .data_dir
-            .or_else(|| self.file.server.data_dir.clone())
-            .unwrap_or_else(|| DATA_DIR.into());
         let keep = self.file.journal.archive_keep.clone();
         let keep = self.span("journal.archive_keep", keep.as_deref(), Span::hours(7 * 24));
         let defaults = JournalOptions::default();
@@ -421,17 +511,9 @@ impl Reading {
             ingest,
             dashboard,
             notifier,
-            alert_to: if args.alert_to.is_empty() {
-                file.mail.alert_to.clone()
-            } else {
-                args.alert_to
-            },
-            smtp_url,
-            mail_from,
-            public_url,
+            mail,
             journal,
             file_has_default_route: file.has_default_route(),
-            secrets: file.secrets.into_iter().collect(),
             configuration,
             stores,
             adopt_stores: args.adopt_stores,

@@ -4,12 +4,12 @@ use super::people::People;
 use super::ports::{Logs, Relations};
 use super::process::{keep_metrics_small, metrics_of_process};
 use super::requests::Requests;
-use super::settings::{DashboardSettings, Retention, Settings};
+use super::settings::{DashboardSettings, MailSettings, Retention, Settings};
 use super::stores::Stores;
 use super::{Andon, told};
 use crate::adapters::{
-    AfterEffects, Failures, IndexLines, JournalIntake, RedisRates, Running, SenderKeys, feed_live, tell_status,
-    watch_shards,
+    AfterEffects, Failures, IndexLines, JournalIntake, RedisRates, Running, SenderKeys, feed_live, hear_failures,
+    tell_status, watch_shards,
 };
 use crate::{config, exit};
 use andon_actors::effect_log::EffectLog;
@@ -36,7 +36,7 @@ use andon_storage::link_token::LinkTokens;
 use andon_storage::ports::fast_state::{FastState, READINGS_KEPT};
 use andon_storage::redis::fast_state::RedisFastState;
 use andon_storage::redis::limits::RateLimits;
-use andon_storage::redis::live::LiveBus;
+use andon_storage::redis::live::{LiveBus, LiveKind};
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -202,7 +202,7 @@ impl Andon {
                 keys: keys.clone(),
                 token_secret: stores.token_secret,
                 configuration: configuration.clone(),
-                public_url: s.public_url.clone(),
+                public_url: s.mail.public_url.clone(),
                 metrics: metrics.clone(),
                 clock: clock.clone(),
             };
@@ -227,17 +227,17 @@ impl Andon {
         let ingest_url = format!("http://{}", gateway.local_addr());
         restore_retries(&gateway, &journal, &*clock).await?;
 
-        let outbox = (s.notifier && s.smtp_url.is_none()).then(|| s.data_dir.join("outbox"));
+        let outbox = (s.notifier && s.mail.smtp_url.is_none()).then(|| s.mail.outbox.clone());
         if s.notifier {
-            let mailer = mailer(&s)?;
-            let public_url = s.public_url.clone().or_else(|| dashboard_url.clone());
+            let mailer = mailer(&s.mail)?;
+            let public_url = s.mail.public_url.clone().or_else(|| dashboard_url.clone());
             let worker = Notifier::new(NotifierArgs {
                 store: relational.clone(),
                 incidents: relational.clone(),
                 config: configuration.clone(),
                 lines: Arc::new(IndexLines { index: index.clone() }),
                 mailer: mailer.clone(),
-                secrets: Secrets::new(s.secrets.clone()),
+                secrets: Secrets::new(s.mail.secrets.clone()),
                 queue: match &stores.redis {
                     Some(redis) => Arc::new(RedisQueue::new(redis.clone())),
                     None => Arc::new(LocalQueue::default()),
@@ -253,9 +253,15 @@ impl Andon {
             let _ = notifier.set(worker.clone());
             let stop = background.stop();
             background.tasks.spawn(async move { worker.run(told(stop)).await });
-            let fallback = Fallback::new(mailer, s.alert_to.clone(), clock);
+            let fallback = Fallback::new(mailer, s.mail.alert_to.clone(), clock);
             let watching = watch_incidents_store(background.sinks[0].clone(), fallback, background.stop());
             background.tasks.spawn(watching);
+        } else if let Some(redis) = &stores.redis {
+            let news = LiveBus::new(redis.clone()).subscribe(&[LiveKind::Failures]).await;
+            let news = news.map_err(exit::config)?;
+            background
+                .tasks
+                .spawn(hear_failures(news, Failures(self_log), background.stop()));
         }
         let stop_gateway = watch::Sender::new(false);
         let mut serving = JoinSet::new();
@@ -322,12 +328,12 @@ impl Page {
     }
 }
 
-fn mailer(s: &Settings) -> anyhow::Result<Arc<Mailer>> {
+pub(crate) fn mailer(s: &MailSettings) -> anyhow::Result<Arc<Mailer>> {
     let mailer = match &s.smtp_url {
-        Some(url) => Mailer::smtp(url, s.mail_from.as_deref().unwrap_or_default(), None),
+        Some(url) => Mailer::smtp(url, s.from.as_deref().unwrap_or_default(), None),
         None => {
-            let from = s.mail_from.as_deref().unwrap_or("Andon <andon@localhost>");
-            Mailer::folder(s.data_dir.join("outbox"), from)
+            let from = s.from.as_deref().unwrap_or("Andon <andon@localhost>");
+            Mailer::folder(s.outbox.clone(), from)
         }
     };
     mailer.map(Arc::new).map_err(exit::config)

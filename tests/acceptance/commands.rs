@@ -1,6 +1,6 @@
 //! `andon key` and `andon user` beside a running server.
 
-use crate::world::{BINARY, Form, LEAD, World, in_every_form, until};
+use crate::world::{BINARY, Form, LEAD, World, in_every_form, until, with_a_notifier_apart};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
@@ -107,3 +107,4 @@ in_every_form!(
     a_key_made_beside_the_running_server_works_until_it_is_revoked,
     a_person_added_beside_the_running_server_is_told_of_the_next_alert,
 );
+with_a_notifier_apart!(a_person_added_beside_the_running_server_is_told_of_the_next_alert);

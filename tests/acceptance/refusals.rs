@@ -120,6 +120,34 @@ async fn a_store_that_will_not_do_is_one_sentence_before_a_port_opens() {
     for option in ["postgres-url", "redis-url", "elasticsearch-url"] {
         assert!(said.contains(option), "{said}");
     }
+    let said = refused("notifier", &["--json", "--listen", "127.0.0.1:0"]).await;
+    for option in ["postgres-url", "redis-url", "elasticsearch-url", "public-url"] {
+        assert!(said.contains(option), "{said}");
+    }
+    // Nobody knows yet of which site this would be.
+    let elsewhere = Servers::new().await;
+    let migrated = program("migrate", &["--postgres-url", &elsewhere.postgres])
+        .output()
+        .await;
+    assert!(migrated.expect("it runs").status.success());
+    let stores = [
+        "--postgres-url",
+        &elsewhere.postgres,
+        "--redis-url",
+        &elsewhere.redis,
+        "--elasticsearch-url",
+        &elsewhere.elasticsearch,
+    ];
+    let notifier = [
+        &["--listen", &port, "--public-url", "http://andon.example"][..],
+        &stores,
+    ]
+    .concat();
+    let dashboard = [&["--dashboard", &port][..], &stores].concat();
+    for (command, args) in [("notifier", notifier), ("dashboard", dashboard)] {
+        let said = refused(command, &args).await;
+        assert!(said.contains("no gateway has run on this PostgreSQL yet"), "{said}");
+    }
 }
 
 struct Gateway {

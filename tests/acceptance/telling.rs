@@ -1,6 +1,6 @@
 //! Who is told, how often, and what is kept of what was not.
 
-use crate::world::{Form, LEAD, World, in_every_form};
+use crate::world::{Form, LEAD, World, in_every_form, until, with_a_notifier_apart};
 use andon_engine::time::Span;
 use serde_json::{Value, json};
 
@@ -164,9 +164,46 @@ fn link(text: &str) -> (String, String) {
     (id.to_owned(), token.expect("a text").to_owned())
 }
 
+async fn what_cannot_be_delivered_is_a_record_of_andon_itself(form: Form) {
+    let config = "[[rules]]\nid = \"jam\"\nsubject = \"application\"\npriority = \"P2\"\nroute = \"desk\"\napplications = [\"sorter\"]\n\
+         count = { n = 1, within = \"60s\" }\n\
+         [[routes]]\nid = \"desk\"\nrecipients = []\n[[routes.channels]]\nkind = \"webhook\"\nname = \"pager\"\nurl = \"http://127.0.0.1:1/\"\n";
+    let world = World::start_in(form, config).await;
+    world
+        .send(json!({ "application": "sorter", "level": "ERROR", "message": "jam" }))
+        .await;
+    let said = world.until_records("andon", 1).await;
+    assert!(said.iter().any(|m| m.contains("by webhook not sent")), "{said:?}");
+}
+
+async fn a_notifier_says_how_it_is(form: Form) {
+    let world = World::start_in(form, "").await;
+    let get = async |path: &str| {
+        let answer = world.http.get(format!("{}{path}", world.notifier_url())).send().await;
+        let answer = answer.expect("an answer");
+        (answer.status().as_u16(), answer.text().await.expect("a text"))
+    };
+    assert_eq!(get("/health/live").await.0, 200);
+    until("it is ready", async || {
+        (get("/health/ready").await.0 == 200).then_some(())
+    })
+    .await;
+    assert_eq!(get("/metrics").await.0, 200);
+    assert_eq!(get("/graphql").await.0, 404);
+}
+
 in_every_form!(
     five_errors_are_one_e_mail_and_500_more_one_digest,
     a_mute_window_holds_what_is_not_safety_and_says_so,
     one_fatal_of_a_device_without_an_application_is_one_e_mail,
     the_link_of_an_e_mail_acknowledges_as_its_recipient,
+    what_cannot_be_delivered_is_a_record_of_andon_itself,
+);
+with_a_notifier_apart!(
+    five_errors_are_one_e_mail_and_500_more_one_digest,
+    a_mute_window_holds_what_is_not_safety_and_says_so,
+    one_fatal_of_a_device_without_an_application_is_one_e_mail,
+    the_link_of_an_e_mail_acknowledges_as_its_recipient,
+    what_cannot_be_delivered_is_a_record_of_andon_itself,
+    a_notifier_says_how_it_is,
 );

@@ -2,7 +2,8 @@
 
 use crate::servers::Servers;
 use andon::dashboard::{self, DashboardService};
-use andon::up::{self, Andon, DashboardArgs, GatewayArgs, ServiceArgs, UpArgs};
+use andon::notifier::{self, NotifierService};
+use andon::up::{self, Andon, DashboardArgs, GatewayArgs, MailArgs, NotifierArgs, ServiceArgs, UpArgs};
 use andon_engine::time::{Clock, ManualClock, Span, Timestamp};
 use andon_load::oracle::mail::{Mail, read_outbox};
 use andon_load::sender::http_client;
@@ -26,6 +27,8 @@ const DEADLINE: Duration = Duration::from_secs(60);
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 /// 2026-11-23T02:00:00Z, a Monday.
 const START: Timestamp = Timestamp::from_micros(1_795_399_200_000_000);
+/// Where links lead when another process serves the dashboard.
+const PUBLIC_URL: &str = "http://andon.plant.example";
 /// How often [`World::pulse`] may be called.
 const PULSES: u32 = 12;
 
@@ -100,6 +103,14 @@ pub enum Form {
     Servers,
     /// `andon gateway` and `andon dashboard`, which meet in these.
     TwoServices,
+    /// The same, and `andon notifier` instead of the gateway's own.
+    ThreeServices,
+}
+
+impl Form {
+    fn has_services(self) -> bool {
+        matches!(self, Form::TwoServices | Form::ThreeServices)
+    }
 }
 
 /// Makes a test of each function, in each form of Andon.
@@ -126,6 +137,19 @@ macro_rules! in_every_form {
     };
 }
 pub(crate) use in_every_form;
+
+/// The same with a notifier of its own.
+macro_rules! with_a_notifier_apart {
+    ($($name:ident),* $(,)?) => {
+        mod three_services {
+            $(#[tokio::test]
+            async fn $name() {
+                super::$name(crate::world::Form::ThreeServices).await;
+            })*
+        }
+    };
+}
+pub(crate) use with_a_notifier_apart;
 
 /// A key straight into the store, as `andon key create` makes it.
 pub async fn key_in(data_dir: &Path) -> String {
@@ -164,6 +188,7 @@ pub struct World {
     form: Form,
     andon: Option<Andon>,
     dashboard: Option<DashboardService>,
+    notifier: Option<NotifierService>,
     pulses: Cell<u32>,
     servers: Option<Servers>,
     dir: TempDir,
@@ -179,7 +204,7 @@ impl World {
         let dir = tempfile::tempdir().expect("a folder");
         let servers = match form {
             Form::Embedded => None,
-            Form::Servers | Form::TwoServices => Some(Servers::new().await),
+            _ => Some(Servers::new().await),
         };
         let key = match &servers {
             None => key_in(&dir.path().join("data")).await,
@@ -192,6 +217,7 @@ impl World {
             form,
             andon: None,
             dashboard: None,
+            notifier: None,
             pulses: Cell::new(0),
             servers,
             dir,
@@ -212,22 +238,38 @@ impl World {
             data_dir: Some(self.data_dir()),
             config: Some(file.clone()),
             ingest: any(),
-            alert_to: vec![LEAD.into()],
-            public_url: (self.form == Form::TwoServices).then(|| "http://andon.plant.example".to_owned()),
+            mail: MailArgs {
+                alert_to: vec![LEAD.into()],
+                public_url: self.form.has_services().then(|| PUBLIC_URL.to_owned()),
+                ..MailArgs::default()
+            },
             ..ServiceArgs::default()
         };
-        if self.form == Form::TwoServices {
+        if self.form.has_services() {
             let args = GatewayArgs {
                 service,
-                ..GatewayArgs::default()
+                no_notifier: self.form == Form::ThreeServices,
             };
             self.andon = Some(up::start_gateway(args, clock.clone()).await.expect("it starts"));
             let args = DashboardArgs {
-                config: Some(file),
+                config: Some(file.clone()),
                 dashboard: any(),
                 ..DashboardArgs::default()
             };
-            self.dashboard = Some(dashboard::start(args, clock).await.expect("it starts"));
+            self.dashboard = Some(dashboard::start(args, clock.clone()).await.expect("it starts"));
+            if self.form == Form::ThreeServices {
+                let args = NotifierArgs {
+                    config: Some(file),
+                    data_dir: Some(self.data_dir()),
+                    listen: any(),
+                    mail: MailArgs {
+                        public_url: Some(PUBLIC_URL.to_owned()),
+                        ..MailArgs::default()
+                    },
+                    ..NotifierArgs::default()
+                };
+                self.notifier = Some(notifier::start(args, clock).await.expect("it starts"));
+            }
         } else {
             let args = UpArgs {
                 service,
@@ -239,6 +281,9 @@ impl World {
     }
 
     pub async fn stop(&mut self) {
+        if let Some(notifier) = self.notifier.take() {
+            notifier.stop().await;
+        }
         if let Some(dashboard) = self.dashboard.take() {
             dashboard.stop().await;
         }
@@ -276,6 +321,11 @@ impl World {
 
     fn andon(&self) -> &Andon {
         self.andon.as_ref().expect("it runs")
+    }
+
+    /// Where the notifier says how it is.
+    pub fn notifier_url(&self) -> &str {
+        &self.notifier.as_ref().expect("it runs apart").url
     }
 
     fn dashboard_url(&self) -> &str {

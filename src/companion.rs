@@ -1,0 +1,197 @@
+//! A process beside the gateway's: it meets the gateway in the stores, follows the configuration in force, and ends when the site has
+//! got another journal.
+
+use crate::clock::SystemClock;
+use crate::exit;
+use crate::up::ports::{Logs, Relations};
+use crate::up::process::{keep_metrics_small, metrics_of_process, signalled};
+use crate::up::settings::StoreSettings;
+use crate::up::start::Metrics;
+use crate::up::stores::{open_index, open_relational};
+use crate::up::told;
+use andon_engine::ids::JournalId;
+use andon_engine::rule::Configuration;
+use andon_engine::time::Clock;
+use andon_storage::ports::StoreError;
+use andon_storage::ports::site::OwnerStore;
+use andon_storage::redis::{Redis, RedisOptions};
+use std::future::Future;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Mutex, watch};
+use tokio::task::JoinSet;
+
+/// A configuration that came into force is seen after at most this.
+const CONFIGURATION_EVERY: Duration = Duration::from_millis(250);
+/// How often it is looked whether the site still has the journal that it had.
+const OWNER_EVERY: Duration = Duration::from_secs(5);
+const END_WITHIN: Duration = Duration::from_secs(5);
+
+/// The stores of a gateway, in another process, and what runs there in the background.
+pub(crate) struct Companion {
+    pub(crate) relational: Arc<dyn Relations>,
+    pub(crate) index: Arc<dyn Logs>,
+    pub(crate) redis: Redis,
+    pub(crate) token_secret: [u8; 32],
+    pub(crate) in_force: Arc<InForce>,
+    pub(crate) metrics: Metrics,
+    tasks: JoinSet<()>,
+    stop: watch::Sender<bool>,
+    replaced: watch::Sender<bool>,
+}
+
+/// The clock of a process that is no test's.
+pub(crate) fn system_clock() -> Arc<dyn Clock> {
+    Arc::new(SystemClock)
+}
+
+impl Companion {
+    /// `role` says in the stores' lists of sessions who it is.
+    pub(crate) async fn join(s: &StoreSettings, role: &str, clock: &Arc<dyn Clock>) -> anyhow::Result<Self> {
+        let prometheus = metrics_of_process()?;
+        // Schemas and templates are the gateway's.
+        let mut s = s.clone();
+        s.migrate = false;
+        let relational = open_relational(&s, None, role).await?;
+        let index = open_index(&s, None, clock, true).await?;
+        let journal = journal_of(&*relational).await?;
+        let options = RedisOptions::new(s.redis_url.as_deref().unwrap_or_default(), journal);
+        let redis = Redis::connect(options).await.map_err(exit::config)?;
+        let token_secret = relational.link_secret(rand::random()).await.map_err(exit::config)?;
+        let in_force = Arc::new(InForce::new(relational.clone()));
+        in_force.refresh().await.map_err(exit::config)?;
+        let (stop, replaced) = (watch::Sender::new(false), watch::Sender::new(false));
+        let mut tasks = JoinSet::new();
+        tasks.spawn(follow(in_force.clone(), stop.subscribe()));
+        tasks.spawn(watch_owner(
+            relational.clone(),
+            journal,
+            replaced.clone(),
+            stop.subscribe(),
+        ));
+        tasks.spawn(keep_metrics_small(prometheus.clone(), stop.subscribe()));
+        Ok(Self {
+            relational,
+            index,
+            redis,
+            token_secret,
+            in_force,
+            metrics: Arc::new(move || prometheus.render()),
+            tasks,
+            stop,
+            replaced,
+        })
+    }
+
+    pub(crate) fn stopping(&self) -> watch::Receiver<bool> {
+        self.stop.subscribe()
+    }
+
+    /// Runs `task`, which ends by itself when [`Companion::stopping`] says so.
+    pub(crate) fn spawn(&mut self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(task);
+    }
+
+    /// Waits for a signal, or until the site has another journal. How the process then ends.
+    pub(crate) async fn until_told(&self) -> ExitCode {
+        let mut replaced = self.replaced.subscribe();
+        tokio::select! {
+            () = signalled() => ExitCode::SUCCESS,
+            _ = replaced.wait_for(|r| *r) => {
+                tracing::error!("the site has another journal than when this process started: it ends, to be started again");
+                exit::TEMPORARY.into()
+            }
+        }
+    }
+
+    /// Lets what runs finish, then lets go of the stores.
+    pub(crate) async fn stop(mut self) {
+        self.stop.send_replace(true);
+        let ended = tokio::time::timeout(END_WITHIN, async { while self.tasks.join_next().await.is_some() {} }).await;
+        if let Err(e) = self.index.close().await {
+            tracing::debug!(error = %e, "the log index did not close cleanly");
+        }
+        self.redis.close().await;
+        self.relational.close().await;
+        tracing::info!(ended = ended.is_ok(), "stopped");
+    }
+}
+
+/// The journal of the site: Redis keeps everything under its number.
+async fn journal_of(site: &dyn OwnerStore) -> anyhow::Result<JournalId> {
+    let owner = site.owner().await.map_err(exit::config)?;
+    owner.map(|o| o.journal).ok_or_else(|| {
+        exit::config(
+            "no gateway has run on this PostgreSQL yet: start `andon gateway` with the same --postgres-url first",
+        )
+    })
+}
+
+/// The configuration in force, as the gateway wrote it into PostgreSQL.
+pub(crate) struct InForce {
+    store: Arc<dyn Relations>,
+    configuration: watch::Sender<Arc<Configuration>>,
+    /// The generation that was read last.
+    seen: Mutex<Option<u64>>,
+}
+
+impl InForce {
+    fn new(store: Arc<dyn Relations>) -> Self {
+        Self {
+            store,
+            configuration: watch::Sender::default(),
+            seen: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn subscribe(&self) -> watch::Receiver<Arc<Configuration>> {
+        self.configuration.subscribe()
+    }
+
+    /// Reads it if there is a newer one. False while the gateway has not written any.
+    pub(crate) async fn refresh(&self) -> Result<bool, StoreError> {
+        let mut seen = self.seen.lock().await;
+        // A change after the number was read is seen the next time.
+        let generation = self.store.configuration_generation().await?;
+        if *seen == Some(generation) {
+            return Ok(true);
+        }
+        let Some(new) = self.store.configuration().await? else {
+            return Ok(false);
+        };
+        self.configuration.send_if_modified(|old| {
+            let changed = *old != new;
+            *old = new;
+            changed
+        });
+        *seen = Some(generation);
+        Ok(true)
+    }
+}
+
+async fn follow(in_force: Arc<InForce>, stop: watch::Receiver<bool>) {
+    while tokio::time::timeout(CONFIGURATION_EVERY, told(stop.clone()))
+        .await
+        .is_err()
+    {
+        if let Err(e) = in_force.refresh().await {
+            tracing::debug!(error = %e, "the configuration cannot be read now");
+        }
+    }
+}
+
+async fn watch_owner(
+    store: Arc<dyn Relations>,
+    journal: JournalId,
+    replaced: watch::Sender<bool>,
+    stop: watch::Receiver<bool>,
+) {
+    while tokio::time::timeout(OWNER_EVERY, told(stop.clone())).await.is_err() {
+        if let Ok(Some(owner)) = store.owner().await
+            && owner.journal != journal
+        {
+            replaced.send_replace(true);
+        }
+    }
+}
