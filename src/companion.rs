@@ -7,14 +7,14 @@ use crate::up::ports::{Logs, Relations};
 use crate::up::process::{keep_metrics_small, metrics_of_process, signalled};
 use crate::up::settings::StoreSettings;
 use crate::up::start::Metrics;
-use crate::up::stores::{open_index, open_relational};
+use crate::up::stores::{open_index, open_redis, open_relational, patiently};
 use crate::up::told;
 use andon_engine::ids::JournalId;
 use andon_engine::rule::Configuration;
 use andon_engine::time::Clock;
 use andon_storage::ports::StoreError;
 use andon_storage::ports::site::OwnerStore;
-use andon_storage::redis::{Redis, RedisOptions};
+use andon_storage::redis::Redis;
 use std::future::Future;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -55,9 +55,8 @@ impl Companion {
         s.migrate = false;
         let relational = open_relational(&s, None, role).await?;
         let index = open_index(&s, None, clock, true).await?;
-        let journal = journal_of(&*relational).await?;
-        let options = RedisOptions::new(s.redis_url.as_deref().unwrap_or_default(), journal);
-        let redis = Redis::connect(options).await.map_err(exit::config)?;
+        let journal = patiently(s.wait, NoJournal::is_temporary, async || journal_of(&*relational).await).await?;
+        let redis = open_redis(&s, s.redis_url.as_deref().unwrap_or_default(), journal).await?;
         let token_secret = relational.link_secret(rand::random()).await.map_err(exit::config)?;
         let in_force = Arc::new(InForce::new(relational.clone()));
         in_force.refresh().await.map_err(exit::config)?;
@@ -118,14 +117,28 @@ impl Companion {
     }
 }
 
+/// Why it is not known of which site this is a process.
+#[derive(Debug, thiserror::Error)]
+enum NoJournal {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("no gateway has run on this PostgreSQL yet: start `andon gateway` with the same --postgres-url first")]
+    NoGateway,
+}
+
+impl NoJournal {
+    fn is_temporary(&self) -> bool {
+        match self {
+            NoJournal::Store(e) => e.is_temporary(),
+            NoJournal::NoGateway => true,
+        }
+    }
+}
+
 /// The journal of the site: Redis keeps everything under its number.
-async fn journal_of(site: &dyn OwnerStore) -> anyhow::Result<JournalId> {
-    let owner = site.owner().await.map_err(exit::config)?;
-    owner.map(|o| o.journal).ok_or_else(|| {
-        exit::config(
-            "no gateway has run on this PostgreSQL yet: start `andon gateway` with the same --postgres-url first",
-        )
-    })
+async fn journal_of(site: &dyn OwnerStore) -> Result<JournalId, NoJournal> {
+    let owner = site.owner().await?;
+    owner.map(|o| o.journal).ok_or(NoJournal::NoGateway)
 }
 
 /// The configuration in force, as the gateway wrote it into PostgreSQL.

@@ -52,6 +52,8 @@ pub struct StoresSection {
     pub elasticsearch_ca_file: Option<PathBuf>,
     /// What the names of its indices begin with: `andon` if not given.
     pub elasticsearch_prefix: Option<String>,
+    /// How long to wait at start for one that does not answer: `"10m"`.
+    pub wait_for: Option<String>,
 }
 
 /// How long log records are kept in PostgreSQL and Elasticsearch: `"30d"`.

@@ -33,6 +33,9 @@ pub struct StoreArgs {
     /// Do not bring the schema of PostgreSQL up to date; refuse to start when it is not (see `andon migrate`).
     #[arg(long, env = "ANDON_NO_MIGRATE")]
     pub no_migrate: bool,
+    /// How long to wait at start for a store that does not answer, such as 10m; without it that is an error at once.
+    #[arg(long, env = "ANDON_WAIT_FOR_STORES")]
+    pub wait_for_stores: Option<String>,
 }
 
 /// How people are told.
@@ -154,6 +157,8 @@ pub(crate) struct StoreSettings {
     /// PEM.
     pub elasticsearch_ca: Option<Vec<u8>>,
     pub migrate: bool,
+    /// How long a store that does not answer is waited for.
+    pub wait: Span,
     pub retention: Retention,
 }
 
@@ -382,6 +387,7 @@ impl Reading {
     fn stores(&mut self, args: StoreArgs) -> StoreSettings {
         let s = self.file.stores.clone();
         let keep = self.file.retention.clone();
+        let wait = args.wait_for_stores.or(s.wait_for);
         let default = Retention::default();
         StoreSettings {
             postgres_url: self.secret(
@@ -408,6 +414,7 @@ impl Reading {
                 .secret("stores.elasticsearch_ca_file", None, None, s.elasticsearch_ca_file)
                 .map(|pem| pem.as_bytes().to_vec()),
             migrate: !args.no_migrate,
+            wait: self.span("wait-for-stores", wait.as_deref(), Span::ZERO),
             retention: Retention {
                 debug: self.span("retention.debug", keep.debug.as_deref(), default.debug),
                 standard: self.span("retention.standard", keep.standard.as_deref(), default.standard),

@@ -6,28 +6,33 @@ use super::settings::{Settings, StoreSettings};
 use crate::exit;
 use andon_actors::router::ROUTER_SHARD;
 use andon_actors::sinks::check_cursor;
+use andon_engine::ids::JournalId;
 use andon_engine::limits::SHARDS;
 use andon_engine::time::{Clock, Span};
 use andon_storage::elasticsearch::{ElasticsearchIndex, ElasticsearchOptions};
 use andon_storage::journal::{ArchiveOptions, FileIo, Journal, JournalOptions, OpenReport};
 use andon_storage::layered_checkpoints::LayeredCheckpoints;
 use andon_storage::owner::Ownership;
-use andon_storage::ports::Cursor;
 use andon_storage::ports::checkpoint::CheckpointStore;
-use andon_storage::postgres::{PostgresOptions, PostgresStore};
+use andon_storage::ports::{Cursor, StoreError};
+use andon_storage::postgres::{OpenError, PostgresOptions, PostgresStore};
 use andon_storage::redis::checkpoints::RedisCheckpoints;
-use andon_storage::redis::{Redis, RedisOptions};
+use andon_storage::redis::{Redis, RedisOptions, StartError};
 use andon_storage::relational::Sink as RelationalSink;
 use andon_storage::sqlite::{CheckpointFile, SqliteStore};
 use andon_storage::tantivy_index::{IndexOptions, TantivyIndex};
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// At the end Redis gets this long to take the last checkpoints; the file has them anyway.
 const COPY_WITHIN: Duration = Duration::from_millis(500);
 /// What was raised so recently may not have been told when the store was lost.
 const TOLD_ALL_THE_SAME: Span = Span::mins(15);
+/// A store that is waited for is asked this often.
+const TRY_AGAIN: Duration = Duration::from_secs(1);
 /// How long effects are kept to fill a store of incidents that was lost.
 const EFFECTS_KEPT: Span = Span::hours(90 * 24);
 const EFFECTS_ARCHIVE: u64 = 1 << 30;
@@ -107,7 +112,7 @@ impl Stores {
                 .map_err(exit::config)?,
         );
         let redis = match &s.stores.redis_url {
-            Some(url) => Some(open_redis(url, &journal).await?),
+            Some(url) => Some(open_redis(&s.stores, url, journal.id()).await?),
             None => None,
         };
         let index = open_index(&s.stores, Some(dir), clock, false).await?;
@@ -228,7 +233,36 @@ async fn open_postgres(s: &StoreSettings, url: &str, role: &str) -> anyhow::Resu
         role: role.to_owned(),
         ..PostgresOptions::default()
     };
-    PostgresStore::open(url, options).await.map_err(exit::config)
+    patiently(s.wait, OpenError::is_temporary, async || {
+        PostgresStore::open(url, options.clone()).await
+    })
+    .await
+}
+
+/// Opens a store. One that is only away is tried again for as long as the site waits for it.
+pub(crate) async fn patiently<T, E>(
+    wait: Span,
+    temporary: impl Fn(&E) -> bool,
+    open: impl AsyncFn() -> Result<T, E>,
+) -> anyhow::Result<T>
+where
+    E: fmt::Display,
+{
+    let deadline = Instant::now() + Duration::from_micros(wait.as_micros().unsigned_abs());
+    let mut said = None;
+    loop {
+        match open().await {
+            Err(e) if temporary(&e) && Instant::now() < deadline => {
+                let why = e.to_string();
+                if said.as_ref() != Some(&why) {
+                    tracing::warn!("{why}; it is waited for");
+                    said = Some(why);
+                }
+                tokio::time::sleep(TRY_AGAIN).await;
+            }
+            opened => return opened.map_err(exit::config),
+        }
+    }
 }
 
 /// No store follows another journal than ours, or has come further.
@@ -253,10 +287,11 @@ async fn belongs(
     Ok(())
 }
 
-async fn open_redis(url: &str, journal: &Journal) -> anyhow::Result<Redis> {
-    let redis = Redis::connect(RedisOptions::new(url, journal.id()))
-        .await
-        .map_err(exit::config)?;
+pub(crate) async fn open_redis(s: &StoreSettings, url: &str, journal: JournalId) -> anyhow::Result<Redis> {
+    let redis = patiently(s.wait, StartError::is_temporary, async || {
+        Redis::connect(RedisOptions::new(url, journal)).await
+    })
+    .await?;
     for warning in redis.warnings() {
         tracing::warn!("{warning}");
     }
@@ -279,7 +314,10 @@ pub(crate) async fn open_index(
             if let Some(prefix) = &s.elasticsearch_prefix {
                 options.prefix = prefix.clone();
             }
-            let index = ElasticsearchIndex::open(url, options).await.map_err(exit::config)?;
+            let index = patiently(s.wait, StoreError::is_temporary, async || {
+                ElasticsearchIndex::open(url, options.clone()).await
+            })
+            .await?;
             Arc::new(index)
         }
         (None, Some(dir)) => {

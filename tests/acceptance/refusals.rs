@@ -150,6 +150,62 @@ async fn a_store_that_will_not_do_is_one_sentence_before_a_port_opens() {
     }
 }
 
+/// Machines start in any order after a power cut.
+#[tokio::test]
+async fn a_store_that_comes_later_is_waited_for() {
+    let servers = Servers::new().await;
+    let dir = tempfile::tempdir().expect("a folder");
+    let config = dir.path().join("andon.toml");
+    std::fs::write(&config, format!("version = 1\n{}", servers.configuration())).expect("a file");
+    let later = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let at = later.local_addr().expect("an address");
+    drop(later);
+    let mut redis: reqwest::Url = servers.redis.parse().expect("a URL");
+    let real = format!("127.0.0.1:{}", redis.port().expect("a port"));
+    redis.set_port(Some(at.port())).expect("a port");
+    let data = dir.path().join("data");
+    let args = [
+        "--json",
+        "--config",
+        config.to_str().expect("a path"),
+        "--data-dir",
+        data.to_str().expect("a path"),
+        "--ingest",
+        "127.0.0.1:0",
+        "--public-url",
+        "http://andon.example",
+        "--redis-url",
+        redis.as_str(),
+        "--wait-for-stores",
+        "10m",
+    ];
+    let mut gateway = program("gateway", &args).spawn().expect("it runs");
+    let mut log = BufReader::new(gateway.stderr.take().expect("piped")).lines();
+    loop {
+        let line = log.next_line().await.expect("readable").expect("it waits");
+        if line.contains("it is waited for") {
+            assert!(line.contains("Redis"), "{line}");
+            break;
+        }
+    }
+    // What else it says must find a reader.
+    tokio::spawn(async move { while let Ok(Some(_)) = log.next_line().await {} });
+    let listener = tokio::net::TcpListener::bind(at).await.expect("the port");
+    tokio::spawn(async move {
+        while let Ok((mut from, _)) = listener.accept().await {
+            let real = real.clone();
+            tokio::spawn(async move {
+                let mut to = tokio::net::TcpStream::connect(real).await.expect("Redis");
+                let _ = tokio::io::copy_bidirectional(&mut from, &mut to).await;
+            });
+        }
+    });
+    let mut said = BufReader::new(gateway.stdout.take().expect("piped")).lines();
+    let line = said.next_line().await.expect("readable").expect("it gets ready");
+    assert!(line.contains("\"ready\""), "{line}");
+    gateway.kill().await.expect("it runs");
+}
+
 struct Gateway {
     child: Child,
 }

@@ -47,6 +47,13 @@ pub enum OpenError {
     Setup(String),
 }
 
+impl OpenError {
+    /// Whether it may be well by itself later.
+    pub fn is_temporary(&self) -> bool {
+        matches!(self, OpenError::Unreachable(_))
+    }
+}
+
 fn setup<T>(sentence: impl Into<String>) -> Result<T, OpenError> {
     Err(OpenError::Setup(sentence.into()))
 }
@@ -128,7 +135,7 @@ impl PostgresDatabase {
                     && !host.starts_with('/')
                     && tokio::net::lookup_host((host, connect.get_port())).await.is_err()
                 {
-                    OpenError::Setup(format!("PostgreSQL: the host {host:?} is not found: correct the URL"))
+                    OpenError::Unreachable(format!("PostgreSQL: the host {host:?} is not found: correct the URL"))
                 } else if io.kind() == std::io::ErrorKind::ConnectionRefused {
                     OpenError::Unreachable(format!(
                         "PostgreSQL at {server} refuses the connection: is the server running, and is the port right?"

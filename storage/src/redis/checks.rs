@@ -37,6 +37,13 @@ pub enum StartError {
     Refuses { address: String, reason: String },
 }
 
+impl StartError {
+    /// Whether it may be well by itself later.
+    pub fn is_temporary(&self) -> bool {
+        matches!(self, StartError::Unreachable { .. } | StartError::Refuses { .. })
+    }
+}
+
 /// The configuration of the client, and how the server is called without its password.
 pub(super) fn parse(url: &str) -> Result<(Config, String), StartError> {
     let bad = |why: &str| StartError::Url(why.to_owned());
