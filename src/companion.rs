@@ -1,7 +1,6 @@
 //! A process beside the gateway's: it meets the gateway in the stores, follows the configuration in force, and ends when the site has
 //! got another journal.
 
-use crate::clock::SystemClock;
 use crate::exit;
 use crate::up::ports::{Logs, Relations};
 use crate::up::process::{keep_metrics_small, metrics_of_process, signalled};
@@ -39,11 +38,6 @@ pub(crate) struct Companion {
     tasks: JoinSet<()>,
     stop: watch::Sender<bool>,
     replaced: watch::Sender<bool>,
-}
-
-/// The clock of a process that is no test's.
-pub(crate) fn system_clock() -> Arc<dyn Clock> {
-    Arc::new(SystemClock)
 }
 
 impl Companion {

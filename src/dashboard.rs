@@ -4,7 +4,8 @@
 mod remote;
 
 use crate::bus;
-use crate::companion::{Companion, system_clock};
+use crate::clock::SystemClock;
+use crate::companion::Companion;
 use crate::exit;
 use crate::up::DashboardArgs;
 use crate::up::ports::Relations;
@@ -34,7 +35,7 @@ pub async fn run(args: DashboardArgs) -> anyhow::Result<ExitCode> {
     let s = dashboard_settings(args)?;
     init_logs(s.json);
     let json = s.json;
-    let service = DashboardService::start(s, system_clock()).await?;
+    let service = DashboardService::start(s, Arc::new(SystemClock)).await?;
     service.announce(json);
     let code = service.companion.until_told().await;
     service.stop().await;

@@ -3,7 +3,8 @@
 
 use crate::adapters::IndexLines;
 use crate::bus;
-use crate::companion::{Companion, InForce, system_clock};
+use crate::clock::SystemClock;
+use crate::companion::{Companion, InForce};
 use crate::exit;
 use crate::up::NotifierArgs;
 use crate::up::process::init_logs;
@@ -40,7 +41,7 @@ pub async fn run(args: NotifierArgs) -> anyhow::Result<ExitCode> {
     let s = notifier_settings(args)?;
     init_logs(s.json);
     let json = s.json;
-    let service = NotifierService::start(s, system_clock()).await?;
+    let service = NotifierService::start(s, Arc::new(SystemClock)).await?;
     service.announce(json);
     let code = service.companion.until_told().await;
     service.stop().await;
@@ -150,8 +151,8 @@ fn parts(
         public_url: mail.public_url.clone().unwrap_or_default(),
         token_secret: companion.token_secret,
         self_log: Arc::new(ToGateway(bus)),
-        owner: format!("{:016x}", rand::random::<u64>()),
-        sole: false,
+        // Several may run: none can take over at once what another had.
+        owner: format!("notifier-{:016x}", rand::random::<u64>()),
     }
 }
 

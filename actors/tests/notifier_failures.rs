@@ -144,7 +144,10 @@ async fn a_crash_before_sending_loses_nothing_and_one_after_it_sends_the_same_me
         .unwrap();
     assert_eq!(claimed.map(|n| n.attempts), Some(2));
     assert_eq!(w.step().await.sent, 0, "another one holds it");
-    let successor = w.another("successor");
+    let other = w.another("other");
+    assert_eq!(other.recover().await.unwrap(), 0, "it may live");
+    // It was started again.
+    let successor = w.another("crashed");
     assert_eq!(successor.recover().await.unwrap(), 1);
     assert_eq!(successor.step(now).await.unwrap().sent, 1);
     assert_eq!(

@@ -93,10 +93,9 @@ pub struct NotifierArgs {
     pub public_url: String,
     pub token_secret: [u8; 32],
     pub self_log: Arc<dyn FailureLog>,
-    /// Names this process in claims: unique, for example drawn at random at start.
+    /// Names this notifier in claims. Claims of the same name that are found at start are of a run that is over, and are taken over at
+    /// once; those of others run out.
     pub owner: String,
-    /// No other notifier works on this store: claims found at start are of a process that is gone, and are taken over at once.
-    pub sole: bool,
 }
 
 impl fmt::Debug for NotifierArgs {
@@ -169,14 +168,10 @@ impl Notifier {
         self.inner.wake.notify_one();
     }
 
-    /// Takes over what a predecessor had claimed, if this notifier is the only one.
+    /// Takes over what a predecessor of the same name had claimed.
     pub async fn recover(&self) -> Result<u64> {
         let args = &self.inner.args;
-        if args.sole {
-            args.store.release_claims(None).await
-        } else {
-            Ok(0)
-        }
+        args.store.release_claims(&args.owner).await
     }
 
     /// Everything that is due at `now`, to the end.
@@ -312,7 +307,7 @@ impl Notifier {
         if drained.is_err() {
             workers.shutdown().await;
         }
-        if let Err(e) = self.inner.args.store.release_claims(Some(&self.inner.args.owner)).await {
+        if let Err(e) = self.inner.args.store.release_claims(&self.inner.args.owner).await {
             tracing::warn!(error = %e, "claims could not be given back: they run out by themselves");
         }
     }

@@ -338,7 +338,6 @@ fn notifier(
         token_secret: SECRET,
         self_log: failures.clone(),
         owner: owner.into(),
-        sole: true,
     })
     .unwrap()
 }

@@ -234,7 +234,7 @@ pub async fn a_late_owner_writes_nothing<D: Database>(open: impl AsyncFn() -> Re
     assert_fenced(a.quarantine(std::slice::from_ref(&quarantined)).await);
     assert_fenced(a.trim_quarantine(0).await);
     assert_fenced(a.expand(sample::alert(&mut rng, incident.id).id, &[], NOW).await);
-    assert_fenced(a.release_claims(None).await);
+    assert_fenced(a.release_claims("a").await);
     assert_fenced(a.prune_deliveries(NOW).await);
     assert_fenced(a.put_configuration(&Configuration::default()).await);
     assert_fenced(a.take_operations(9).await);

@@ -368,8 +368,8 @@ pub trait DeliveryStore: Send + Sync + 'static {
     async fn claim(&self, id: NoticeId, owner: &str, now: Timestamp, lease_until: Timestamp) -> Result<Option<Notice>>;
     /// In one transaction: notice, deliveries, slot and told rows. `false`, and nothing changed, if `owner` no longer holds the claim.
     async fn finish(&self, id: NoticeId, owner: &str, outcome: &Outcome, now: Timestamp) -> Result<bool>;
-    /// Gives claims back: those of `owner`, or all of them (`None`, for the only notifier of a store, at start).
-    async fn release_claims(&self, owner: Option<&str>) -> Result<u64>;
+    /// Gives the claims of `owner` back.
+    async fn release_claims(&self, owner: &str) -> Result<u64>;
     /// Makes every delivery that a mute window holds due now: the windows have changed.
     async fn review_muted(&self, now: Timestamp) -> Result<u64>;
     /// The first time after `now` at which something becomes due, if nothing else happens.

@@ -267,11 +267,11 @@ impl<D: Database> DeliveryStore for Relational<D> {
         Ok(true)
     }
 
-    async fn release_claims(&self, owner: Option<&str>) -> Result<u64> {
+    async fn release_claims(&self, owner: &str) -> Result<u64> {
         let mut tx = self.begin().await?;
         let sql = "UPDATE notices SET state = 'queued', owner = NULL, lease_until = NULL \
-                   WHERE state = 'sending' AND owner = COALESCE($1, owner)";
-        let n = tx.execute(sql.into(), vec![Value::opt_text(owner)]).await?;
+                   WHERE state = 'sending' AND owner = $1";
+        let n = tx.execute(sql.into(), vec![Value::text(owner)]).await?;
         tx.commit().await?;
         Ok(n)
     }
