@@ -7,12 +7,13 @@ use crate::clock::SystemClock;
 use crate::companion::{Companion, InForce};
 use crate::exit;
 use crate::up::NotifierArgs;
+use crate::up::ports::Relations;
 use crate::up::process::init_logs;
 use crate::up::settings::{MailSettings, NotifierSettings, notifier_settings};
 use crate::up::start::{Metrics, mailer};
 use crate::up::told;
 use andon_actors::notifier::{self, FailureLog, Fallback, Notifier, RedisQueue, Secrets};
-use andon_engine::time::Clock;
+use andon_engine::time::{Clock, Span, Timestamp};
 use andon_storage::redis::live::{LiveBus, LiveEvent, LiveFeed, LiveKind};
 use axum::http::StatusCode;
 use axum::routing::get;
@@ -31,6 +32,9 @@ const NEWS: [LiveKind; 2] = [LiveKind::Alerts, LiveKind::Status];
 const WATCH_EVERY: Duration = Duration::from_secs(2);
 /// What the gateway said longer ago than this says nothing any more.
 const SILENT_AFTER: Duration = Duration::from_secs(5);
+/// How often it is read what others have told, and how far back of the last.
+const REMEMBER_EVERY: Duration = Duration::from_secs(5);
+const CLOCKS_DIFFER: Span = Span::mins(5);
 /// Until the gateway has written the configuration by which people are told.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
 /// How long a question whether it is ready may take.
@@ -85,6 +89,8 @@ impl NotifierService {
         let heard = Arc::new(Heard::default());
         let (in_force, stop) = (companion.in_force.clone(), companion.stopping());
         companion.spawn(hear(news, in_force, worker.clone(), heard.clone(), stop));
+        let (relational, stop) = (companion.relational.clone(), companion.stopping());
+        companion.spawn(remember_sent(relational, stop));
         let fallback = Fallback::new(mailer, s.mail.alert_to, clock);
         let stop = companion.stopping();
         companion.spawn(watch_incidents_store(heard, fallback, stop));
@@ -212,6 +218,21 @@ async fn hear(
                 worker.wake();
             }
             LiveEvent::Message(..) | LiveEvent::Gap(_) => {}
+        }
+    }
+}
+
+/// So that after a loss of PostgreSQL nobody is told again what another notifier, or this one before it was started again, has told.
+async fn remember_sent(store: Arc<dyn Relations>, stop: watch::Receiver<bool>) {
+    let mut since = Timestamp::MIN;
+    loop {
+        match store.remember_sent(since).await {
+            // Clocks of several machines differ.
+            Ok(newest) => since = newest.map_or(since, |at| since.max(at.minus(CLOCKS_DIFFER))),
+            Err(e) => tracing::debug!(error = %e, "what others have told cannot be read now"),
+        }
+        if tokio::time::timeout(REMEMBER_EVERY, told(stop.clone())).await.is_ok() {
+            return;
         }
     }
 }

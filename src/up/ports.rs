@@ -29,6 +29,8 @@ pub trait Relations:
     async fn adopt(&self, sink: Sink, cursor: Option<Cursor>) -> Result<()>;
     /// Alerts of what was received before this are not told.
     fn tell_only_after(&self, at: Timestamp);
+    /// Learns what other processes have sent since then, and says when the last of it was noted.
+    async fn remember_sent(&self, since: Timestamp) -> Result<Option<Timestamp>>;
     /// The table of log records, where the database has one.
     fn records(self: Arc<Self>) -> Option<Arc<dyn RecordStore>>;
     /// Waits for what runs, then lets go of the store.
@@ -42,6 +44,9 @@ impl Relations for SqliteStore {
     }
     fn tell_only_after(&self, at: Timestamp) {
         SqliteStore::tell_only_after(self, at);
+    }
+    async fn remember_sent(&self, since: Timestamp) -> Result<Option<Timestamp>> {
+        SqliteStore::remember_sent(self, since).await
     }
     fn records(self: Arc<Self>) -> Option<Arc<dyn RecordStore>> {
         None
@@ -58,6 +63,9 @@ impl Relations for PostgresStore {
     }
     fn tell_only_after(&self, at: Timestamp) {
         PostgresStore::tell_only_after(self, at);
+    }
+    async fn remember_sent(&self, since: Timestamp) -> Result<Option<Timestamp>> {
+        PostgresStore::remember_sent(self, since).await
     }
     fn records(self: Arc<Self>) -> Option<Arc<dyn RecordStore>> {
         Some(self)

@@ -426,6 +426,39 @@ pub async fn nobody_is_told_again_by_an_emptied_store<D: Database>(open: impl As
     assert_eq!(next.effect_cursor().await.unwrap(), None);
     super::deliveries::alerts(&next, 3).await;
     assert_eq!(next.unexpanded(9).await.unwrap(), [alerts[1].id, alerts[2].id]);
+    // What another process told is known to one that has looked.
+    let other = open().await;
+    assert_eq!(other.remember_sent(at(0)).await.unwrap(), None);
+    let d = delivery(&alerts[1], &anna());
+    assert!(
+        next.expand(alerts[1].id, std::slice::from_ref(&d), at(30))
+            .await
+            .unwrap()
+    );
+    let mut decided = decision(&anna(), next.slot(&anna()).await.unwrap().version);
+    decided.notices = vec![(notice(2, &anna(), true), vec![d.id])];
+    assert!(next.decide(&decided, at(31)).await.unwrap());
+    DeliveryStore::claim(&next, NoticeId(2), "n", at(400), at(490))
+        .await
+        .unwrap()
+        .unwrap();
+    assert!(next.finish(NoticeId(2), "n", &outcome, at(401)).await.unwrap());
+    assert_eq!(other.remember_sent(at(0)).await.unwrap(), Some(at(401)));
+    assert_eq!(other.remember_sent(at(402)).await.unwrap(), None);
+    drop_tables(&next).await;
+    next.heal().await.unwrap();
+    assert_eq!(next.effect_cursor().await.unwrap(), None);
+    super::deliveries::alerts(&next, 3).await;
+    assert!(next.unexpanded(9).await.unwrap().contains(&alerts[1].id));
+    assert!(
+        other
+            .expand(alerts[1].id, std::slice::from_ref(&d), at(500))
+            .await
+            .unwrap()
+    );
+    let rows = next.deliveries_of(alerts[1].incident).await.unwrap();
+    let found = rows.iter().find(|row| row.id == d.id).unwrap();
+    assert_eq!(found.state, DeliveryState::Sent);
     // What is new is told.
     let fresh = sample::alert(&mut StdRng::seed_from_u64(77), alerts[0].incident);
     next.apply_effects(&[Effect::Alert(Box::new(fresh.clone()))], cursor(1, 2))

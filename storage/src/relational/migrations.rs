@@ -30,6 +30,7 @@ pub const RELATIONAL: &[Migration] = &[
     migration!(2, "0002_notifications"),
     migration!(3, "0003_people"),
     migration!(4, "0004_site"),
+    migration!(5, "0005_sent"),
 ];
 
 /// What only PostgreSQL has.

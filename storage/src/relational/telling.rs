@@ -1,6 +1,7 @@
 //! What people were told, as this process remembers it: an emptied store gets its alerts again from the journal, and nobody must be told
 //! of them a second time.
 
+use super::Relational;
 use super::database::{Database, Value, insert_rows};
 use crate::ports::Result;
 use crate::ports::deliveries::{Decision, Delivery, DeliveryId, DeliveryState, NoticeId, Outcome, Told};
@@ -16,12 +17,35 @@ const FINISHED_MAX: usize = 200_000;
 const TOLD_MAX: usize = 20_000;
 /// Alerts that an earlier process had not finished telling.
 pub(super) const UNFINISHED_MAX: u32 = 100_000;
+const SENT_SINCE: &str = "SELECT id, updated_at FROM deliveries WHERE state = 'sent' AND updated_at >= $1
+    ORDER BY updated_at DESC LIMIT $2";
 const BEFORE: &str = "told before the store was emptied";
 
 pub(super) const UNFINISHED: &str = "SELECT id FROM alerts WHERE expanded_at IS NULL
     UNION SELECT alert FROM deliveries WHERE state IN ('waiting', 'held', 'muted', 'noticed') LIMIT $1";
 const SLOTS: &str = "INSERT INTO notification_slots (target, version, window_end, notice, passes)";
 const TOLD: &str = "INSERT INTO told (target, incident, record_count, told_at, repeats, next_repeat_at, subject)";
+
+impl<D: Database> Relational<D> {
+    /// Learns what other processes have sent and noted since `since`, so that this one sends it not again either, should the store be
+    /// emptied. Says when the last of it was noted.
+    pub async fn remember_sent(&self, since: Timestamp) -> Result<Option<Timestamp>> {
+        let values = vec![
+            Value::int(since.as_micros()),
+            Value::int(i64::try_from(FINISHED_MAX).unwrap_or(i64::MAX)),
+        ];
+        let rows = self.database().fetch(SENT_SINCE.into(), values).await?;
+        let sent = rows
+            .into_iter()
+            .map(|mut r| Ok((r.parsed("delivery", |s| s.parse().ok())?, Timestamp(r.int()?))))
+            .collect::<Result<Vec<(DeliveryId, Timestamp)>>>()?;
+        let mut known = self.memory.lock();
+        for (delivery, _) in sent.iter().rev() {
+            known.telling.finished.put(*delivery, ());
+        }
+        Ok(sent.first().map(|(_, at)| *at))
+    }
+}
 
 /// A map that forgets what was put in first.
 struct Bounded<K, V> {
