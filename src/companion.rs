@@ -87,7 +87,7 @@ impl Companion {
     }
 
     /// Waits for a signal, or until the site has another journal. How the process then ends.
-    pub(crate) async fn until_told(&self) -> ExitCode {
+    async fn until_told(&self) -> ExitCode {
         let mut replaced = self.replaced.subscribe();
         tokio::select! {
             () = signalled() => ExitCode::SUCCESS,
@@ -96,6 +96,16 @@ impl Companion {
                 exit::TEMPORARY.into()
             }
         }
+    }
+
+    /// Runs until it is told to end, then ends everything in order and says so. How the process ends.
+    pub(crate) async fn run(self, json: bool) -> ExitCode {
+        let code = self.until_told().await;
+        self.stop().await;
+        if json {
+            println!("{}", serde_json::json!({ "event": "stopped" }));
+        }
+        code
     }
 
     /// Lets what runs finish, then lets go of the stores.

@@ -37,12 +37,7 @@ pub async fn run(args: DashboardArgs) -> anyhow::Result<ExitCode> {
     let json = s.json;
     let service = DashboardService::start(s, Arc::new(SystemClock)).await?;
     service.announce(json);
-    let code = service.companion.until_told().await;
-    service.stop().await;
-    if json {
-        println!("{}", serde_json::json!({ "event": "stopped" }));
-    }
-    Ok(code)
+    Ok(service.companion.run(json).await)
 }
 
 /// Starts it on the clock given. The port answers when this returns.

@@ -10,7 +10,7 @@ use crate::up::NotifierArgs;
 use crate::up::ports::Relations;
 use crate::up::process::init_logs;
 use crate::up::settings::{MailSettings, NotifierSettings, notifier_settings};
-use crate::up::start::{Metrics, mailer};
+use crate::up::start::{Metrics, mailer, watch_incidents_store};
 use crate::up::told;
 use andon_actors::notifier::{self, FailureLog, Fallback, Notifier, RedisQueue, Secrets};
 use andon_engine::time::{Clock, Span, Timestamp};
@@ -28,8 +28,6 @@ use tokio::time::Instant;
 
 /// What it hears of the gateway.
 const NEWS: [LiveKind; 2] = [LiveKind::Alerts, LiveKind::Status];
-/// How often it is looked whether the gateway can store alerts, for the plain e-mail that says that it cannot.
-const WATCH_EVERY: Duration = Duration::from_secs(2);
 /// What the gateway said longer ago than this says nothing any more.
 const SILENT_AFTER: Duration = Duration::from_secs(5);
 /// How often it is read what others have told, and how far back of the last.
@@ -47,12 +45,7 @@ pub async fn run(args: NotifierArgs) -> anyhow::Result<ExitCode> {
     let json = s.json;
     let service = NotifierService::start(s, Arc::new(SystemClock)).await?;
     service.announce(json);
-    let code = service.companion.until_told().await;
-    service.stop().await;
-    if json {
-        println!("{}", serde_json::json!({ "event": "stopped" }));
-    }
-    Ok(code)
+    Ok(service.companion.run(json).await)
 }
 
 /// Starts it on the clock given.
@@ -93,7 +86,7 @@ impl NotifierService {
         companion.spawn(remember_sent(relational, stop));
         let fallback = Fallback::new(mailer, s.mail.alert_to, clock);
         let stop = companion.stopping();
-        companion.spawn(watch_incidents_store(heard, fallback, stop));
+        companion.spawn(watch_incidents_store(move || heard.last(), fallback, stop));
         let (in_force, stop) = (companion.in_force.clone(), companion.stopping());
         companion.spawn(async move {
             // By no configuration nobody would be told, and the alert counted as told.
@@ -246,16 +239,6 @@ async fn until_configured(in_force: &InForce, stop: watch::Receiver<bool>) -> bo
         }
         if tokio::time::timeout(LOOK_AGAIN, told(stop.clone())).await.is_ok() {
             return false;
-        }
-    }
-}
-
-async fn watch_incidents_store(heard: Arc<Heard>, fallback: Fallback, stop: watch::Receiver<bool>) {
-    loop {
-        let (reachable, waiting) = heard.last();
-        fallback.observe(reachable, waiting).await;
-        if tokio::time::timeout(WATCH_EVERY, told(stop.clone())).await.is_ok() {
-            return;
         }
     }
 }

@@ -254,7 +254,9 @@ impl Andon {
             let stop = background.stop();
             background.tasks.spawn(async move { worker.run(told(stop)).await });
             let fallback = Fallback::new(mailer, s.mail.alert_to.clone(), clock);
-            let watching = watch_incidents_store(background.sinks[0].clone(), fallback, background.stop());
+            let incidents = background.sinks[0].clone();
+            let look = move || (incidents.trouble.borrow().is_none(), incidents.lag());
+            let watching = watch_incidents_store(look, fallback, background.stop());
             background.tasks.spawn(watching);
         } else if let Some(redis) = &stores.redis {
             let news = LiveBus::new(redis.clone()).subscribe(&[LiveKind::Failures]).await;
@@ -372,10 +374,15 @@ async fn restore_retries(gateway: &Gateway, journal: &Journal, clock: &dyn Clock
 }
 
 /// When incidents cannot be written for long while effects wait, the people of `--alert-to` hear of it.
-async fn watch_incidents_store(sink: SinkProgress, fallback: Fallback, stop: watch::Receiver<bool>) {
+/// `look` says whether they can be written, and how many effects wait.
+pub(crate) async fn watch_incidents_store(
+    look: impl Fn() -> (bool, u64),
+    fallback: Fallback,
+    stop: watch::Receiver<bool>,
+) {
     loop {
-        let reachable = sink.trouble.borrow().is_none();
-        fallback.observe(reachable, sink.lag()).await;
+        let (reachable, waiting) = look();
+        fallback.observe(reachable, waiting).await;
         if tokio::time::timeout(WATCH_EVERY, told(stop.clone())).await.is_ok() {
             return;
         }
