@@ -14,12 +14,8 @@ pub enum Control {
     Configured(Arc<Configuration>),
     /// A person did something to an incident.
     Operated(Operation),
-    /// Event time of this subject has reached `event_now` although no record came; it was `at` on the wall.
-    TimerFired {
-        subject: Subject,
-        event_now: Timestamp,
-        at: Timestamp,
-    },
+    /// Nothing came for these subjects until `at` on the wall: what time alone changes has changed.
+    TimersFired { subjects: Vec<Subject>, at: Timestamp },
     /// A device, or a gateway with all behind it, has been silent since `since`. `unknown` names those behind it.
     SilenceFound {
         rule: RuleId,

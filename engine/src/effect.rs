@@ -9,10 +9,10 @@ use std::sync::Arc;
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Effect {
-    /// The incident as it is now.
+    /// The incident as it is now, with the fingerprints whose count changed.
     Incident(Box<Incident>),
     Timeline(Box<TimelineEntry>),
-    /// Somebody is to be told, once.
+    /// People are to be notified, once.
     Alert(Box<Alert>),
     /// A device or application that nobody had registered sent its first record.
     Registered(Registered),
@@ -56,6 +56,16 @@ impl AlertReason {
             AlertReason::NewFault => "new_fault",
             AlertReason::Raised => "raised",
             AlertReason::Repeat => "repeat",
+        }
+    }
+    /// Of several reasons in one entry the weightiest is the one to name.
+    pub fn weight(self) -> u8 {
+        match self {
+            AlertReason::Opened => 4,
+            AlertReason::Reopened => 3,
+            AlertReason::Raised => 2,
+            AlertReason::NewFault => 1,
+            AlertReason::Repeat => 0,
         }
     }
     pub fn parse(s: &str) -> Option<Self> {

@@ -1,54 +1,56 @@
-//! One entity: the state of one subject under every rule that has looked at it, and how a record changes it.
+//! One entity: the state of one subject under every rule that has looked at it, and how an entry changes it.
 //!
 //! Pure: the same records, control entries and configurations in the same order give the same state and the same effects.
-//! Time inside is event time (`Judgement::at`); receipt and wall time only decide what the wall decides (shelving, timers).
+//!
+//! - Time inside is event time (`Judgement::at`). The wall decides only what the wall decides: silence, shelving, and when a timer
+//!   fires for event time that no record brings. An entity translates between the two; a deadline says which it is.
+//! - Records sent as history live in a track of their own, with its own event time: they touch nothing that is going on.
+//! - **Lifetime.** An entity is born with the first record that a rule matches. It is *hot* while time alone will change it, *idle* while it
+//!   only waits for a person, and *blank*, to be deleted, once nothing is left that a later judgement depends on. Timers make it so:
+//!   every window and delay has a deadline.
 
+mod rule_state;
+
+use crate::condition::{Breach, Deadline, Input, Now};
 use crate::control::Operation;
 use crate::effect::Effect;
 use crate::ids::{Position, RecordId, RuleId};
 use crate::incident::Incident;
-use crate::level::Level;
-use crate::limit::LimitChange;
+use crate::incident::evidence::{Evidence, LazyTemplate, Provenance};
+use crate::limits::{FUTURE_MAX, LATENESS};
 use crate::record::{Flags, Record};
-use crate::rule::Condition;
-use crate::ruleset::{RuleIndex, RuleSet};
+use crate::rule::Rule;
+use crate::ruleset::{RuleEnd, RuleMatch, RuleSet};
 use crate::sources::{Judgement, Lateness};
 use crate::subject::{Subject, SubjectKind};
-use crate::tell::Cause;
-use crate::time::Timestamp;
+use crate::time::{Span, Timestamp};
+use rule_state::RuleState;
 use serde::{Deserialize, Serialize};
-use state::{Delayed, Judge, LIMIT_NORMAL, LazyTemplate, RuleState, state_of};
 use std::sync::Arc;
 
-mod state;
+/// Deadlines that one timer may pass, one following from another; what is still due then fires again.
+const DEADLINES_PER_TIMER: usize = 16;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Entity {
     pub subject: Subject,
-    /// Newest event time judged live.
-    watermark: Timestamp,
-    /// When the record that set the watermark was received: timers fire at this plus what remains in event time.
-    watermark_received: Timestamp,
-    #[serde(default)]
-    watermark_of: Provenance,
+    live: Track,
+    history: Option<Box<Track>>,
+}
+
+/// One course of event time, and the rules judged in it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Track {
+    /// How far event time has come; `None` before the first record that moves it.
+    clock: Option<EventClock>,
     rules: Vec<RuleState>,
 }
 
-/// How the newest record judged live came in. What a delay opens later, with no record of its own, is told as that record would be.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-struct Provenance {
-    /// Sent as history.
-    history: bool,
-    historical: bool,
-}
-
-/// What moves event time on: a record (then how it came in), or a timer.
-#[derive(Clone, Copy)]
-struct Passage {
-    at: Timestamp,
+/// The newest event time judged, and when it was reached: time that no record brings goes on from here at the pace of the wall.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+struct EventClock {
+    watermark: Timestamp,
     received_at: Timestamp,
-    position: Position,
-    of: Option<Provenance>,
 }
 
 /// What happened to a record in this entity.
@@ -60,311 +62,375 @@ pub struct Outcome {
     pub window_truncated: bool,
 }
 
+/// A silence as its entity needs to know it.
+#[derive(Clone, Copy, Debug)]
+pub struct Silence<'a> {
+    pub rule: &'a RuleId,
+    pub since: Timestamp,
+    pub at: Timestamp,
+    /// Devices behind it of which nothing is known either.
+    pub unknown: &'a [Arc<str>],
+    /// The control entry that says so.
+    pub record: RecordId,
+}
+
 impl Entity {
     pub fn new(subject: Subject) -> Self {
         Self {
             subject,
-            watermark: Timestamp::MIN,
-            watermark_received: Timestamp::MIN,
-            watermark_of: Provenance::default(),
-            rules: Vec::new(),
+            live: Track::default(),
+            history: None,
         }
     }
 
-    /// Judges one record under the rules of `matched` whose subject is of this entity's kind.
+    /// Judges one record under the rules that take it.
     pub fn observe(
         &mut self,
         set: &RuleSet,
-        matched: &[RuleIndex],
+        matched: &[RuleMatch],
         record: &Record<'_>,
         judgement: &Judgement,
-        source: u64,
-        out: &mut Vec<Effect>,
     ) -> Outcome {
+        let Self { subject, live, history } = self;
+        let is_history = record.flags.contains(Flags::HISTORY);
+        let track = if is_history {
+            history.get_or_insert_default()
+        } else {
+            live
+        };
+        track.follow_clock(set, subject, record, judgement, is_history);
+        let now = track.now(record.received_at);
+        let template = LazyTemplate::new(record);
+        let provenance = Provenance::of(record, judgement);
+        let evidence = Evidence::of_record(record, judgement, set, Some(&template));
+        let own_source = has_own_source(subject, is_history);
+        let is_in_place = judgement.lateness == Lateness::InOrder && (own_source || !judgement.behind);
         let mut outcome = Outcome::default();
-        let live =
-            judgement.lateness == Lateness::InOrder && (!judgement.behind || self.subject.kind == SubjectKind::Device);
-        // A device is its own source: where its clock goes, its event time goes. A shared subject gives the source a window of its own.
-        if judgement.clock_step && self.subject.kind == SubjectKind::Device {
-            self.step_back(judgement.at, record.received_at);
-        }
-        if live {
-            let passage = Passage {
-                at: judgement.at,
-                received_at: record.received_at,
-                position: record.record_id.position,
-                of: Some(Provenance {
-                    history: record.flags.contains(Flags::HISTORY),
-                    historical: judgement.historical,
-                }),
+        for m in matched {
+            let rule = set.rule(m.rule);
+            let state = state_of(&mut track.rules, rule);
+            let input = Input {
+                record,
+                judgement,
+                template: &template,
+                provenance,
+                now,
+                is_in_place,
+                is_active: state.is_active(),
             };
-            self.reach(set, passage, out);
-        }
-        let mut fingerprint = None;
-        for &index in matched {
-            let rule = set.rule(index);
-            if rule.subject != self.subject.kind {
-                continue;
-            }
-            if judgement.lateness == Lateness::Late && record.level.is_none_or(|l| l < Level::Error) {
-                outcome.late_unjudged += 1;
-                continue;
-            }
-            let watermark = self.watermark;
-            let Self { rules, subject, .. } = self;
-            let state = state_of(rules, rule);
-            match &rule.condition {
-                Condition::Count { count, within } => {
-                    let template = fingerprint.get_or_insert_with(|| {
-                        LazyTemplate::new(record.fingerprint, record.message.unwrap_or_default())
-                    });
-                    if !state.is_active() {
-                        state.remember(template, judgement.at, *within);
-                    }
-                    let breach = state.count(*count, *within, judgement, source, live, watermark, &mut outcome);
-                    if let Some((first_at, opening)) = breach {
-                        outcome.breached += 1;
-                        let cause = Cause {
-                            set,
-                            rule,
-                            record,
-                            judgement,
-                            first_at,
-                            records: u64::from(opening),
-                            peak: None,
-                        };
-                        state.breach(subject, &cause, template, out);
-                    } else if state.is_active() {
-                        let cause = Cause {
-                            set,
-                            rule,
-                            record,
-                            judgement,
-                            first_at: judgement.at,
-                            records: 1,
-                            peak: None,
-                        };
-                        state.join(&cause, Some(template), out);
-                    }
-                }
-                Condition::Limit(limit) => {
-                    if judgement.lateness == Lateness::Late {
-                        outcome.late_unjudged += 1;
-                        continue;
-                    }
-                    outcome.breached += state.limit(subject, set, rule, limit, record, judgement, out);
-                }
-                Condition::Silence { .. } => {}
-            }
+            let (seen, breached) = state.observe(subject, rule, &input, &evidence);
+            outcome.breached += breached;
+            outcome.late_unjudged += u32::from(seen.unjudged);
+            outcome.window_truncated |= seen.truncated;
         }
         outcome
     }
 
-    /// The clock stepped back to `at`: what was seen before it lies in the future now, and would keep everything after it from being judged.
-    fn step_back(&mut self, at: Timestamp, received_at: Timestamp) {
-        self.watermark = at;
-        self.watermark_received = received_at;
-        for state in &mut self.rules {
-            match &mut state.judge {
-                Judge::Count { live, .. } => live.forget_after(at),
-                Judge::Limit(judge) => judge.clock_stepped(at),
-                Judge::Silence => {}
-            }
-        }
-    }
-
-    /// Event time has come to `at` (a record, or a timer): what was to end by then ends.
-    fn reach(&mut self, set: &RuleSet, passage: Passage, out: &mut Vec<Effect>) {
-        let Passage {
-            at,
-            received_at,
-            position,
-            of,
-        } = passage;
-        // What ends now was made by what came before.
-        let before = self.watermark_of;
-        if at > self.watermark {
-            self.watermark = at;
-            self.watermark_received = received_at;
-        }
-        if let Some(of) = of.filter(|_| at >= self.watermark) {
-            self.watermark_of = of;
-        }
-        let watermark = self.watermark;
-        let subject = &self.subject;
-        for state in &mut self.rules {
-            let Some(rule) = set.find(&state.rule).filter(|r| r.enabled) else {
-                // A rule that is gone ends its incidents: nothing would ever judge them again.
-                state.return_to_normal(watermark, position, "the rule was removed or switched off", out);
-                continue;
-            };
-            if let (Condition::Limit(limit), Judge::Limit(judge)) = (&rule.condition, &mut state.judge) {
-                for change in judge.advance(limit, rule.off_delay, watermark) {
-                    match change {
-                        LimitChange::Activated { since, peak } => {
-                            let delayed = Delayed {
-                                since,
-                                peak,
-                                position,
-                                received_at,
-                                history: before.history,
-                                historical: before.historical,
-                            };
-                            state.limit_activated_by_time(subject, set, rule, &delayed, out);
-                        }
-                        LimitChange::Normal { at } => state.return_to_normal(at, position, LIMIT_NORMAL, out),
-                    }
-                }
-            }
-            if let Some(at) = state.normal_at(rule).filter(|at| *at <= watermark) {
-                state.return_to_normal(at, position, "the condition no longer holds", out);
-            }
-            state.settle(rule, watermark, position, out);
-            if let (Condition::Count { within, .. }, Judge::Count { live, .. }) = (&rule.condition, &mut state.judge) {
-                live.prune(watermark, *within);
-            }
-        }
-    }
-
-    /// A timer of this subject fired: no record came, and event time is taken to have reached `event_now`.
-    pub fn timer(
-        &mut self,
-        set: &RuleSet,
-        event_now: Timestamp,
-        wall: Timestamp,
-        position: Position,
-        out: &mut Vec<Effect>,
-    ) {
-        let passage = Passage {
-            at: event_now.max(self.watermark),
-            received_at: wall,
-            position,
-            of: None,
-        };
-        self.reach(set, passage, out);
-        for state in &mut self.rules {
-            state.unshelve_if_due(set, wall, position, out);
+    /// Nothing came until `wall`: event time goes on from where it was, at the pace of the wall.
+    pub fn timer(&mut self, set: &RuleSet, wall: Timestamp, position: Position) {
+        let Self { subject, live, history } = self;
+        for track in history.iter_mut().map(|t| &mut **t).chain([live]) {
+            track.time_passes(set, subject, wall, position);
         }
         self.forget();
     }
 
     /// A person did something. An operation on an incident that this entity no longer holds changes nothing.
-    pub fn operate(&mut self, set: &RuleSet, op: &Operation, position: Position, out: &mut Vec<Effect>) {
-        let watermark = self.watermark;
-        for state in self.rules.iter_mut().filter(|s| s.rule == op.rule) {
-            if state.incident.as_ref().is_some_and(|i| i.id == op.incident) {
-                state.operate(op, position, out);
-                if let Some(rule) = set.find(&op.rule) {
-                    state.settle(rule, watermark, position, out);
+    pub fn operate(&mut self, set: &RuleSet, op: &Operation, position: Position) {
+        for track in self.tracks_mut() {
+            let now = track.now(op.at);
+            for state in track.rules.iter_mut().filter(|s| s.rule == op.rule) {
+                state.operate(set.find(&op.rule), op, now, position);
+            }
+        }
+    }
+
+    /// Nothing was heard of this device since `silence.since`.
+    pub fn silence_found(&mut self, set: &RuleSet, silence: &Silence<'_>) {
+        let Some(rule) = set.find(silence.rule).filter(|r| r.enabled) else {
+            return;
+        };
+        let (at, position) = (silence.at, silence.record.position);
+        let text = silence_text(&self.subject, silence);
+        let Self { subject, live, .. } = self;
+        let mut evidence = Evidence::found(set, silence.record, position, at, at);
+        evidence.device = subject.device();
+        evidence.text = text.as_str().into();
+        let breach = Breach {
+            first_at: silence.since,
+            at,
+            until: None,
+            is_over: false,
+            records: 0,
+            peak: None,
+            text: None,
+            begun_by: None,
+            earlier: Vec::new(),
+        };
+        state_of(&mut live.rules, rule).breach(subject, rule, &breach, evidence);
+    }
+
+    pub fn silence_ended(&mut self, rule: &RuleId, at: Timestamp, position: Position, why: &str) {
+        for state in self.live.rules.iter_mut().filter(|s| s.rule == *rule) {
+            state.return_to_normal(at, position, why);
+        }
+    }
+
+    /// These rules were removed, switched off or changed. True when that concerned this entity.
+    pub fn rules_ended(&mut self, ended: &[(RuleId, RuleEnd)], at: Timestamp, position: Position) -> bool {
+        let mut concerned = false;
+        for track in self.tracks_mut() {
+            for state in &mut track.rules {
+                if let Some((_, end)) = ended.iter().find(|(rule, _)| *rule == state.rule) {
+                    state.rule_ended(*end, at, position);
+                    concerned = true;
                 }
             }
+        }
+        concerned
+    }
+
+    /// The entry is judged: gives out what changed, and forgets what no later judgement depends on.
+    pub fn end_entry(&mut self, now: Timestamp, out: &mut Vec<Effect>) {
+        for track in self.tracks_mut() {
+            track.rules.iter_mut().for_each(|s| s.give_out(now, false, out));
         }
         self.forget();
     }
 
-    /// Nothing was heard of this device since `since`.
-    #[allow(clippy::too_many_arguments)]
-    pub fn silence_found(
-        &mut self,
-        set: &RuleSet,
-        rule: &RuleId,
-        since: Timestamp,
-        at: Timestamp,
-        unknown: &[Arc<str>],
-        record_id: RecordId,
-        out: &mut Vec<Effect>,
-    ) {
-        let Some(rule) = set.find(rule) else { return };
-        let text = match unknown.len() {
-            0 => format!("{} has been silent since {since}", self.subject),
-            n => format!(
-                "{} has been silent since {since}; {n} devices behind it are unknown",
-                self.subject
-            ),
-        };
-        let Self { subject, rules, .. } = self;
-        let record = Record {
-            record_id,
-            timestamp: at,
-            received_at: at,
-            device_id: (subject.kind == SubjectKind::Device).then_some(&*subject.id),
-            ..Record::default()
-        };
-        let judgement = Judgement::now(at);
-        let cause = Cause {
-            set,
-            rule,
-            record: &record,
-            judgement: &judgement,
-            first_at: since,
-            records: 0,
-            peak: None,
-        };
-        state_of(rules, rule).breach_with_text(subject, &cause, &text, out);
-    }
-
-    pub fn silence_ended(&mut self, rule: &RuleId, at: Timestamp, position: Position, out: &mut Vec<Effect>) {
-        for state in self.rules.iter_mut().filter(|s| s.rule == *rule) {
-            state.return_to_normal(at, position, "it speaks again", out);
+    /// Gives out counts that have waited. Changes nothing that judging depends on.
+    pub fn flush(&mut self, now: Timestamp, out: &mut Vec<Effect>) {
+        for track in self.tracks_mut() {
+            track.rules.iter_mut().for_each(|s| s.give_out(now, true, out));
         }
     }
 
-    /// Incidents whose newest count has not been given out yet. Changes nothing that judging depends on.
-    pub fn flush(&mut self, out: &mut Vec<Effect>) {
-        for state in &mut self.rules {
-            if std::mem::take(&mut state.dirty)
-                && let Some(incident) = &state.incident
-            {
-                out.push(Effect::Incident(incident.clone()));
-            }
+    /// Counts have changed that no store has.
+    pub fn has_pending(&self) -> bool {
+        self.tracks().any(|t| t.rules.iter().any(RuleState::has_pending))
+    }
+
+    /// Every incident goes out again: after a restore the stores may not have the newest counts.
+    pub fn mark_pending(&mut self) {
+        for track in self.tracks_mut() {
+            track.rules.iter_mut().for_each(RuleState::mark_pending);
         }
     }
 
-    pub fn is_dirty(&self) -> bool {
-        self.rules.iter().any(|s| s.dirty)
-    }
-
-    /// Everything open goes out again: after a restore the stores may not have the newest counts.
-    pub fn mark_dirty(&mut self) {
-        for state in &mut self.rules {
-            state.dirty = state.incident.is_some();
-        }
-    }
-
-    /// When, on the wall, a timer should fire if no record comes before: `(wall, event time it stands for)`.
-    pub fn deadline(&self, set: &RuleSet) -> Option<(Timestamp, Timestamp)> {
-        let wall_of = |event: Timestamp| self.watermark_received.plus(event.since(self.watermark));
-        let mut next: Option<(Timestamp, Timestamp)> = None;
-        let mut consider = |wall: Timestamp, event: Timestamp| {
-            if next.is_none_or(|(w, _)| wall < w) {
-                next = Some((wall, event));
-            }
-        };
-        for state in &self.rules {
-            if let Some(rule) = set.find(&state.rule) {
-                if let Some(at) = state.event_deadline(rule) {
-                    consider(wall_of(at), at);
-                }
-            } else if state.is_active() {
-                consider(self.watermark_received, self.watermark);
-            }
-            if let Some(shelved) = state.incident.as_ref().and_then(|i| i.shelved.as_ref()) {
-                consider(shelved.until, self.watermark);
+    /// When, on the wall, a timer should fire if no record comes before. `wall` is now.
+    pub fn deadline(&self, set: &RuleSet, wall: Timestamp) -> Option<Timestamp> {
+        let mut next: Option<Timestamp> = None;
+        for track in self.tracks() {
+            for state in &track.rules {
+                state.deadlines(set.find(&state.rule), |d| {
+                    let at = track.on_wall(d, wall);
+                    next = Some(next.map_or(at, |n| n.min(at)));
+                });
             }
         }
         next
     }
 
-    /// It waits for nothing that time alone brings: it can be written out until the next record or operation.
-    pub fn is_passive(&self, set: &RuleSet) -> bool {
-        self.deadline(set).is_none() && !self.is_dirty()
+    /// Nothing is left that a later judgement depends on: it can be deleted.
+    pub fn is_blank(&self) -> bool {
+        self.tracks().all(|t| t.rules.is_empty())
     }
 
+    /// The incidents of the present, those of history after them.
     pub fn incidents(&self) -> impl Iterator<Item = &Incident> {
-        self.rules.iter().filter_map(|s| s.incident.as_deref())
+        self.tracks()
+            .flat_map(|t| t.rules.iter().flat_map(RuleState::incidents))
+    }
+
+    /// The fingerprints of an incident, while the entity holds it.
+    pub fn fingerprints(&self, incident: crate::ids::IncidentId) -> &[crate::incident::FingerprintCount] {
+        self.tracks()
+            .flat_map(|t| t.rules.iter().filter_map(RuleState::present))
+            .find(|h| h.incident().id == incident)
+            .map_or(&[], |h| h.all_fingerprints())
+    }
+
+    fn tracks(&self) -> impl Iterator<Item = &Track> {
+        std::iter::once(&self.live).chain(self.history.as_deref())
+    }
+
+    fn tracks_mut(&mut self) -> impl Iterator<Item = &mut Track> {
+        std::iter::once(&mut self.live).chain(self.history.as_deref_mut())
     }
 
     fn forget(&mut self) {
-        self.rules.retain(|s| s.incident.is_some() || !s.is_quiet());
+        for track in self.tracks_mut() {
+            let event_now = track.clock.map(|c| c.watermark);
+            track.rules.retain(|s| !s.is_quiet(event_now));
+            if track.rules.is_empty() {
+                track.clock = None;
+            }
+        }
+        if self.history.as_ref().is_some_and(|t| t.rules.is_empty()) {
+            self.history = None;
+        }
+    }
+}
+
+impl Track {
+    /// A record has come: event time moves to it, and everything that was to end by then ends.
+    fn follow_clock(
+        &mut self,
+        set: &RuleSet,
+        subject: &Subject,
+        record: &Record<'_>,
+        judgement: &Judgement,
+        is_history: bool,
+    ) {
+        let (received_at, position) = (record.received_at, record.record_id.position);
+        self.notice_own_clock(set, received_at, position);
+        let own_source = has_own_source(subject, is_history);
+        let is_back = self.clock.is_some_and(|c| judgement.at < c.watermark);
+        if judgement.clock_step && own_source && is_back {
+            self.step_back(set, judgement.at, received_at, position);
+        }
+        let reached = match judgement.lateness {
+            // Its source is further: this record moves nothing on.
+            Lateness::Late if own_source => None,
+            Lateness::InOrder if own_source || !judgement.behind => Some(judgement.at),
+            // A shared subject is as far as the wall: a source that delivers late does not hold it back.
+            _ => Some(received_at.minus(LATENESS)),
+        };
+        let Some(reached) = reached else {
+            if self.clock.is_none() {
+                self.clock = Some(EventClock {
+                    watermark: judgement.watermark,
+                    received_at,
+                });
+            }
+            return;
+        };
+        match &mut self.clock {
+            Some(clock) if reached <= clock.watermark => return,
+            Some(clock) => {
+                *clock = EventClock {
+                    watermark: reached,
+                    received_at,
+                }
+            }
+            None => {
+                self.clock = Some(EventClock {
+                    watermark: reached,
+                    received_at,
+                })
+            }
+        }
+        self.advance(set, subject, self.now(received_at), position);
+    }
+
+    /// Event time goes on to each deadline that has come by the wall, and no further: what a source still holds back of the
+    /// time since is not late for it.
+    fn time_passes(&mut self, set: &RuleSet, subject: &Subject, wall: Timestamp, position: Position) {
+        self.notice_own_clock(set, wall, position);
+        for _ in 0..DEADLINES_PER_TIMER {
+            let (Some(clock), Some(event)) = (self.clock, self.due_event(set, wall)) else {
+                break;
+            };
+            self.clock = Some(EventClock {
+                watermark: event.max(clock.watermark),
+                received_at: clock.received_at.plus(event.since(clock.watermark).max(Span::ZERO)),
+            });
+            self.advance(set, subject, self.now(wall), position);
+        }
+        self.advance(set, subject, self.now(wall), position);
+        for state in &mut self.rules {
+            state.unshelve_if_due(set, wall, position);
+        }
+    }
+
+    /// The earliest deadline in event time that has come by `wall`.
+    fn due_event(&self, set: &RuleSet, wall: Timestamp) -> Option<Timestamp> {
+        let mut due: Option<Timestamp> = None;
+        for state in &self.rules {
+            state.deadlines(set.find(&state.rule), |d| {
+                let (Deadline::Event(event) | Deadline::Both(event, _)) = d else {
+                    return;
+                };
+                if self.on_wall(d, wall) <= wall {
+                    due = Some(due.map_or(event, |e| e.min(event)));
+                }
+            });
+        }
+        due
+    }
+
+    fn advance(&mut self, set: &RuleSet, subject: &Subject, now: Now, position: Position) {
+        for state in &mut self.rules {
+            if let Some(rule) = set.find(&state.rule) {
+                state.advance(set, subject, rule, now, position);
+            }
+        }
+    }
+
+    /// No stamp lies more than [`FUTURE_MAX`] after its receipt. Where event time does, it is our own clock that stepped back.
+    fn notice_own_clock(&mut self, set: &RuleSet, wall: Timestamp, position: Position) {
+        let Some(clock) = &mut self.clock else { return };
+        if clock.received_at > wall.plus(FUTURE_MAX) {
+            clock.received_at = wall;
+        }
+        if clock.watermark > wall.plus(FUTURE_MAX) {
+            self.step_back(set, wall, wall, position);
+        }
+    }
+
+    fn step_back(&mut self, set: &RuleSet, at: Timestamp, received_at: Timestamp, position: Position) {
+        self.clock = Some(EventClock {
+            watermark: at,
+            received_at,
+        });
+        for state in &mut self.rules {
+            state.step_back(set.find(&state.rule), at, position);
+        }
+    }
+
+    /// How far it has come; before any record of its own as far as the wall.
+    fn now(&self, wall: Timestamp) -> Now {
+        Now {
+            event: self.clock.map_or(wall, |c| c.watermark),
+            received: wall,
+        }
+    }
+
+    fn on_wall(&self, deadline: Deadline, wall: Timestamp) -> Timestamp {
+        let of_event = |event: Timestamp| match self.clock {
+            // Our own clock stepped back: the timer fires at once, and event time goes on from there.
+            Some(c) if c.received_at > wall.plus(FUTURE_MAX) => wall,
+            Some(c) => c.received_at.plus(event.since(c.watermark)),
+            None => event,
+        };
+        match deadline {
+            Deadline::Event(event) => of_event(event),
+            Deadline::Wall(at) => at,
+            Deadline::Both(event, at) => of_event(event).max(at),
+        }
+    }
+}
+
+/// A device is its own source, and history keeps to its own time: where the clock of the source goes, event time goes.
+fn has_own_source(subject: &Subject, is_history: bool) -> bool {
+    subject.kind == SubjectKind::Device || is_history
+}
+
+fn state_of<'s>(rules: &'s mut Vec<RuleState>, rule: &Rule) -> &'s mut RuleState {
+    let at = match rules.iter().position(|s| s.rule == rule.id) {
+        Some(at) => at,
+        None => {
+            rules.push(RuleState::new(rule));
+            rules.len() - 1
+        }
+    };
+    &mut rules[at]
+}
+
+fn silence_text(subject: &Subject, silence: &Silence<'_>) -> String {
+    let since = silence.since;
+    match silence.unknown.len() {
+        0 => format!("{subject} has been silent since {since}"),
+        n => format!("{subject} has been silent since {since}; {n} devices behind it are unknown"),
     }
 }

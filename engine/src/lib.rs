@@ -5,6 +5,7 @@
 //! the business of the crates at the edges.
 
 pub mod batch;
+pub mod condition;
 pub mod control;
 pub mod dedup;
 pub mod effect;
@@ -14,17 +15,15 @@ pub mod ids;
 pub mod incident;
 pub mod intake;
 pub mod level;
-pub mod limit;
 pub mod limits;
 pub mod mute;
 pub mod pages;
 pub mod record;
 pub mod rule;
 pub mod ruleset;
+pub mod sequencer;
 pub mod silence;
 pub mod sources;
 pub mod subject;
-pub mod tell;
 pub mod throttle;
 pub mod time;
-pub mod window;

@@ -20,8 +20,15 @@ pub const FUTURE_MAX: Span = Span::mins(5);
 pub const LATENESS: Span = Span::mins(5);
 /// `received_at - timestamp` above this is history.
 pub const HISTORICAL_AFTER: Span = Span::hours(1);
-/// Records in a row behind the lateness bound that make a clock step of it.
+/// Records (in history) or receipts (of a live source) in a row behind the lateness bound that make a clock step of it.
 pub const CLOCK_STEP_RECORDS: u8 = 3;
+/// How long the lag of a live source's late records must stay the same before it is taken for a clock that was set back. A buffer
+/// that is emptied at the very pace at which it was filled, for this long, would be mistaken for one.
+pub const CLOCK_STEP_PROOF: Span = Span::secs(30);
+/// By how much that lag may differ: the jitter of a network.
+pub const STEP_TOLERANCE: Span = Span::secs(5);
+/// How long a device whose clock was never set has been running at most when its stamps are recognised by their date alone.
+pub const RESET_UPTIME_MAX: Span = Span::hours(31 * 24);
 /// Times kept in one count window.
 pub const WINDOW_ENTRIES_MAX: usize = 4_096;
 /// Fingerprints kept by one incident.
@@ -30,6 +37,14 @@ pub const FINGERPRINTS_MAX: usize = 1_024;
 pub const RETRY_WINDOW: Span = Span::mins(10);
 /// Hashes remembered at most: 4 million of 16 bytes and their table come to about 150 MB.
 pub const RETRY_ENTRIES_MAX: usize = 4_000_000;
+/// An incident's count alone goes to the stores at most this often.
+pub const REPEAT_EVERY: Span = Span::secs(1);
+/// Ended occurrences of an incident whose times are known, so that a record that comes late for one is counted there.
+pub const OCCURRENCES_REMEMBERED: usize = 16;
+/// Incidents found late, of one subject under one rule, that still take records; past it the one that took none for longest goes.
+pub const LATE_INCIDENTS_MAX: usize = 8;
+/// Fingerprints remembered from before an incident opens, so that what opened it is not reported again as new.
+pub const RECENT_FINGERPRINTS_MAX: usize = 64;
 /// Operations on one subject under one rule that are known again when their entry comes twice.
 pub const OPERATIONS_REMEMBERED: usize = 64;
 /// Rules of one site.

@@ -3,6 +3,7 @@
 //! A site may have 10,000 rules and a million records a second, so a record must not meet every rule. Each rule is filed under
 //! its most selective name (device, application, user), else under what it needs of a record (a reading, a level).
 
+use crate::ids::RuleId;
 use crate::record::Record;
 use crate::rule::{Condition, Configuration, Device, Rule, Selector};
 use crate::subject::SubjectKind;
@@ -11,6 +12,33 @@ use std::sync::Arc;
 
 /// Index of a rule within its [`RuleSet`].
 pub type RuleIndex = u16;
+
+/// A rule that takes a record. A condition of several parts (first A, then B) says which of them the record is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RuleMatch {
+    pub rule: RuleIndex,
+    /// The part of the condition; 0 for conditions of one part.
+    pub arm: u8,
+}
+
+/// Why a rule no longer judges what it judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RuleEnd {
+    Removed,
+    Disabled,
+    /// It judges other records, other subjects, or by another condition.
+    Changed,
+}
+
+impl RuleEnd {
+    pub fn reason(self) -> &'static str {
+        match self {
+            RuleEnd::Removed => "the rule was removed",
+            RuleEnd::Disabled => "the rule was switched off",
+            RuleEnd::Changed => "the rule was changed",
+        }
+    }
+}
 
 #[derive(Debug, Default)]
 pub struct RuleSet {
@@ -21,6 +49,7 @@ pub struct RuleSet {
     /// `by_level[l]`: rules that need at least level `l` (0: none).
     by_level: [Vec<RuleIndex>; 7],
     devices: HashMap<Arc<str>, usize>,
+    by_id: HashMap<RuleId, RuleIndex>,
 }
 
 impl RuleSet {
@@ -31,6 +60,7 @@ impl RuleSet {
         };
         for (i, rule) in config.rules.iter().enumerate().take(crate::limits::RULES_MAX) {
             let i = i as RuleIndex;
+            set.by_id.insert(rule.id.clone(), i);
             // Silence is not found in records but in their absence (module `silence`).
             if !rule.enabled || matches!(rule.condition, Condition::Silence { .. }) {
                 continue;
@@ -66,8 +96,28 @@ impl RuleSet {
     pub fn rule(&self, index: RuleIndex) -> &Rule {
         &self.config.rules[usize::from(index)]
     }
-    pub fn find(&self, id: &crate::ids::RuleId) -> Option<&Rule> {
-        self.config.rule(id)
+    pub fn find(&self, id: &RuleId) -> Option<&Rule> {
+        self.by_id.get(id).map(|i| self.rule(*i))
+    }
+
+    /// Rules of this set that judge no more, or otherwise, under `next`.
+    pub fn ended(&self, next: &RuleSet) -> Vec<(RuleId, RuleEnd)> {
+        let end = |rule: &Rule| match next.find(&rule.id) {
+            None => Some(RuleEnd::Removed),
+            Some(new) if !new.enabled => Some(RuleEnd::Disabled),
+            Some(new) => {
+                let same =
+                    (&rule.condition, &rule.selector, rule.subject) == (&new.condition, &new.selector, new.subject);
+                (!same).then_some(RuleEnd::Changed)
+            }
+        };
+        let judging = self.config.rules.iter().filter(|r| r.enabled);
+        judging.filter_map(|r| Some((r.id.clone(), end(r)?))).collect()
+    }
+
+    /// Devices of this set that are not in the plant under `next`.
+    pub fn devices_gone<'a>(&'a self, next: &'a RuleSet) -> impl Iterator<Item = &'a Arc<str>> {
+        self.devices.keys().filter(|id| next.device(id).is_none())
     }
     pub fn device(&self, id: &str) -> Option<&Device> {
         self.devices.get(id).map(|i| &self.config.devices[*i])
@@ -78,12 +128,12 @@ impl RuleSet {
     }
 
     /// Appends the rules that take this record, each once, in no particular order.
-    pub fn matching(&self, record: &Record<'_>, out: &mut Vec<RuleIndex>) {
+    pub fn matching(&self, record: &Record<'_>, out: &mut Vec<RuleMatch>) {
         let start = out.len();
         let mut consider = |rules: &[RuleIndex]| {
-            for &i in rules {
-                if self.takes(self.rule(i), record) {
-                    out.push(i);
+            for &rule in rules {
+                if self.takes(self.rule(rule), record) {
+                    out.push(RuleMatch { rule, arm: 0 });
                 }
             }
         };
@@ -122,9 +172,9 @@ impl RuleSet {
         let named = |list: &[Arc<str>], id: Option<&str>| {
             list.is_empty() || id.is_some_and(|id| list.iter().any(|x| &**x == id))
         };
-        // A count is of log records; a limit is of readings.
+        // A count is of log records, and of readings that come with the type or level it asks for; a limit is of readings.
         let fits = match &rule.condition {
-            Condition::Count { .. } => r.is_log(),
+            Condition::Count { .. } => r.is_log() || s.type_prefix.is_some() || s.min_level.is_some(),
             Condition::Limit(l) => r.reading(&l.reading).is_some(),
             Condition::Silence { .. } => false,
         };
@@ -233,7 +283,7 @@ mod tests {
     fn ids(set: &RuleSet, r: &Record<'_>) -> Vec<String> {
         let mut out = Vec::new();
         set.matching(r, &mut out);
-        let mut ids: Vec<_> = out.iter().map(|i| set.rule(*i).id.to_string()).collect();
+        let mut ids: Vec<_> = out.iter().map(|m| set.rule(m.rule).id.to_string()).collect();
         ids.sort();
         ids
     }

@@ -6,7 +6,8 @@
 //!
 //! - A device is *overdue* when nothing was heard of it for at least the rule's time (that edge included), or, where the rule
 //!   gives none, for 3 times its usual gap: the 99th percentile of the times between its receipts, known after
-//!   [`GAPS_MIN`] of them, a lone outlier left out, and at least [`LEARNED_MIN`] in all. Time before Andon began to accept does not count.
+//!   [`GAPS_MIN`] of them, a lone outlier left out, and at least [`LEARNED_MIN`] in all. Time in which Andon did not accept does not count
+//!   ([`Accepting`]).
 //! - A silent device is *open* until it is heard; while it is, it is not found again.
 //! - **Gateways.** A gateway that is overdue itself is one finding that names what was not heard after it as unknown. One that
 //!   still speaks, or never speaks for itself, is found by what lies behind it: when a device there is overdue, the others are
@@ -21,8 +22,10 @@ mod gaps;
 
 use self::gaps::Gaps;
 use crate::ids::RuleId;
+use crate::limits::FUTURE_MAX;
 use crate::pages::Pages;
 use crate::rule::{Device, Rule};
+use crate::sequencer::accepting::Accepting;
 use crate::subject::SubjectKind;
 use crate::time::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -86,6 +89,12 @@ struct Open {
 }
 
 impl Open {
+    fn ended(self) -> Ended {
+        Ended {
+            rule: self.rule,
+            device: self.device,
+        }
+    }
     fn awaits(&self) -> impl Iterator<Item = &Arc<str>> {
         self.unknown.iter().chain(self.own.then_some(&self.device))
     }
@@ -142,6 +151,8 @@ impl SilenceTable {
         self.silences_changed |= awaited.is_some();
         let full = self.devices.len() >= DEVICES_MAX;
         match self.devices.get_mut(&key) {
+            // Heard in the future: our own clock was set back since.
+            Some(heard) if heard.last > received_at.plus(FUTURE_MAX) => heard.last = received_at,
             Some(heard) if received_at > heard.last => {
                 // The gap that a silence made says nothing about what is usual.
                 if awaited.is_none() {
@@ -177,10 +188,7 @@ impl SilenceTable {
             if itself == open.own
                 && let Some(open) = self.close(key)
             {
-                ended.push(Ended {
-                    rule: open.rule,
-                    device: open.device,
-                });
+                ended.push(open.ended());
             }
         }
         ended.sort_unstable_by(|a, b| (&a.rule, &a.device).cmp(&(&b.rule, &b.device)));
@@ -230,17 +238,55 @@ impl SilenceTable {
         self.open.insert(key, open);
     }
 
-    /// Forgets a device that was taken out of the plant, and what is open for it.
-    pub fn remove(&mut self, device: &str) {
+    pub fn is_full(&self) -> bool {
+        self.devices.len() >= DEVICES_MAX
+    }
+
+    /// Forgets an eighth of the devices, so that new ones can be watched: those heard least recently among the ones whose usual gap is
+    /// not known, that are not silent and that `keep` does not name. Nothing when there are none: then the table stays full.
+    pub fn make_room(&mut self, keep: impl Fn(&str) -> bool) {
+        let awaited = &self.awaited;
+        let stranger = |key: &u64, h: &Heard| h.gaps.p99().is_none() && !awaited.contains_key(key) && !keep(&h.name);
+        let mut heard: Vec<Timestamp> = self
+            .devices
+            .iter()
+            .filter(|(key, h)| stranger(key, h))
+            .map(|(_, h)| h.last)
+            .collect();
+        let Some(nth) = (DEVICES_MAX / 8).min(heard.len()).checked_sub(1) else {
+            return;
+        };
+        let (_, cut, _) = heard.select_nth_unstable(nth);
+        let (cut, mut left) = (*cut, nth + 1);
+        let changed = &mut self.changed;
+        // In the order of the hashes: which of several heard at one time go must not depend on the order of a table in memory.
+        let mut gone: Vec<u64> = self
+            .devices
+            .iter()
+            .filter(|(key, h)| h.last <= cut && stranger(key, h))
+            .map(|(key, _)| *key)
+            .collect();
+        gone.sort_unstable_by_key(|key| (self.devices[key].last, *key));
+        for key in gone {
+            if left == 0 {
+                break;
+            }
+            left -= 1;
+            changed.mark(key);
+            self.devices.remove(&key);
+        }
+    }
+
+    /// Forgets a device that was taken out of the plant, and gives the silences that end with it.
+    pub fn remove(&mut self, device: &str) -> Vec<Ended> {
+        let mut ended = Vec::new();
         let gone = hash(device);
         self.changed.mark(gone);
         self.silences_changed = true;
         self.devices.remove(&gone);
         self.resumed.remove(&gone);
         let own: Vec<_> = self.open.keys().filter(|k| k.1 == gone).copied().collect();
-        for key in own {
-            self.close(key);
-        }
+        ended.extend(own.into_iter().filter_map(|key| self.close(key)));
         for key in self.awaited.remove(&gone).unwrap_or_default() {
             let empty = self.open.get_mut(&key).is_some_and(|open| {
                 open.unknown.retain(|d| **d != *device);
@@ -248,9 +294,12 @@ impl SilenceTable {
             });
             // Nobody is left whose word could end it.
             if empty {
-                self.close(key);
+                ended.extend(self.close(key));
             }
         }
+        let mut ended: Vec<_> = ended.into_iter().map(Open::ended).collect();
+        ended.sort_unstable_by(|a, b| (&a.rule, &a.device).cmp(&(&b.rule, &b.device)));
+        ended
     }
 
     /// Keeps what is open for these rules only: the incidents of a rule that is gone are gone too.
@@ -330,21 +379,21 @@ impl SilenceTable {
         after: Option<Span>,
         devices: &[Device],
         now: Timestamp,
-        accepting_since: Timestamp,
+        accepting: &Accepting,
     ) -> Vec<Finding> {
         let look = Look {
             table: self,
             rule,
             after,
             now,
-            accepting_since,
+            accepting,
         };
         // Most of the time nobody is overdue: that must cost no more than a walk over the table.
         let never_heard = |d: &&Device| !self.devices.contains_key(&hash(&d.id));
         let mut overdue: Vec<&Arc<str>> = self
             .devices
             .values()
-            .filter(|h| look.is_overdue(h, now.since(h.last.max(accepting_since))))
+            .filter(|h| look.is_overdue(h, accepting.quiet(h.last, now)))
             .map(|h| &h.name)
             .chain(
                 devices
@@ -370,7 +419,7 @@ struct Look<'a> {
     rule: &'a Rule,
     after: Option<Span>,
     now: Timestamp,
-    accepting_since: Timestamp,
+    accepting: &'a Accepting,
 }
 
 impl Look<'_> {
@@ -389,7 +438,7 @@ impl Look<'_> {
     }
     fn never_heard_is_overdue(&self) -> bool {
         self.after
-            .is_some_and(|after| self.now.since(self.accepting_since) >= after.max(Span(1)))
+            .is_some_and(|after| self.accepting.quiet(Timestamp::MIN, self.now) >= after.max(Span(1)))
     }
 }
 
@@ -443,7 +492,7 @@ impl<'a> Search<'a> {
             if self.gateway_explains(device) {
                 continue;
             }
-            let since = self.heard(device).map_or(self.look.accepting_since, |h| h.last);
+            let since = self.heard(device).map_or(self.look.accepting.start(), |h| h.last);
             self.findings.push(Finding {
                 device: device.clone(),
                 since,
@@ -509,10 +558,8 @@ impl<'a> Search<'a> {
             .filter_map(|g| self.look.table.resumed.get(&hash(g)))
             .max()
             .copied();
-        let from = last
-            .max(self.look.accepting_since)
-            .max(resumed.unwrap_or(Timestamp::MIN));
-        self.look.now.since(from)
+        let from = last.max(resumed.unwrap_or(Timestamp::MIN));
+        self.look.accepting.quiet(from, self.look.now)
     }
 
     fn is_overdue(&self, device: &str) -> bool {

@@ -57,6 +57,10 @@ impl Subject {
     pub fn hash(&self) -> u64 {
         self.kind.hash(&self.id)
     }
+    /// The device that it is, if it is one.
+    pub fn device(&self) -> Option<&str> {
+        (self.kind == SubjectKind::Device).then_some(&*self.id)
+    }
 }
 
 impl fmt::Display for Subject {

@@ -36,6 +36,9 @@ impl Span {
     pub const fn as_micros(self) -> i64 {
         self.0
     }
+    pub const fn plus(self, other: Span) -> Span {
+        Span(self.0.saturating_add(other.0))
+    }
     pub const fn as_secs_f64(self) -> f64 {
         self.0 as f64 / 1e6
     }

@@ -2,7 +2,7 @@
 
 use andon_engine::control::{Action, Operation};
 use andon_engine::effect::{Alert, AlertReason, Effect};
-use andon_engine::entity::Entity;
+use andon_engine::entity::{Entity, Silence};
 use andon_engine::fingerprint::fingerprint;
 use andon_engine::ids::{JournalId, OperationId, Position, RecordId, RouteId, RuleId};
 use andon_engine::incident::{Activity, Incident, TimelineKind};
@@ -10,8 +10,8 @@ use andon_engine::level::Level;
 use andon_engine::limits::OPERATIONS_REMEMBERED;
 use andon_engine::record::{Flags, Record};
 use andon_engine::rule::{Condition, Configuration, Direction, Limit, Priority, Rule, Selector, default_rules};
-use andon_engine::ruleset::RuleSet;
-use andon_engine::sources::Sources;
+use andon_engine::ruleset::{RuleEnd, RuleSet};
+use andon_engine::sources::{Sources, history_source};
 use andon_engine::subject::{Subject, SubjectKind};
 use andon_engine::time::{Span, Timestamp};
 use proptest::prelude::*;
@@ -32,6 +32,8 @@ struct Bench {
     said: Vec<Effect>,
     seq: u64,
     operations: u128,
+    /// The wall at the last entry.
+    wall: Timestamp,
 }
 
 impl Bench {
@@ -49,6 +51,7 @@ impl Bench {
             said: Vec::new(),
             seq: 0,
             operations: 0,
+            wall: START,
         }
     }
 
@@ -73,11 +76,22 @@ impl Bench {
                 .map_or(0, |m| fingerprint(record.application, record.kind, m)),
             ..record
         };
-        let judgement = self.sources.observe(1, record.timestamp, record.received_at);
-        let (mut matched, mut out) = (Vec::new(), Vec::new());
+        let history = record.flags.contains(Flags::HISTORY);
+        let source = if history { history_source(1) } else { 1 };
+        let judgement = self
+            .sources
+            .observe_as(source, record.timestamp, record.received_at, history);
+        let mut matched = Vec::new();
         self.set.matching(&record, &mut matched);
-        self.entity
-            .observe(&self.set, &matched, &record, &judgement, 1, &mut out);
+        matched.retain(|m| self.set.rule(m.rule).subject == self.entity.subject.kind);
+        self.entity.observe(&self.set, &matched, &record, &judgement);
+        self.end_entry(record.received_at)
+    }
+
+    fn end_entry(&mut self, now: Timestamp) -> Vec<Effect> {
+        let mut out = Vec::new();
+        self.wall = now;
+        self.entity.end_entry(now, &mut out);
         self.said.extend(out.iter().cloned());
         out
     }
@@ -113,15 +127,18 @@ impl Bench {
         })
     }
 
-    fn timer_at(&mut self, event: Timestamp, wall: Timestamp) -> Vec<Effect> {
-        let (mut out, position) = (Vec::new(), self.position());
-        self.entity.timer(&self.set, event, wall, position, &mut out);
-        self.said.extend(out.iter().cloned());
-        out
+    fn timer_at(&mut self, wall: Timestamp) -> Vec<Effect> {
+        let position = self.position();
+        self.entity.timer(&self.set, wall, position);
+        self.end_entry(wall)
     }
 
     fn timer(&mut self, seconds: f64) -> Vec<Effect> {
-        self.timer_at(at(seconds), at(seconds))
+        self.timer_at(at(seconds))
+    }
+
+    fn deadline(&self) -> Option<Timestamp> {
+        self.entity.deadline(&self.set, self.wall)
     }
 
     fn operate(&mut self, seconds: f64, action: Action) -> Vec<Effect> {
@@ -141,10 +158,9 @@ impl Bench {
             who: Arc::from("ann"),
             action,
         };
-        let (mut out, position) = (Vec::new(), self.position());
-        self.entity.operate(&self.set, &op, position, &mut out);
-        self.said.extend(out.iter().cloned());
-        out
+        let position = self.position();
+        self.entity.operate(&self.set, &op, position);
+        self.end_entry(at(seconds))
     }
 
     fn incident(&self) -> Incident {
@@ -199,8 +215,9 @@ fn the_fifth_error_within_exactly_a_minute_opens_one_incident_and_one_alert() {
     assert_eq!(alerts(&out).len(), 1);
     let i = b.incident();
     assert_eq!((i.count, i.first_at, i.opened_at), (5, at(0.0), at(60.0)));
-    assert_eq!(i.fingerprints.len(), 1, "the five differ in numbers only");
-    assert_eq!(i.fingerprints[0].count, 5);
+    let fingerprints = b.entity.fingerprints(i.id);
+    assert_eq!(fingerprints.len(), 1, "the five differ in numbers only");
+    assert_eq!(fingerprints[0].count, 5);
 }
 
 #[test]
@@ -217,7 +234,7 @@ fn five_hundred_repeats_tell_nobody_and_are_all_counted() {
     for n in 0..505 {
         b.error(f64::from(n) * 0.4, &format!("lock timeout {n}"));
     }
-    b.entity.flush(&mut b.said);
+    b.entity.flush(at(300.0), &mut b.said);
     assert_eq!(b.reasons(), [AlertReason::Opened]);
     assert_eq!(b.rows().into_values().map(|i| i.count).collect::<Vec<_>>(), [505]);
 }
@@ -253,7 +270,7 @@ fn it_returns_to_normal_reopens_and_after_the_reopen_time_is_a_new_incident() {
     b.five_errors(0.0);
     let first = b.incident();
     // The condition holds until the first of the five leaves the minute, at 60 s; then five minutes of off-delay.
-    assert_eq!(b.entity.deadline(&b.set), Some((at(360.0), at(360.0))));
+    assert_eq!(b.deadline(), Some(at(360.0).plus(Span::micros(0))));
     assert!(b.timer(359.9).is_empty());
     assert_eq!(kinds(&b.timer(360.0)), [TimelineKind::ReturnedToNormal]);
     b.five_errors(600.0);
@@ -313,10 +330,7 @@ fn normal_and_acknowledged_it_closes_when_the_reopen_time_is_over() {
     );
     assert!(b.operate(11.0, Action::Acknowledge).is_empty(), "twice changes nothing");
     b.timer(400.0);
-    assert_eq!(
-        b.entity.deadline(&b.set).map(|(_, event)| event),
-        Some(at(360.0 + 1_800.0))
-    );
+    assert_eq!(b.deadline(), Some(at(360.0 + 1_800.0)));
     assert_eq!(kinds(&b.timer(2_160.0)), [TimelineKind::Closed]);
     assert_eq!(b.entity.incidents().count(), 0);
     assert_eq!(b.rows()[&id].acknowledged.as_ref().map(|a| &*a.by), Some("ann"));
@@ -348,7 +362,7 @@ fn shelved_it_tells_nobody_until_the_time_is_over() {
     );
     assert_eq!(kinds(&b.error(20.0, "disk full")), [TimelineKind::NewFault]);
     assert_eq!(b.reasons(), [AlertReason::Opened]);
-    assert_eq!(b.entity.deadline(&b.set).map(|(wall, _)| wall), Some(at(100.0)));
+    assert_eq!(b.deadline(), Some(at(100.0)));
     let out = b.timer(100.0);
     assert_eq!(kinds(&out), [TimelineKind::Unshelved]);
     assert_eq!(alerts(&out).len(), 1, "it still holds");
@@ -415,7 +429,7 @@ fn a_limit_opens_after_its_on_delay_and_returns_after_deadband_and_off_delay() {
 fn a_limit_whose_on_delay_ends_without_a_further_reading_opens_by_timer() {
     let mut b = Bench::new(SubjectKind::Device, "press-1", vec![hot()]);
     b.reading(0.0, 95.0);
-    assert_eq!(b.entity.deadline(&b.set).map(|(wall, _)| wall), Some(at(10.0)));
+    assert_eq!(b.deadline(), Some(at(10.0)));
     assert_eq!(kinds(&b.timer(10.0)), [TimelineKind::Opened]);
     assert_eq!(&*b.incident().title, "temperature 95 °C is above its limit of 90 °C");
 }
@@ -439,7 +453,7 @@ fn what_an_on_delay_opens_in_history_tells_nobody() {
         old(&mut b, 0.0, 95.0, Flags::HISTORY);
         old(&mut b, 5.0, 95.0, Flags::HISTORY);
         let out = if by_timer {
-            b.timer_at(at(10.0), at(10.0).plus(Span::hours(48)))
+            b.timer_at(at(10.0).plus(Span::hours(48)))
         } else {
             old(&mut b, 15.0, 96.0, Flags::HISTORY)
         };
@@ -464,7 +478,7 @@ fn what_an_on_delay_opens_in_late_readings_is_told_as_late() {
 }
 
 #[test]
-fn a_fault_that_history_opened_is_told_when_it_goes_on_or_comes_back_live() {
+fn history_touches_nothing_that_is_going_on_and_is_judged_by_itself() {
     let two_days = 48.0 * 3600.0;
     let history = |b: &mut Bench, before: f64, value: f64| {
         b.observe(Record {
@@ -474,26 +488,130 @@ fn a_fault_that_history_opened_is_told_when_it_goes_on_or_comes_back_live() {
             readings: vec![("temperature", value)],
             flags: Flags::HISTORY,
             ..Record::default()
-        });
+        })
     };
     let mut b = Bench::new(SubjectKind::Device, "press-1", vec![hot()]);
-    history(&mut b, 60.0, 95.0);
-    history(&mut b, 40.0, 95.0);
-    assert!(b.incident().silent);
-    assert_eq!(alerts(&b.reading(two_days, 95.0)).len(), 1, "it goes on");
-    assert_eq!(alerts(&b.reading(two_days + 5.0, 95.0)).len(), 0, "told once");
-    assert!(!b.incident().silent && !b.incident().historical);
+    b.reading(two_days - 20.0, 95.0);
+    b.reading(two_days - 10.0, 95.0);
+    let live = b.incident();
+    assert_eq!(b.reasons(), [AlertReason::Opened]);
+    history(&mut b, 7_000.0, 95.0);
+    assert_eq!(
+        kinds(&history(&mut b, 6_990.0, 95.0)),
+        [TimelineKind::Opened],
+        "an incident of its own"
+    );
+    assert_eq!(kinds(&history(&mut b, 6_980.0, 20.0)), []);
+    let out = history(&mut b, 6_900.0, 20.0);
+    assert_eq!(kinds(&out), [TimelineKind::ReturnedToNormal]);
+    assert_eq!(b.reasons(), [AlertReason::Opened], "it notifies nobody");
+    assert_eq!(b.incident(), live, "the present has not changed");
+    b.reading(two_days, 95.0);
+    assert_eq!(b.incident().count, live.count + 1);
+    // Nobody is asked to acknowledge it.
+    history(&mut b, 5_000.0, 20.0);
+    assert_eq!(b.entity.incidents().filter(|i| i.silent).count(), 0);
+}
 
-    let mut b = Bench::new(SubjectKind::Device, "press-1", vec![hot()]);
-    history(&mut b, 60.0, 95.0);
-    history(&mut b, 50.0, 95.0);
-    history(&mut b, 40.0, 80.0);
-    assert!(b.reading(two_days, 80.0).iter().all(|e| !matches!(e, Effect::Alert(_))));
+#[test]
+fn what_was_found_in_old_records_and_still_goes_on_is_live() {
+    let mut b = Bench::new(SubjectKind::Device, "press-1", vec![]);
+    let fatal = |b: &mut Bench, seconds: f64, received: f64, message: &str| {
+        b.observe(Record {
+            timestamp: at(seconds),
+            received_at: at(received),
+            level: Some(Level::Fatal),
+            message: Some(message),
+            device_id: Some("press-1"),
+            ..Record::default()
+        })
+    };
+    // Two hours of a fault that goes on, delivered within a second.
+    let back = 7_200.0;
+    let first = fatal(&mut b, 0.0, back, "drive lost");
+    assert!(alerts(&first).iter().all(|a| a.historical));
+    for s in (60..7_200).step_by(60) {
+        fatal(&mut b, f64::from(s), back + 0.5, "drive lost");
+    }
+    let live: Vec<_> = alerts(&b.said).into_iter().filter(|a| !a.historical).cloned().collect();
+    assert!(
+        !live.is_empty() && live.iter().all(|a| a.reason == AlertReason::Opened),
+        "{live:?}"
+    );
+    assert!(!b.incident().historical);
+    let out = fatal(&mut b, back + 1.0, back + 1.0, "brake lost");
+    assert_eq!(
+        alerts(&out)
+            .iter()
+            .filter(|a| !a.historical && a.reason == AlertReason::NewFault)
+            .count(),
+        1
+    );
+}
+
+/// Five errors of 20 minutes ago, after the first live record: in every order, and with live ones between.
+#[test]
+fn a_burst_that_comes_late_opens_one_incident_that_is_over_in_every_order_of_arrival() {
+    for kind in [SubjectKind::Application, SubjectKind::Device] {
+        for (name, order) in [
+            ("oldest first", [0, 1, 2, 3, 4]),
+            ("newest first", [4, 3, 2, 1, 0]),
+            ("mixed", [2, 0, 4, 1, 3]),
+        ] {
+            for live_after in 0..=5 {
+                let mut b = Bench::new(kind, if kind == SubjectKind::Device { "d" } else { "wms" }, vec![]);
+                let send = |b: &mut Bench, seconds: f64, received: f64, level: Level| {
+                    b.observe(Record {
+                        timestamp: at(seconds),
+                        received_at: at(received),
+                        level: Some(level),
+                        message: Some("lock timeout"),
+                        application: (kind == SubjectKind::Application).then_some("wms"),
+                        device_id: Some("d"),
+                        ..Record::default()
+                    })
+                };
+                let now = 1_200.0;
+                for (n, i) in order.iter().enumerate() {
+                    if n == live_after {
+                        send(&mut b, now, now, Level::Error);
+                    }
+                    send(&mut b, f64::from(*i), now + 0.1 * n as f64, Level::Error);
+                }
+                let rows: Vec<Incident> = b.rows().into_values().collect();
+                let burst: Vec<_> = rows.iter().filter(|i| i.count == 5).collect();
+                assert_eq!(burst.len(), 1, "{kind:?} {name}, live after {live_after}: {rows:?}");
+                assert_eq!(b.reasons().iter().filter(|r| **r == AlertReason::Opened).count(), 1);
+            }
+        }
+    }
+}
+
+#[test]
+fn records_that_lag_reopen_nothing_and_are_summarised_once() {
+    let mut b = Bench::application();
+    b.five_errors(0.0);
+    b.timer(400.0);
     assert_eq!(b.incident().activity, Activity::ReturnedToNormal);
-    b.reading(two_days + 5.0, 95.0);
-    let out = b.reading(two_days + 15.0, 95.0);
-    assert_eq!(kinds(&out), [TimelineKind::Reopened]);
-    assert_eq!(alerts(&out).len(), 1, "it comes back");
+    b.log(Level::Info, 1_000.0, 1_000.0, "alive");
+    // Half an hour of errors that were received 20 minutes late.
+    for s in 0..180 {
+        let s = f64::from(s) * 10.0;
+        b.log(Level::Error, 1_000.0 + s, 2_200.0 + s, "lock timeout");
+        if b.deadline().is_some_and(|due| due <= at(2_200.0 + s)) {
+            b.timer(2_200.0 + s);
+        }
+    }
+    let reopened = b.reasons().iter().filter(|r| **r == AlertReason::Reopened).count();
+    assert_eq!(reopened, 0);
+    let rows = b.rows();
+    assert_eq!(rows.len(), 2, "{rows:?}");
+    let late = rows
+        .values()
+        .find(|i| i.closed_cause.as_deref() == Some("found late"))
+        .expect("found late");
+    assert!(late.historical && late.count > 100);
+    assert_eq!(alerts(&b.said).iter().filter(|a| a.incident == late.id).count(), 1);
 }
 
 #[test]
@@ -558,15 +676,33 @@ fn a_device_whose_clock_steps_back_55_minutes_is_judged_on() {
 }
 
 #[test]
-fn a_rule_that_is_removed_ends_its_incident() {
-    let mut b = Bench::application();
-    b.five_errors(0.0);
-    b.set = Arc::new(RuleSet::compile(Arc::new(Configuration::default())));
-    let (wall, event) = b
-        .entity
-        .deadline(&b.set)
-        .expect("by timer: no record is matched any more");
-    assert_eq!(kinds(&b.timer_at(event, wall)), [TimelineKind::ReturnedToNormal]);
+fn a_rule_that_is_removed_or_switched_off_closes_its_incident() {
+    for end in [RuleEnd::Removed, RuleEnd::Disabled, RuleEnd::Changed] {
+        let mut b = Bench::application();
+        b.five_errors(0.0);
+        b.operate(5.0, Action::Acknowledge);
+        let rule = b.incident().rule;
+        let position = b.position();
+        assert!(b.entity.rules_ended(&[(rule, end)], at(10.0), position));
+        let out = b.end_entry(at(10.0));
+        let line = |kind| {
+            if end == RuleEnd::Changed {
+                vec![kind]
+            } else {
+                vec![kind, TimelineKind::Closed]
+            }
+        };
+        assert_eq!(kinds(&out), line(TimelineKind::ReturnedToNormal), "{end:?}");
+        let open = b.entity.incidents().count();
+        assert_eq!(open, usize::from(end == RuleEnd::Changed), "{end:?}");
+        if end != RuleEnd::Changed {
+            assert_eq!(
+                (b.entity.is_blank(), b.deadline()),
+                (true, None),
+                "nothing is left to wait for"
+            );
+        }
+    }
 }
 
 #[test]
@@ -576,16 +712,27 @@ fn silence_opens_one_incident_and_ends_when_the_device_speaks() {
         ..hot()
     };
     let mut b = Bench::new(SubjectKind::Device, "gw-1", vec![rule.clone()]);
-    let id = RecordId::new(JournalId(1), 9, 0);
-    let mut out = Vec::new();
     let unknown = [Arc::from("a"), Arc::from("b")];
-    b.entity
-        .silence_found(&b.set, &rule.id, at(0.0), at(60.0), &unknown, id, &mut out);
-    assert_eq!(alerts(&out).len(), 1);
+    b.entity.silence_found(
+        &b.set,
+        &Silence {
+            rule: &rule.id,
+            since: at(0.0),
+            at: at(60.0),
+            unknown: &unknown,
+            record: RecordId::new(JournalId(1), 9, 0),
+        },
+    );
+    assert_eq!(alerts(&b.end_entry(at(60.0))).len(), 1);
     assert!(b.incident().title.contains("2 devices behind it are unknown"));
     b.entity
-        .silence_ended(&rule.id, at(90.0), Position { seq: 10, index: 0 }, &mut out);
+        .silence_ended(&rule.id, at(90.0), Position { seq: 10, index: 0 }, "it is heard again");
+    b.end_entry(at(90.0));
     assert_eq!(b.incident().activity, Activity::ReturnedToNormal);
+    // It is found and ends on the wall; the device's event time has nothing to do with it.
+    b.operate(100.0, Action::Acknowledge);
+    assert_eq!(b.deadline(), Some(at(190.0)), "the reopen time of 100 s");
+    assert_eq!(kinds(&b.timer(190.0)), [TimelineKind::Closed]);
 }
 
 #[derive(Clone, Debug)]
@@ -622,9 +769,9 @@ fn play(b: &mut Bench, now: &mut f64, step: &Step) {
             b.log(Level::Fatal, *now - f64::from(*late), *now, "fatal");
         }
         Step::Timer => {
-            if let Some((wall, event)) = b.entity.deadline(&b.set) {
+            if let Some(wall) = b.deadline() {
                 *now = now.max(wall.since(START).as_secs_f64());
-                b.timer_at(event, wall);
+                b.timer_at(wall.max(at(*now)));
             }
         }
         Step::Acknowledge | Step::Shelve | Step::Close if b.entity.incidents().next().is_none() => {}
@@ -682,6 +829,6 @@ proptest! {
         for _ in 0..20 {
             play(&mut b, &mut now, &Step::Timer);
         }
-        prop_assert_eq!(b.entity.deadline(&b.set), None);
+        prop_assert_eq!(b.deadline(), None);
     }
 }

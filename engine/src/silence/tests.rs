@@ -67,9 +67,13 @@ impl Plant {
                         .extend(ended.into_iter().map(|e| (self.now, e.device.to_string())));
                 }
             }
-            let found = self
-                .table
-                .find(&self.rule, self.after, &self.devices, t(self.now), self.accepting_since);
+            let found = self.table.find(
+                &self.rule,
+                self.after,
+                &self.devices,
+                t(self.now),
+                &Accepting::since(self.accepting_since),
+            );
             for f in found {
                 self.table.found(&self.rule.id, &f.device, &f.unknown, f.since);
                 self.told.push((self.now, f.device.to_string(), f.unknown.len()));
@@ -105,7 +109,9 @@ fn a_device_is_silent_at_exactly_the_rules_time_and_told_once() {
     let rule = rule(Some(Span::secs(60)));
     let mut table = SilenceTable::new();
     table.observe("press", t(0));
-    let look = |table: &SilenceTable, now: Timestamp| table.find(&rule, Some(Span::secs(60)), &[], now, t(-1_000));
+    let look = |table: &SilenceTable, now: Timestamp| {
+        table.find(&rule, Some(Span::secs(60)), &[], now, &Accepting::since(t(-1_000)))
+    };
     assert_eq!(look(&table, Timestamp(t(60).0 - 1)), []);
     let found = look(&table, t(60));
     assert_eq!(
@@ -135,9 +141,14 @@ fn time_in_which_andon_did_not_accept_does_not_count() {
     let rule = rule(Some(Span::secs(60)));
     let mut table = SilenceTable::new();
     table.observe("press", t(0));
-    assert_eq!(table.find(&rule, Some(Span::secs(60)), &[], t(3_600), t(3_590)), []);
     assert_eq!(
-        table.find(&rule, Some(Span::secs(60)), &[], t(3_650), t(3_590)).len(),
+        table.find(&rule, Some(Span::secs(60)), &[], t(3_600), &Accepting::since(t(3_590))),
+        []
+    );
+    assert_eq!(
+        table
+            .find(&rule, Some(Span::secs(60)), &[], t(3_650), &Accepting::since(t(3_590)))
+            .len(),
         1
     );
 }
@@ -146,10 +157,19 @@ fn time_in_which_andon_did_not_accept_does_not_count() {
 fn a_registered_device_that_was_never_heard_is_silent_too_but_only_by_a_time_given() {
     let devices = [device("press", None)];
     let table = SilenceTable::new();
-    assert_eq!(table.find(&rule(None), None, &devices, t(1_000_000), t(0)), []);
+    assert_eq!(
+        table.find(&rule(None), None, &devices, t(1_000_000), &Accepting::since(t(0))),
+        []
+    );
     let after = Some(Span::secs(60));
-    assert_eq!(table.find(&rule(after), after, &devices, t(59), t(0)), []);
-    assert_eq!(table.find(&rule(after), after, &devices, t(60), t(0))[0].since, t(0));
+    assert_eq!(
+        table.find(&rule(after), after, &devices, t(59), &Accepting::since(t(0))),
+        []
+    );
+    assert_eq!(
+        table.find(&rule(after), after, &devices, t(60), &Accepting::since(t(0)))[0].since,
+        t(0)
+    );
 }
 
 #[test]
@@ -163,7 +183,7 @@ fn the_rules_selector_says_who_is_meant() {
     for d in ["a", "b", "unregistered"] {
         table.observe(d, t(0));
     }
-    let found = table.find(&r, after, &devices, t(60), t(0));
+    let found = table.find(&r, after, &devices, t(60), &Accepting::since(t(0)));
     assert_eq!(found.iter().map(|f| &*f.device).collect::<Vec<_>>(), ["a"]);
 }
 
@@ -375,7 +395,12 @@ fn the_table_is_bounded_and_what_is_removed_is_forgotten() {
     table.found(&RuleId::new("silence"), &Arc::from("d1"), &[], t(0));
     table.retain_rules(|r| r.as_str() != "silence");
     assert!(!table.is_open(&RuleId::new("silence"), "d1"));
-    assert_eq!(table.find(&rule(after), after, &[], t(60), t(0)).len(), DEVICES_MAX - 1);
+    assert_eq!(
+        table
+            .find(&rule(after), after, &[], t(60), &Accepting::since(t(0)))
+            .len(),
+        DEVICES_MAX - 1
+    );
 }
 
 proptest! {
@@ -401,7 +426,7 @@ proptest! {
                     .filter(|(n, l)| !open.contains(*n) && now - (**l).max(accepting) >= after)
                     .map(|(n, _)| *n).collect();
                 want.sort_unstable();
-                let found = table.find(&r, Some(Span::secs(after)), &[], t(now), t(accepting));
+                let found = table.find(&r, Some(Span::secs(after)), &[], t(now), &Accepting::since(t(accepting)));
                 prop_assert_eq!(found.iter().map(|f| &*f.device).collect::<Vec<_>>(), want);
                 for f in found {
                     prop_assert_eq!(f.since, t(last[&*f.device]));
@@ -436,13 +461,13 @@ proptest! {
         let mut now = 0;
         for (gap, who) in words {
             now += gap;
-            let found = table.find(&r, after, &devices, t(now), t(0));
+            let found = table.find(&r, after, &devices, t(now), &Accepting::since(t(0)));
             let mut seen = HashSet::new();
             for f in &found {
                 prop_assert!(!table.is_open(&r.id, &f.device) && seen.insert(f.device.clone()));
                 table.found(&r.id, &f.device, &f.unknown, f.since);
             }
-            let again = table.find(&r, after, &devices, t(now), t(0));
+            let again = table.find(&r, after, &devices, t(now), &Accepting::since(t(0)));
             prop_assert!(again.is_empty(), "{again:?} after {found:?}");
             table.observe(&names[who], t(now));
         }

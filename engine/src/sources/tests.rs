@@ -49,14 +49,91 @@ fn old_by_an_hour_is_not_yet_history() {
 }
 
 #[test]
-fn a_clock_that_steps_back_55_minutes_is_found_with_the_third_record_and_judged_on() {
+fn a_clock_that_is_set_back_55_minutes_is_found_within_a_minute_and_judged_by_receipt() {
     let back = 55 * 60;
     let j = run((0..100)
         .map(|i| (i * 10, i * 10))
         .chain((100..400).map(|i| (i * 10 - back, i * 10))));
-    assert_eq!((late(&j), steps(&j), offsets(&j)), (2, 1, 0));
-    assert!(j[102].clock_step && j[102].at == t(1_020 - back) && j[399].lateness == Lateness::InOrder);
-    assert!(j[399].behind && !j[399].historical);
+    assert_eq!((late(&j), steps(&j)), (3, 1));
+    assert!(j[103].clock_step && j[103].at == t(1_030));
+    assert!(
+        j[103..]
+            .iter()
+            .all(|j| j.clock_offset && j.lateness == Lateness::InOrder && !j.behind)
+    );
+    assert_eq!(j[399].at, t(3_990));
+    // Set right again, it is believed.
+    let j = run((0..100)
+        .map(|i| (i * 10, i * 10))
+        .chain((100..200).map(|i| (i * 10 - back, i * 10)))
+        .chain((200..300).map(|i| (i * 10, i * 10))));
+    assert_eq!(late(&j), 3);
+    assert!(
+        j[203..]
+            .iter()
+            .all(|j| !j.clock_offset && j.lateness == Lateness::InOrder)
+    );
+}
+
+/// A buffer that is emptied after a live record, in any order and at any pace but its own, moves no clock.
+#[test]
+fn a_buffer_emptied_after_a_live_record_is_no_clock_that_was_set_back() {
+    let buffer: Vec<i64> = (-1_200..-900).collect();
+    let mut mixed = buffer.clone();
+    mixed.sort_by_key(|i| (i * 7919) % 300);
+    for order in [buffer.clone(), buffer.iter().rev().copied().collect(), mixed] {
+        for per_second in [1_000, 10, 2] {
+            let j = run(
+                std::iter::once((0, 0)).chain(order.iter().enumerate().map(|(n, ts)| (*ts, n as i64 / per_second)))
+            );
+            assert_eq!((steps(&j), late(&j)), (0, 300), "{per_second} a second");
+            let live = run(order.iter().enumerate().flat_map(|(n, ts)| {
+                [
+                    (n as i64 / per_second, n as i64 / per_second),
+                    (*ts, n as i64 / per_second),
+                ]
+            }));
+            assert_eq!((steps(&live), late(&live)), (0, 300), "live ones between");
+        }
+    }
+}
+
+#[test]
+fn the_stamps_of_clocks_that_were_never_set_are_judged_by_receipt() {
+    for epoch in RESET_EPOCHS {
+        let stamp = |up: i64| Timestamp((epoch + up) * S);
+        let mut s = Sources::new();
+        for up in [0, 1, 3_600, 30 * 86_400] {
+            let j = s.observe(1, stamp(up), t(up));
+            assert!(
+                j.clock_unset && !j.historical && !j.behind && j.at == t(up),
+                "{epoch} + {up} s"
+            );
+        }
+        // The clock is set: it is believed at once.
+        let j = s.observe(1, t(40 * 86_400), t(40 * 86_400));
+        assert!(!j.clock_unset && j.at == t(40 * 86_400));
+        let history = s.observe_as(2, stamp(5), t(0), true);
+        assert!(
+            !history.clock_unset && history.historical,
+            "sent as history it is what it says"
+        );
+    }
+    let last_year = t(-365 * 86_400);
+    let j = Sources::new().observe(1, last_year, t(0));
+    assert!(!j.clock_unset && j.historical && j.at == last_year);
+}
+
+/// The machine's clock is days ahead for a minute: nothing waits for that day to come.
+#[test]
+fn when_our_own_clock_is_set_back_event_time_follows() {
+    let ahead = 8 * 86_400;
+    let mut s = Sources::new();
+    s.observe(1, t(0), t(0));
+    assert!(!s.observe(1, t(ahead), t(ahead)).clock_step);
+    let j = s.observe(1, t(60), t(60));
+    assert!(j.clock_step && j.lateness == Lateness::InOrder && j.at == t(60));
+    assert!(!s.observe(1, t(61), t(61)).clock_step);
 }
 
 #[test]
@@ -188,11 +265,11 @@ fn idle_sources_are_forgotten_and_the_table_is_bounded() {
     assert!(std::mem::size_of::<(u64, Source)>() <= 72);
 }
 
-/// The rules of the module's page over a full history, for a source without a wrong clock.
-fn naive(history: &[(Timestamp, Timestamp)]) -> Vec<(Lateness, bool)> {
+/// The rules of the module's page over a full history, sent as such.
+fn naive(history: &[Timestamp]) -> Vec<(Lateness, bool)> {
     let mut out: Vec<(Lateness, bool)> = Vec::new();
     let mut watermark = None::<Timestamp>;
-    for (i, (ts, _)) in history.iter().enumerate() {
+    for (i, ts) in history.iter().enumerate() {
         let behind = |w: Timestamp, t: Timestamp| w.0 - t.0 > LATENESS.0;
         let w = watermark.unwrap_or(*ts);
         if !behind(w, *ts) {
@@ -201,7 +278,7 @@ fn naive(history: &[(Timestamp, Timestamp)]) -> Vec<(Lateness, bool)> {
             continue;
         }
         let three = i >= 2 && out[i - 2..].iter().all(|o| o.0 == Lateness::Late) && {
-            let (a, b) = (history[i - 2].0, history[i - 1].0);
+            let (a, b) = (history[i - 2], history[i - 1]);
             a <= b && b <= *ts
         };
         if three {
@@ -216,13 +293,13 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(1_000))]
 
     #[test]
-    fn lateness_and_steps_are_as_defined(
+    fn lateness_and_steps_of_history_are_as_defined(
         moves in proptest::collection::vec(prop_oneof![5 => 0i64..100, 2 => -320i64..=-280, 2 => -4000i64..4000, 1 => Just(0)], 1..100),
     ) {
         let mut now = 0;
-        let history: Vec<_> = moves.iter().map(|m| { now += m; (t(now), t(5_000)) }).collect();
+        let history: Vec<_> = moves.iter().map(|m| { now += m; t(now - 1_000_000) }).collect();
         let mut s = Sources::new();
-        let got: Vec<_> = history.iter().map(|(ts, r)| { let j = s.observe(9, *ts, *r); (j.lateness, j.clock_step) }).collect();
+        let got: Vec<_> = history.iter().map(|ts| { let j = s.observe_as(9, *ts, t(0), true); (j.lateness, j.clock_step) }).collect();
         prop_assert_eq!(got, naive(&history));
     }
 
@@ -250,7 +327,7 @@ proptest! {
             if j.lateness == Lateness::InOrder {
                 prop_assert!(j.watermark >= j.at);
             }
-            if !j.clock_offset { prop_assert_eq!(j.at, Timestamp(last)); }
+            if !j.clock_offset && !j.clock_unset { prop_assert_eq!(j.at, Timestamp(last)); }
             prop_assert!(!j.historical || j.behind);
         }
     }

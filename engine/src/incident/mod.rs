@@ -1,4 +1,16 @@
 //! An incident: one problem of one subject under one rule, with the states of ISA-18.2.
+//!
+//! - [`Incident`] is what the stores, the notifier and the dashboard see: absolute values, ordered by position and revision.
+//! - `held` is an incident as its entity keeps it: with all its fingerprints and what has not been given out yet.
+//! - [`transition`] is the one table of which change is possible when.
+//! - `evidence` is what an incident learns from one event: a record, a reading that time confirmed, a silence.
+
+pub(crate) mod evidence;
+mod fingerprints;
+pub(crate) mod held;
+pub mod transition;
+
+pub use evidence::{TITLE_BYTES_MAX, clip};
 
 use crate::ids::{IncidentId, Position, RecordId, RuleId};
 use crate::level::Level;
@@ -45,7 +57,18 @@ pub struct Shelving {
     pub reason: Arc<str>,
 }
 
-/// The whole of an incident: kept by the entity, written by absolute value.
+/// One uninterrupted stretch of an incident: from its breach until it returns to normal.
+#[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct Occurrence {
+    /// Event time of the first record that belongs to it. Never moves once the occurrence has begun.
+    pub first_at: Timestamp,
+    /// Event time at which the condition began to hold.
+    pub opened_at: Timestamp,
+    /// Records that belong to it.
+    pub count: u64,
+}
+
+/// An incident, written by absolute value.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Incident {
     pub id: IncidentId,
@@ -56,16 +79,19 @@ pub struct Incident {
     pub acknowledged: Option<Acknowledgement>,
     pub shelved: Option<Shelving>,
     pub closed_cause: Option<Arc<str>>,
-    /// Event time of the first record that belongs to it, of the record that breached, and of the last.
+    /// Event time of the first record of the first occurrence, of the record that breached, and of the last.
     pub first_at: Timestamp,
     pub opened_at: Timestamp,
     pub last_at: Timestamp,
     pub returned_at: Option<Timestamp>,
     pub first_record: RecordId,
     pub last_record: RecordId,
-    /// Records that belong to it.
+    /// Records that belong to it, over all occurrences.
     pub count: u64,
+    /// Occurrences after the first.
     pub reopened: u32,
+    /// The newest occurrence.
+    pub occurrence: Occurrence,
     pub max_level: Option<Level>,
     /// For `limit`: the reading's worst value.
     pub peak: Option<f64>,
@@ -79,16 +105,17 @@ pub struct Incident {
     pub user: Option<Arc<str>>,
     pub area: Option<Arc<str>>,
     pub source: Option<Arc<str>>,
-    /// Found in records that were history when they were judged.
+    /// Found in records that were more than an hour old, or after its time was over; not known to be going on.
     pub historical: bool,
-    /// Sent as history: nobody is told.
+    /// Found in records sent as history: nobody is notified.
     pub silent: bool,
-    /// Fingerprint, count, template of the message; at most `FINGERPRINTS_MAX`, then `fingerprints_truncated`.
+    /// In an effect: those whose count changed since the incident was last given out. From a store: all, at most
+    /// `FINGERPRINTS_MAX`; `fingerprints_truncated` when there were more.
     pub fingerprints: Vec<FingerprintCount>,
     pub fingerprints_truncated: bool,
     /// The last position that changed it. A store takes a row only if this is not older than what it has.
     pub position: Position,
-    /// Counts changes within one position (a record may do several); with `position` it orders them all.
+    /// Counts changes: two states of one incident that differ have different revisions.
     pub revision: u64,
 }
 

@@ -13,6 +13,7 @@
 //!   stamps are taken in the order in which they come.
 //! - Values that are not finite are ignored.
 
+use crate::limits::LATENESS;
 use crate::rule::{Direction, Limit};
 use crate::time::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -165,6 +166,22 @@ impl LimitState {
             Phase::Normal | Phase::Pending { .. } => None,
         }
     }
+    /// The first reading beyond, while the on-delay runs or the alarm is active.
+    pub fn beyond_since(&self) -> Option<Timestamp> {
+        match self.phase {
+            Phase::Pending { since, .. } | Phase::Active { since, .. } => Some(since),
+            Phase::Normal => None,
+        }
+    }
+    /// Normal, and nothing that may still come could be judged otherwise for what was read: event time has reached `now`, and a
+    /// reading more than [`LATENESS`] older than the newest is not judged.
+    pub fn is_forgettable(&self, now: Timestamp) -> bool {
+        self.is_quiet() && self.forgettable_at().is_none_or(|at| at <= now)
+    }
+    /// When [`LimitState::is_forgettable`] becomes true if no reading comes.
+    pub fn forgettable_at(&self) -> Option<Timestamp> {
+        self.newest.map(|n| n.at.plus(LATENESS).plus(Span::micros(1)))
+    }
     /// The first reading beyond of an active alarm.
     pub fn active_since(&self) -> Option<Timestamp> {
         match self.phase {
@@ -288,4 +305,5 @@ fn worse(limit: &Limit, a: f64, b: f64) -> f64 {
 }
 
 #[cfg(test)]
+#[path = "limit_state_tests.rs"]
 mod tests;

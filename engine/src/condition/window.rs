@@ -2,21 +2,31 @@
 //!
 //! Both edges are included. `count` events of which the last lies exactly `within` after the first breach; one microsecond
 //! more and they do not. The condition *holds at t* when at least `count` of the times seen lie in `[t - within, t]`.
+//!
+//! **What is kept.** From its old end a window forgets a time once it is older than [`LATENESS`] + `within` by event time *and* was received
+//! longer ago than that. So a record that is put in its place finds what it needs, and so do the records of a buffer that is emptied
+//! out of order, among live ones or after them: they arrive within minutes of each other, however old they are.
 
 use crate::limits::{LATENESS, WINDOW_ENTRIES_MAX};
 use crate::time::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 
-/// The times of the matching events since the watermark - 5 min - W, ascending, up to [`WINDOW_ENTRIES_MAX`].
+/// A matching event: when it happened, and when it was received.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+struct Seen(Timestamp, Timestamp);
+
+/// The times of the matching events, ascending, up to [`WINDOW_ENTRIES_MAX`].
 ///
 /// Starts without memory and grows by doubling. In order, [`CountWindow::add`] takes constant time; a late record takes up to
 /// `count` steps.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct CountWindow {
-    times: VecDeque<Timestamp>,
+    seen: VecDeque<Seen>,
     /// The newest time that had to go for lack of room.
     dropped: Option<Timestamp>,
+    /// Newest receipt of all that was added since the window was empty.
+    received_at: Option<Timestamp>,
 }
 
 /// A window that holds enough events.
@@ -26,6 +36,8 @@ pub struct Breach {
     pub first: Timestamp,
     /// The event with which the condition began to hold.
     pub at: Timestamp,
+    /// The last instant, included, at which the condition holds by the windows that the event belongs to.
+    pub until: Timestamp,
 }
 
 impl CountWindow {
@@ -34,15 +46,16 @@ impl CountWindow {
     }
 
     /// Takes an event at `t` in and judges every window of `within` that contains it. When several hold `count` events, the one
-    /// that ends first is given. A `count` of 0 is read as 1, a negative `within` as 0.
-    pub fn add(&mut self, t: Timestamp, within: Span, count: u32) -> Option<Breach> {
-        let mut place = match self.times.back() {
-            Some(last) if *last > t => self.times.partition_point(|x| *x <= t),
-            _ => self.times.len(),
+    /// that ends first says since when. A `count` of 0 is read as 1, a negative `within` as 0.
+    pub fn add(&mut self, t: Timestamp, received_at: Timestamp, within: Span, count: u32) -> Option<Breach> {
+        let mut place = match self.seen.back() {
+            Some(last) if last.0 > t => self.seen.partition_point(|x| x.0 <= t),
+            _ => self.seen.len(),
         };
-        self.times.insert(place, t);
-        if self.times.len() > WINDOW_ENTRIES_MAX {
-            let gone = self.times.pop_front();
+        self.seen.insert(place, Seen(t, received_at));
+        self.received_at = self.received_at.max(Some(received_at));
+        if self.seen.len() > WINDOW_ENTRIES_MAX {
+            let gone = self.seen.pop_front().map(|s| s.0);
             self.dropped = self.dropped.max(gone);
             // The event itself was the oldest: there is no room to judge it.
             place = place.checked_sub(1)?;
@@ -50,62 +63,75 @@ impl CountWindow {
         let count = count.max(1) as usize;
         let within = not_negative(within);
         // `end` is the last event of a run of `count` that contains `place`; before the first full run there is none.
-        for end in place.max(count - 1)..self.times.len().min(place.saturating_add(count)) {
-            let at = self.times[end];
-            if at.since(t) > within {
-                break;
-            }
-            if at.since(self.times[end + 1 - count]) <= within {
-                return Some(Breach {
-                    first: self.first_since(at.minus(within), end + 1 - count),
-                    at,
-                });
-            }
-        }
-        None
+        let ends = place.max(count - 1)..self.seen.len().min(place.saturating_add(count));
+        let full = |end: &usize| self.time(*end).since(self.time(end + 1 - count)) <= within;
+        let first_end = ends
+            .clone()
+            .take_while(|end| self.time(*end).since(t) <= within)
+            .find(full)?;
+        let last_end = ends.rev().find(full).unwrap_or(first_end);
+        let at = self.time(first_end);
+        Some(Breach {
+            first: self.first_since(at.minus(within), first_end + 1 - count),
+            at,
+            until: self.time(last_end + 1 - count).plus(within),
+        })
+    }
+
+    fn time(&self, place: usize) -> Timestamp {
+        self.seen[place].0
     }
 
     /// The oldest time not before `since`; `known` is the index of one that is not.
     fn first_since(&self, since: Timestamp, known: usize) -> Timestamp {
-        let earlier = known.checked_sub(1).and_then(|i| self.times.get(i));
-        if earlier.is_some_and(|t| *t >= since) {
-            self.times[self.times.partition_point(|t| *t < since)]
+        let earlier = known.checked_sub(1).and_then(|i| self.seen.get(i));
+        if earlier.is_some_and(|s| s.0 >= since) {
+            self.time(self.seen.partition_point(|s| s.0 < since))
         } else {
-            self.times[known]
+            self.time(known)
         }
     }
 
-    /// Forgets what no record that is still put in its place can need: times before `watermark` - [`LATENESS`] - `within`. One
-    /// exactly there is kept.
-    pub fn prune(&mut self, watermark: Timestamp, within: Span) {
-        let keep_from = watermark.minus(LATENESS).minus(not_negative(within));
-        while self.times.front().is_some_and(|t| *t < keep_from) {
-            self.times.pop_front();
+    /// How many events lie in `[from, to]`.
+    pub fn count_between(&self, from: Timestamp, to: Timestamp) -> u64 {
+        let start = self.seen.partition_point(|s| s.0 < from);
+        let end = self.seen.partition_point(|s| s.0 <= to);
+        end.saturating_sub(start) as u64
+    }
+
+    /// Event time has reached `watermark`, and it is `received_at`: forgets, from the old end, what is older than
+    /// [`LATENESS`] + `within` by both. One exactly there is kept.
+    pub fn prune(&mut self, watermark: Timestamp, received_at: Timestamp, within: Span) {
+        let kept = LATENESS.plus(not_negative(within));
+        let (event_from, received_from) = (watermark.minus(kept), received_at.minus(kept));
+        while self
+            .seen
+            .front()
+            .is_some_and(|s| s.0 < event_from && s.1 < received_from)
+        {
+            self.seen.pop_front();
         }
-        if self.dropped.is_some_and(|t| t < keep_from) {
+        if self.dropped.is_some_and(|t| t < event_from) {
             self.dropped = None;
         }
+        if self.seen.is_empty() {
+            self.received_at = None;
+        }
         // A burst leaves its memory behind: give it back once it is mostly empty.
-        if self.times.capacity() > 64 && self.times.len() < self.times.capacity() / 8 {
-            self.times.shrink_to(self.times.len() * 2);
+        if self.seen.capacity() > 64 && self.seen.len() < self.seen.capacity() / 8 {
+            self.seen.shrink_to(self.seen.len() * 2);
         }
     }
 
-    /// The last instant, included, at which at least `count` of the times seen lie in `[t - within, t]`; `None` when there is
-    /// none. Without a further event the condition ceases right after it.
-    pub fn holds_until(&self, count: u32, within: Span) -> Option<Timestamp> {
-        let count = count.max(1) as usize;
-        let within = not_negative(within);
-        let last_run = self.times.len().checked_sub(count)?;
-        (0..=last_run)
-            .rev()
-            .find(|&first| self.times[first + count - 1].since(self.times[first]) <= within)
-            .map(|first| self.times[first].plus(within))
+    /// Event time and receipt after which [`CountWindow::prune`] leaves nothing.
+    pub fn empty_after(&self, within: Span) -> Option<(Timestamp, Timestamp)> {
+        let kept = LATENESS.plus(not_negative(within));
+        Some((self.seen.back()?.0.plus(kept), self.received_at?.plus(kept)))
     }
 
     /// The oldest and the newest time kept.
     pub fn bounds(&self) -> Option<(Timestamp, Timestamp)> {
-        Some((*self.times.front()?, *self.times.back()?))
+        Some((self.seen.front()?.0, self.seen.back()?.0))
     }
 
     /// Times had to go for lack of room that would still count: a late record may be judged by fewer than there were. What
@@ -115,14 +141,14 @@ impl CountWindow {
     }
 
     pub fn len(&self) -> usize {
-        self.times.len()
+        self.seen.len()
     }
     pub fn is_empty(&self) -> bool {
-        self.times.is_empty()
+        self.seen.is_empty()
     }
     /// Forgets the times after `t`: the clock of the source stepped back to it, and what was seen lies in its future now.
     pub fn forget_after(&mut self, t: Timestamp) {
-        self.times.truncate(self.times.partition_point(|x| *x <= t));
+        self.seen.truncate(self.seen.partition_point(|x| x.0 <= t));
     }
 }
 
@@ -145,7 +171,7 @@ mod tests {
         let rel = |t: Timestamp| t.0 - at(0).0;
         times
             .iter()
-            .map(|t| w.add(at(*t), within, count).map(|b| (rel(b.first), rel(b.at))))
+            .map(|t| w.add(at(*t), at(*t), within, count).map(|b| (rel(b.first), rel(b.at))))
             .collect()
     }
 
@@ -197,12 +223,11 @@ mod tests {
             Timestamp::MAX,
             Timestamp::MIN,
         ] {
-            w.add(t, Span::MAX, 3);
-            w.prune(Timestamp::MIN, Span::MAX);
-            w.holds_until(u32::MAX, Span::MAX);
+            w.add(t, t, Span::MAX, 3);
+            w.prune(Timestamp::MIN, Timestamp::MIN, Span::MAX);
         }
-        assert_eq!(w.add(Timestamp(1), Span::secs(1), u32::MAX), None);
-        w.prune(Timestamp::MAX, Span::ZERO);
+        assert_eq!(w.add(Timestamp(1), Timestamp(1), Span::secs(1), u32::MAX), None);
+        w.prune(Timestamp::MAX, Timestamp::MAX, Span::ZERO);
         assert_eq!(w.bounds(), Some((Timestamp::MAX, Timestamp::MAX)));
     }
 
@@ -211,23 +236,35 @@ mod tests {
         let mut w = CountWindow::new();
         let cap = WINDOW_ENTRIES_MAX as i64;
         for i in 0..cap {
-            w.add(at(i), MINUTE, u32::MAX);
+            w.add(at(i), at(i), MINUTE, u32::MAX);
         }
         assert!(!w.truncated() && w.len() == WINDOW_ENTRIES_MAX);
         assert!(
-            w.add(at(cap), MINUTE, WINDOW_ENTRIES_MAX as u32).is_some(),
+            w.add(at(cap), at(cap), MINUTE, WINDOW_ENTRIES_MAX as u32).is_some(),
             "in order it is exact up to the cap"
         );
         assert!(w.truncated() && w.len() == WINDOW_ENTRIES_MAX);
-        assert_eq!(w.add(at(0), MINUTE, 1), None, "no room for one older than all");
+        assert_eq!(w.add(at(0), at(0), MINUTE, 1), None, "no room for one older than all");
         assert_eq!(w.bounds(), Some((at(1), at(cap))));
-        w.prune(at(0).plus(LATENESS).plus(MINUTE), MINUTE);
+        w.prune(
+            at(0).plus(LATENESS).plus(MINUTE),
+            at(0).plus(LATENESS).plus(MINUTE),
+            MINUTE,
+        );
         assert!(w.truncated());
-        w.prune(at(1).plus(LATENESS).plus(MINUTE), MINUTE);
+        w.prune(
+            at(1).plus(LATENESS).plus(MINUTE),
+            at(1).plus(LATENESS).plus(MINUTE),
+            MINUTE,
+        );
         assert!(!w.truncated() && w.len() == WINDOW_ENTRIES_MAX);
-        w.prune(at(cap).plus(LATENESS).plus(MINUTE), MINUTE);
+        w.prune(
+            at(cap).plus(LATENESS).plus(MINUTE),
+            at(cap).plus(LATENESS).plus(MINUTE),
+            MINUTE,
+        );
         assert!(
-            w.len() == 1 && w.times.capacity() <= 64,
+            w.len() == 1 && w.seen.capacity() <= 64,
             "memory of a burst is given back"
         );
     }
@@ -236,10 +273,37 @@ mod tests {
     fn a_step_of_the_clock_leaves_nothing_in_the_future() {
         let mut w = CountWindow::new();
         for us in [0, 10, 20] {
-            w.add(at(us), MINUTE, 9);
+            w.add(at(us), at(us), MINUTE, 9);
         }
         w.forget_after(at(10));
         assert_eq!((w.len(), w.bounds()), (2, Some((at(0), at(10)))));
+    }
+
+    #[test]
+    fn what_was_received_of_late_is_kept_however_old_it_is() {
+        let mut w = CountWindow::new();
+        let hour = Span::hours(1);
+        // Three of an hour ago, received now; then event time moves on to now.
+        for us in [0, 1, 2] {
+            assert_eq!(w.add(at(us), at(us).plus(hour), MINUTE, 5), None);
+        }
+        w.prune(at(0).plus(hour), at(0).plus(hour), MINUTE);
+        assert_eq!(w.len(), 3);
+        assert_eq!(w.add(at(4), at(10).plus(hour), MINUTE, 5), None);
+        let breach = w
+            .add(at(3), at(11).plus(hour), MINUTE, 5)
+            .expect("five within a minute");
+        assert_eq!(
+            (breach.first, breach.at, breach.until),
+            (at(0), at(4), at(0).plus(MINUTE))
+        );
+        let kept = LATENESS.plus(MINUTE);
+        assert_eq!(
+            w.empty_after(MINUTE),
+            Some((at(4).plus(kept), at(11).plus(hour).plus(kept)))
+        );
+        w.prune(at(12).plus(hour).plus(kept), at(12).plus(hour).plus(kept), MINUTE);
+        assert!(w.is_empty());
     }
 
     /// The definition, word for word, over the times as a plain list.
@@ -248,30 +312,21 @@ mod tests {
 
     impl Naive {
         fn within(&self, end: Timestamp, within: Span) -> Vec<Timestamp> {
-            self.0
-                .iter()
-                .copied()
-                .filter(|t| *t <= end && end.since(*t) <= within)
-                .collect()
+            let here = |t: &Timestamp| *t <= end && end.since(*t) <= within;
+            self.0.iter().copied().filter(here).collect()
         }
         fn add(&mut self, t: Timestamp, within: Span, count: u32) -> Option<Breach> {
             self.0.push(t);
-            self.0
-                .iter()
-                .copied()
-                .filter(|end| *end >= t && end.since(t) <= within)
-                .filter(|end| self.within(*end, within).len() >= count as usize)
-                .min()
-                .map(|at| Breach {
-                    first: self.within(at, within).into_iter().min().expect("holds t"),
-                    at,
-                })
-        }
-        /// The condition can only cease `within` after some event.
-        fn holds_until(&self, count: u32, within: Span) -> Option<Timestamp> {
-            let ends = self.0.iter().map(|t| t.plus(within));
-            ends.filter(|end| self.within(*end, within).len() >= count as usize)
-                .max()
+            let holds = |end: &Timestamp| self.within(*end, within).len() >= count as usize;
+            let own = |end: &Timestamp| *end >= t && end.since(t) <= within;
+            let at = self.0.iter().copied().filter(own).filter(holds).min()?;
+            // The condition can only cease `within` after some event; of those ends, the last at which `t` still counts.
+            let ceases = self.0.iter().map(|x| x.plus(within));
+            Some(Breach {
+                first: self.within(at, within).into_iter().min().expect("holds t"),
+                at,
+                until: ceases.filter(own).filter(holds).max().expect("it holds at `at`"),
+            })
         }
     }
 
@@ -286,9 +341,8 @@ mod tests {
             let (mut w, mut naive, mut t) = (CountWindow::new(), Naive::default(), 0);
             for (step, equal) in steps {
                 t += if equal { 0 } else { step };
-                prop_assert_eq!(w.add(at(t), Span(within), count), naive.add(at(t), Span(within), count));
-                prop_assert_eq!(w.holds_until(count, Span(within)), naive.holds_until(count, Span(within)));
-                prop_assert!(w.times.iter().is_sorted());
+                prop_assert_eq!(w.add(at(t), at(0), Span(within), count), naive.add(at(t), Span(within), count));
+                prop_assert!(w.seen.iter().map(|s| s.0).is_sorted());
             }
         }
 
@@ -302,16 +356,16 @@ mod tests {
                 newest += ahead;
                 let late = if ahead % 3 == 0 { behind } else { 0 };
                 let t = at((newest - late) * 1_000_000);
-                let within = Span::secs(within);
-                prop_assert_eq!(w.add(t, within, count), naive.add(t, within, count));
-                w.prune(at(newest * 1_000_000), within);
+                let (within, now) = (Span::secs(within), at(newest * 1_000_000));
+                prop_assert_eq!(w.add(t, now, within, count), naive.add(t, within, count));
+                w.prune(now, now, within);
             }
         }
 
         #[test]
         fn a_checkpoint_brings_it_back(times in proptest::collection::vec(any::<i64>(), 0..20)) {
             let mut w = CountWindow::new();
-            for t in times { w.add(Timestamp(t), MINUTE, 3); }
+            for t in times { w.add(Timestamp(t), Timestamp(t), MINUTE, 3); }
             let text = serde_json::to_string(&w).unwrap();
             prop_assert_eq!(serde_json::from_str::<CountWindow>(&text).unwrap(), w);
         }

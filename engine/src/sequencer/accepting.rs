@@ -1,0 +1,120 @@
+//! When Andon could be heard. Quiet in time in which it took nothing, for whatever reason, is not silence.
+
+use crate::time::{Span, Timestamp};
+
+/// Gaps remembered one by one; older ones are joined with the time between them.
+const GAPS_MAX: usize = 64;
+/// Who has not been asked for this long was not running: a process that was stopped, a machine that slept.
+pub const ASKED_EVERY_MAX: Span = Span::secs(5);
+
+/// Since when Andon accepts, and the gaps since then. Runs on the wall clock and is not journaled: a silence is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Accepting {
+    since: Timestamp,
+    /// From and to, in order.
+    gaps: Vec<(Timestamp, Timestamp)>,
+    asked_at: Timestamp,
+}
+
+impl Accepting {
+    pub fn since(since: Timestamp) -> Self {
+        Self {
+            since,
+            gaps: Vec::new(),
+            asked_at: since,
+        }
+    }
+
+    /// It is `now`: does Andon accept? Ask at least every [`ASKED_EVERY_MAX`].
+    pub fn observe(&mut self, now: Timestamp, accepts: bool) {
+        if now < self.asked_at.minus(ASKED_EVERY_MAX) {
+            // Our own clock was set back: what it said before says nothing about how long anybody has been quiet.
+            *self = Self::since(now);
+            return;
+        }
+        if !accepts || now.since(self.asked_at) > ASKED_EVERY_MAX {
+            self.add_gap(self.asked_at, now);
+        }
+        self.asked_at = self.asked_at.max(now);
+    }
+
+    fn add_gap(&mut self, from: Timestamp, to: Timestamp) {
+        match self.gaps.last_mut() {
+            Some(last) if last.1 >= from => last.1 = last.1.max(to),
+            _ => self.gaps.push((from, to)),
+        }
+        if self.gaps.len() > GAPS_MAX {
+            let first = self.gaps.remove(0);
+            self.gaps[0].0 = first.0;
+        }
+    }
+
+    /// How long somebody last heard at `from` has been quiet by `now`, in time that counts.
+    pub fn quiet(&self, from: Timestamp, now: Timestamp) -> Span {
+        // A receipt in the future was stamped before our own clock was set back.
+        let from = if from > now { self.since } else { from.max(self.since) };
+        let gaps = self.gaps.iter().rev().take_while(|g| g.1 > from);
+        let missed: i64 = gaps.map(|g| g.1.since(g.0.max(from)).0.max(0)).sum();
+        Span(now.since(from).0.saturating_sub(missed))
+    }
+
+    /// Since when quiet can be told at all.
+    pub fn start(&self) -> Timestamp {
+        self.since
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn t(seconds: i64) -> Timestamp {
+        Timestamp(1_800_000_000_000_000).plus(Span::secs(seconds))
+    }
+    fn ask(a: &mut Accepting, from: i64, to: i64, accepts: bool) {
+        (from..=to).for_each(|s| a.observe(t(s), accepts));
+    }
+
+    #[test]
+    fn time_in_which_nothing_was_taken_does_not_count() {
+        let mut a = Accepting::since(t(0));
+        ask(&mut a, 1, 100, true);
+        assert_eq!(a.quiet(t(40), t(100)), Span::secs(60));
+        assert_eq!(
+            a.quiet(t(-500), t(100)),
+            Span::secs(100),
+            "before it began it could not hear"
+        );
+        ask(&mut a, 101, 400, false);
+        assert_eq!(a.quiet(t(40), t(400)), Span::secs(60), "the journal was full");
+        ask(&mut a, 401, 410, true);
+        assert_eq!(a.quiet(t(40), t(410)), Span::secs(70));
+        assert_eq!(a.quiet(t(200), t(410)), Span::secs(10), "heard within the gap");
+        a.observe(t(1_000), true);
+        assert_eq!(a.quiet(t(405), t(1_000)), Span::secs(5), "the process stood still");
+    }
+
+    #[test]
+    fn a_clock_of_ours_that_is_set_back_gives_everybody_their_time_anew() {
+        let mut a = Accepting::since(t(0));
+        ask(&mut a, 1, 10, true);
+        a.observe(t(700_000), true);
+        a.observe(t(20), true);
+        assert_eq!(
+            a.quiet(t(699_999), t(25)),
+            Span::secs(5),
+            "heard in what is the future now"
+        );
+        assert_eq!(a.quiet(t(5), t(25)), Span::secs(5));
+    }
+
+    #[test]
+    fn however_many_gaps_there_are_they_are_bounded_and_none_counts() {
+        let mut a = Accepting::since(t(0));
+        for s in 1..10_000 {
+            a.observe(t(s), s % 2 == 0);
+        }
+        assert!(a.gaps.len() <= GAPS_MAX);
+        assert!(a.quiet(t(0), t(9_999)) <= Span::secs(5_000));
+    }
+}

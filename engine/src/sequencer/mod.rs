@@ -1,0 +1,197 @@
+//! The sequencer: what is judged once, in the order of the journal, for all subjects together. `(state, entry or tick) -> items for
+//! subjects + findings`.
+//!
+//! It owns the clocks of sources, the silence of devices, the names that are registered, and the configuration in force; it matches each
+//! record once. Pure: the router feeds it from the journal, a backtest can drive it over an archive.
+
+pub mod accepting;
+pub mod registry;
+
+use crate::batch::Batch;
+use crate::effect::Registered;
+use crate::ids::RuleId;
+use crate::record::{Flags, Record};
+use crate::rule::{Condition, Configuration};
+use crate::ruleset::{RuleEnd, RuleMatch, RuleSet, subject_id};
+use crate::silence::{Ended, Finding, SilenceTable};
+use crate::sources::{Judgement, Sources, history_source};
+use crate::subject::SubjectKind;
+use crate::time::Timestamp;
+use accepting::Accepting;
+use registry::Registry;
+use std::sync::Arc;
+use xxhash_rust::xxh3::xxh3_64;
+
+#[derive(Debug, Default)]
+pub struct Sequencer {
+    pub sources: Sources,
+    pub silence: SilenceTable,
+    pub registry: Registry,
+    rules: Arc<RuleSet>,
+}
+
+/// A record and a subject that it concerns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Item {
+    /// The record's place in its entry.
+    pub index: u32,
+    pub subject: SubjectKind,
+    /// Of the subject's name: which shard, which entity.
+    pub hash: u64,
+    /// Where in [`Sequenced::matches`] its rules are.
+    first_match: u32,
+    matches: u32,
+}
+
+/// A journal entry of records, sequenced.
+#[derive(Debug, Default)]
+pub struct Sequenced {
+    /// One for each record.
+    pub judgements: Vec<Judgement>,
+    /// In the order of the records; the items of one record and subject are one.
+    pub items: Vec<Item>,
+    matches: Vec<RuleMatch>,
+    /// Devices and applications of which this is the first record.
+    pub registered: Vec<Registered>,
+    /// Silences that end with a record received at that time.
+    pub ended: Vec<(Ended, Timestamp)>,
+    /// Devices whose silence cannot be watched: the table is full.
+    pub unwatched: u64,
+}
+
+impl Sequenced {
+    /// The rules under which the record concerns the subject.
+    pub fn matches(&self, item: &Item) -> &[RuleMatch] {
+        &self.matches[item.first_match as usize..][..item.matches as usize]
+    }
+}
+
+/// What a new configuration ends.
+#[derive(Debug, Default)]
+pub struct Reconfigured {
+    pub rules: Vec<(RuleId, RuleEnd)>,
+    /// Silences of devices that were taken out of the plant.
+    pub silences: Vec<Ended>,
+}
+
+impl Sequencer {
+    pub fn new(configuration: Configuration) -> Self {
+        Self {
+            rules: Arc::new(RuleSet::compile(Arc::new(configuration))),
+            ..Self::default()
+        }
+    }
+
+    pub fn rules(&self) -> &Arc<RuleSet> {
+        &self.rules
+    }
+
+    /// Takes an entry of records. `sender` is the key that sent it: the source of records that name no device.
+    pub fn records<B: AsRef<[u8]>>(&mut self, batch: &Batch<B>, sender: &str) -> Sequenced {
+        let sender = xxh3_64(sender.as_bytes());
+        let rules = self.rules.clone();
+        let mut out = Sequenced {
+            judgements: Vec::with_capacity(batch.len()),
+            ..Sequenced::default()
+        };
+        let mut matched = Vec::new();
+        for (index, record) in batch.iter().enumerate() {
+            let device = record.device_id.map(|d| SubjectKind::Device.hash(d));
+            out.judgements.push(self.judge(&record, device.unwrap_or(sender)));
+            self.hear(&record, device, &rules, &mut out);
+            matched.clear();
+            rules.matching(&record, &mut matched);
+            dispatch(index as u32, &record, &rules, &mut matched, &mut out);
+        }
+        out
+    }
+
+    fn judge(&mut self, record: &Record<'_>, source: u64) -> Judgement {
+        let is_history = record.flags.contains(Flags::HISTORY);
+        // An import of last month must not move the clock of the machine that is running.
+        let source = if is_history { history_source(source) } else { source };
+        self.sources
+            .observe_as(source, record.timestamp, record.received_at, is_history)
+    }
+
+    fn hear(&mut self, record: &Record<'_>, device: Option<u64>, rules: &RuleSet, out: &mut Sequenced) {
+        let received_at = record.received_at;
+        if let Some(name) = record.device_id.filter(|_| !record.flags.contains(Flags::HISTORY)) {
+            if self.silence.is_full() && self.silence.last_heard(name).is_none() {
+                // Once an entry at most: a flood of new names must not cost a walk over the table each.
+                if out.unwatched == 0 {
+                    self.silence.make_room(|d| rules.device(d).is_some());
+                }
+                out.unwatched += u64::from(self.silence.is_full());
+            }
+            let ended = self.silence.observe(name, received_at);
+            out.ended.extend(ended.into_iter().map(|e| (e, received_at)));
+        }
+        let application = record.application.map(|a| SubjectKind::Application.hash(a));
+        for (kind, id, hash) in [
+            (SubjectKind::Device, record.device_id, device),
+            (SubjectKind::Application, record.application, application),
+        ] {
+            if let (Some(id), Some(hash)) = (id, hash)
+                && self.registry.hear(hash, received_at)
+            {
+                let id = Arc::from(id);
+                out.registered.push(Registered {
+                    kind,
+                    id,
+                    first_seen: received_at,
+                });
+            }
+        }
+    }
+
+    /// A new configuration holds from here on. `None` when it is older than the one in force.
+    pub fn configure(&mut self, configuration: &Arc<Configuration>) -> Option<Reconfigured> {
+        if configuration.version < self.rules.configuration().version {
+            return None;
+        }
+        let next = Arc::new(RuleSet::compile(configuration.clone()));
+        let mut out = Reconfigured {
+            rules: self.rules.ended(&next),
+            silences: Vec::new(),
+        };
+        for device in self.rules.devices_gone(&next) {
+            out.silences.extend(self.silence.remove(device));
+        }
+        let ended = &out.rules;
+        self.silence.retain_rules(|rule| ended.iter().all(|(r, _)| r != rule));
+        self.rules = next;
+        Some(out)
+    }
+
+    /// Who is silent by `now` and was not found before.
+    pub fn find_silences(&self, now: Timestamp, accepting: &Accepting) -> Vec<(RuleId, Finding)> {
+        let configuration = self.rules.configuration();
+        let mut found = Vec::new();
+        for rule in configuration.rules.iter().filter(|r| r.enabled) {
+            if let Condition::Silence { after } = rule.condition {
+                let silent = self.silence.find(rule, after, &configuration.devices, now, accepting);
+                found.extend(silent.into_iter().map(|f| (rule.id.clone(), f)));
+            }
+        }
+        found
+    }
+}
+
+/// One item for each subject that a matched rule judges.
+fn dispatch(index: u32, record: &Record<'_>, rules: &RuleSet, matched: &mut [RuleMatch], out: &mut Sequenced) {
+    matched.sort_unstable_by_key(|m| (rules.rule(m.rule).subject, *m));
+    for same in matched.chunk_by(|a, b| rules.rule(a.rule).subject == rules.rule(b.rule).subject) {
+        let subject = rules.rule(same[0].rule).subject;
+        if let Some(id) = subject_id(record, subject, rules.area(record)) {
+            out.items.push(Item {
+                index,
+                subject,
+                hash: subject.hash(id),
+                first_match: out.matches.len() as u32,
+                matches: same.len() as u32,
+            });
+            out.matches.extend_from_slice(same);
+        }
+    }
+}
