@@ -256,7 +256,7 @@ pub async fn watch_shards(judging: Judging, health: watch::Sender<ShardsHealth>,
         if let Some(seen) = judging.observe().await {
             health.send_replace(ShardsHealth {
                 count: seen.shards.len() as u32,
-                entities: seen.shards.iter().map(|s| (s.entities + s.passive) as u64).sum(),
+                entities: seen.shards.iter().map(|s| (s.entities + s.idle) as u64).sum(),
                 restarts: seen.restarts,
             });
         }

@@ -6,7 +6,10 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+/// What to do with a data folder of another version.
+pub(crate) const OTHER_VERSION: &str =
+    "the data folder was written by another version; go on with that version, or start with a new folder";
 
 pub(crate) fn encode<T: Serialize>(state: &T) -> Bytes {
     let mut out = vec![VERSION];
@@ -21,7 +24,9 @@ pub(crate) fn decode<T: DeserializeOwned>(key: &str, bytes: &[u8]) -> Result<T, 
     };
     match bytes.split_first() {
         Some((&VERSION, rest)) => rmp_serde::from_slice(rest).map_err(|e| damaged(e.to_string())),
-        Some((v, _)) => Err(damaged(format!("state version {v} is not known to this program"))),
+        Some((v, _)) => Err(damaged(format!(
+            "state version {v}, expected {VERSION}: {OTHER_VERSION}"
+        ))),
         None => Err(damaged("empty state".into())),
     }
 }

@@ -322,7 +322,7 @@ impl Pipeline {
 async fn start(supervised: &Supervised, supervisor: ActorCell) -> Result<Pipeline, ActorProcessingErr> {
     let a = &supervised.args;
     let start = router::load(&*a.checkpoints).await?;
-    let rules = Arc::new(RuleSet::compile(Arc::new(start.configuration().clone())));
+    let rules = Arc::new(RuleSet::compile(start.configuration().clone()));
     let at_head = Arc::new(AtomicBool::new(false));
     let shared = ShardShared {
         journal: a.journal.clone(),

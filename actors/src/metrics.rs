@@ -9,6 +9,9 @@ pub const WINDOWS_TRUNCATED: &str = "andon_windows_truncated_total";
 pub const ENTITY_PANICS: &str = "andon_entity_panics_total";
 pub const CLOCK_STEPS: &str = "andon_clock_steps_total";
 pub const CLOCK_OFFSET_RECORDS: &str = "andon_clock_offset_records_total";
+pub const CLOCK_UNSET_RECORDS: &str = "andon_clock_unset_records_total";
+pub const UNREGISTERED_RECORDS: &str = "andon_records_unregistered_total";
+pub const UNWATCHED_RECORDS: &str = "andon_records_unwatched_total";
 pub const SINK_LAG: &str = "andon_sink_lag_entries";
 pub const SINK_LAG_SECONDS: &str = "andon_sink_lag_seconds";
 pub const SINK_LAG_BYTES: &str = "andon_sink_lag_bytes";
@@ -37,8 +40,21 @@ pub(crate) fn clocks(judgement: &Judgement) {
     if judgement.clock_step {
         metrics::counter!(CLOCK_STEPS).increment(1);
     }
+    if judgement.clock_unset {
+        metrics::counter!(CLOCK_UNSET_RECORDS).increment(1);
+    }
     if judgement.clock_offset {
         metrics::counter!(CLOCK_OFFSET_RECORDS).increment(1);
+    }
+}
+
+/// Records of devices or applications that found no room in the table of registered names, and in that of watched devices.
+pub(crate) fn tables_full(unregistered: u64, unwatched: u64) {
+    if unregistered > 0 {
+        metrics::counter!(UNREGISTERED_RECORDS).increment(unregistered);
+    }
+    if unwatched > 0 {
+        metrics::counter!(UNWATCHED_RECORDS).increment(unwatched);
     }
 }
 

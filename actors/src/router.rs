@@ -1,36 +1,37 @@
 //! The router: one sequencer that hands each journal entry to the shards it concerns, in journal order, after its fsync.
 //!
-//! Owns what is judged once for all shards: the clocks of sources, the silence of devices, which devices are known, and the
-//! configuration in force. Fed by a reader of the journal. What survives a restart: its state as of the last checkpoint, which is
-//! never newer than that of any shard, so that a replay from there misses nothing and shards skip what they have.
+//! What is judged once for all shards is the business of the engine's sequencer; the router feeds it from a reader of the journal and
+//! hands on what it says. What survives a restart: the sequencer's state as of the last checkpoint, which is never newer than that of
+//! any shard, so that a replay from there misses nothing and shards skip what they have.
 
 use crate::effect_log::EffectLog;
 use crate::entries::{self, CONTROL, RECORDS};
 use crate::metrics;
 use crate::router_checkpoint::{Tables, Unsaved};
 use crate::shard::{ShardMsg, append_control};
-use crate::work::{Item, RecordWork, Work};
+use crate::work::{RecordWork, Work};
 use andon_engine::batch::Batch;
 use andon_engine::control::Control;
-use andon_engine::effect::{Effect, Registered};
+use andon_engine::effect::Effect;
 use andon_engine::ids::RuleId;
 use andon_engine::intake;
-use andon_engine::record::Flags;
-use andon_engine::rule::{Condition, Configuration, Rule};
-use andon_engine::ruleset::{RuleIndex, RuleSet, subject_id};
-use andon_engine::sources::history_source;
+use andon_engine::rule::Configuration;
+use andon_engine::sequencer::accepting::Accepting;
+use andon_engine::sequencer::{Item, Sequenced};
+use andon_engine::silence::Ended;
 use andon_engine::subject::{Subject, SubjectKind};
 use andon_engine::time::{Clock, Span, Timestamp};
 use andon_storage::journal::{Entry, Holder, Journal, Reader};
 use andon_storage::ports::Cursor;
 use andon_storage::ports::checkpoint::CheckpointStore;
+use futures_util::StreamExt;
+use futures_util::stream;
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
-use xxhash_rust::xxh3::xxh3_64;
 
 /// The router's own row in the checkpoint store, beside those of the shards.
 pub const ROUTER_SHARD: u16 = u16::MAX;
@@ -41,10 +42,10 @@ const PUMP_WAIT: Duration = Duration::from_millis(100);
 /// Bytes of batches that shards have not handled yet, in KiB: bounds their (unbounded) mailboxes. Past it the router waits, ingest
 /// goes on, and the lag lies on disk.
 pub const IN_FLIGHT_KIB: u32 = 64 * 1024;
-/// Devices and applications that are registered by their first record; past it they are judged all the same, but not listed.
-const REGISTERED_MAX: usize = 1_000_000;
 /// How often the wall is asked whether a device has gone silent.
 const SILENCE_EVERY: Span = Span::secs(1);
+/// Silences journaled side by side: each waits for its sync, many share one.
+const SILENCES_AT_ONCE: usize = 256;
 
 pub struct RouterArgs {
     pub journal: Journal,
@@ -75,8 +76,8 @@ pub struct RouterStart {
 }
 
 impl RouterStart {
-    pub fn configuration(&self) -> &Configuration {
-        &self.saved.configuration
+    pub fn configuration(&self) -> &Arc<Configuration> {
+        self.saved.sequencer.rules().configuration()
     }
     pub fn cursor(&self) -> u64 {
         self.cursor
@@ -123,7 +124,7 @@ pub struct RouterObservation {
 pub struct RouterState {
     a: RouterArgs,
     state: Tables,
-    rules: Arc<RuleSet>,
+    accepting: Accepting,
     reader: Reader,
     position: u64,
     in_flight: Arc<Semaphore>,
@@ -162,8 +163,8 @@ impl Actor for Router {
                 cursor: 0,
             },
         );
-        let rules = Arc::new(RuleSet::compile(Arc::new(start.saved.configuration.clone())));
-        a.configuration.send_replace(rules.configuration().clone());
+        a.configuration
+            .send_replace(start.saved.sequencer.rules().configuration().clone());
         // What lies before the checkpoint has been routed, by a run before this one.
         a.routed.send_replace(start.cursor);
         let now = a.clock.now();
@@ -171,7 +172,7 @@ impl Actor for Router {
         myself.cast(RouterMsg::Pump)?;
         Ok(RouterState {
             state: start.saved,
-            rules,
+            accepting: Accepting::since(a.accepting_since),
             reader,
             position: start.cursor,
             in_flight: Arc::new(Semaphore::new(IN_FLIGHT_KIB as usize)),
@@ -230,7 +231,7 @@ impl RouterState {
         match entry.kind {
             RECORDS => self.route_records(entry).await?,
             CONTROL => match entries::decode_control(entry.seq, &entry.body) {
-                Ok(control) => self.route_control(entry.seq, control)?,
+                Ok(control) => self.route_control(entry, control)?,
                 Err(e) => unreadable(&e),
             },
             kind => unreadable(&format!("journal entry {} is of unknown kind {kind}", entry.seq)),
@@ -248,145 +249,136 @@ impl RouterState {
                 return Ok(());
             }
         };
-        let key_source = match intake::sender(&entry.header) {
-            Ok(key_id) => xxh3_64(key_id.as_bytes()),
+        let sender = match intake::sender(&entry.header) {
+            Ok(key_id) => key_id,
             Err(e) => {
                 unreadable(&format!("header of journal entry {}: {e}", entry.seq));
-                0
+                ""
             }
         };
-        let rules = self.rules.clone();
-        let mut work = RecordWork {
-            judgements: Vec::with_capacity(batch.len()),
-            sources: Vec::with_capacity(batch.len()),
-            permit: None,
-            batch,
-        };
-        let mut items: Vec<Vec<Item>> = vec![Vec::new(); self.a.shards.len()];
-        let mut matched: Vec<RuleIndex> = Vec::new();
-        let mut registered = Vec::new();
-        let mut spoke = Vec::new();
-        for (index, record) in work.batch.iter().enumerate() {
-            let device_hash = record.device_id.map(|d| SubjectKind::Device.hash(d));
-            let mut source = device_hash.unwrap_or(key_source);
-            if record.flags.contains(Flags::HISTORY) {
-                // An import of last month must not move the clock of the machine that is running.
-                source = history_source(source);
-            }
-            let judgement = self.state.sources.observe(source, record.timestamp, record.received_at);
-            metrics::clocks(&judgement);
-            if judgement.clock_step {
-                let (at, name) = (judgement.at, record.device_id.unwrap_or("a sender without devices"));
-                tracing::debug!(source = name, new_time = %at, "the clock of a source stepped back: it is judged by its new time");
-            }
-            work.judgements.push(judgement);
-            work.sources.push(source);
-            if let Some(device) = record.device_id {
-                for ended in self.state.silence.observe(device, record.received_at) {
-                    spoke.push((ended, record.received_at));
-                }
-            }
-            let application_hash = record.application.map(|a| SubjectKind::Application.hash(a));
-            for (kind, id, hash) in [
-                (SubjectKind::Device, record.device_id, device_hash),
-                (SubjectKind::Application, record.application, application_hash),
-            ] {
-                let (Some(id), Some(hash)) = (id, hash) else { continue };
-                if self.state.registered.len() < REGISTERED_MAX && self.state.register(hash) {
-                    registered.push(Effect::Registered(Registered {
-                        kind,
-                        id: Arc::from(id),
-                        first_seen: record.received_at,
-                    }));
-                }
-            }
-            matched.clear();
-            rules.matching(&record, &mut matched);
-            let mut kinds = [false; SubjectKind::ALL.len()];
-            for rule in &matched {
-                kinds[rules.rule(*rule).subject as usize] = true;
-            }
-            for kind in SubjectKind::ALL.into_iter().filter(|k| kinds[*k as usize]) {
-                if let Some(id) = subject_id(&record, kind, rules.area(&record)) {
-                    items[self.shard_of(kind.hash(id))].push(Item {
-                        index: index as u32,
-                        kind,
-                    });
-                }
-            }
-        }
+        let mut sequenced = self.state.sequencer.records(&batch, sender);
+        sequenced.judgements.iter().for_each(metrics::clocks);
+        let registered: Vec<Effect> = sequenced.registered.drain(..).map(Effect::Registered).collect();
         self.a.effects.append(&registered).await?;
-        if items.iter().any(|i| !i.is_empty()) {
-            let kib = u32::try_from(entry.body.len() / 1024 + 1)
-                .unwrap_or(IN_FLIGHT_KIB)
-                .min(IN_FLIGHT_KIB);
-            work.permit = Some(self.in_flight.clone().acquire_many_owned(kib).await?);
-            let work = Arc::new(work);
-            for (shard, items) in items.into_iter().enumerate().filter(|(_, items)| !items.is_empty()) {
-                let work = Work::Records {
-                    work: work.clone(),
-                    items,
-                };
-                self.a.shards[shard].cast(ShardMsg::Judge { seq: entry.seq, work })?;
-            }
-        }
-        for (ended, at) in spoke {
-            let shard = self.shard_of(SubjectKind::Device.hash(&ended.device));
-            let work = Work::SilenceEnded {
-                rule: ended.rule,
-                device: ended.device,
-                at,
-            };
-            self.a.shards[shard].cast(ShardMsg::Judge { seq: entry.seq, work })?;
+        metrics::tables_full(self.state.sequencer.registry.take_refused(), sequenced.unwatched);
+        let ended = std::mem::take(&mut sequenced.ended);
+        self.send_records(entry, batch, sequenced).await?;
+        for (ended, at) in ended {
+            self.send_silence_ended(entry.seq, ended, at, "it is heard again")?;
         }
         Ok(())
     }
 
-    fn route_control(&mut self, seq: u64, control: Control) -> Result<(), ActorProcessingErr> {
-        let subject = match &control {
-            Control::Configured(configuration) => {
-                if configuration.version < self.state.configuration.version {
-                    return Ok(());
+    async fn send_records(
+        &mut self,
+        entry: &Entry,
+        batch: Batch<bytes::Bytes>,
+        sequenced: Sequenced,
+    ) -> Result<(), ActorProcessingErr> {
+        if sequenced.items.is_empty() {
+            return Ok(());
+        }
+        let mut items: Vec<Vec<Item>> = vec![Vec::new(); self.a.shards.len()];
+        for item in &sequenced.items {
+            items[self.shard_of(item.hash)].push(*item);
+        }
+        let kib = u32::try_from(entry.body.len() / 1024 + 1)
+            .unwrap_or(IN_FLIGHT_KIB)
+            .min(IN_FLIGHT_KIB);
+        let permit = Some(self.in_flight.clone().acquire_many_owned(kib).await?);
+        let work = Arc::new(RecordWork {
+            batch,
+            sequenced,
+            permit,
+        });
+        for (shard, items) in items.into_iter().enumerate().filter(|(_, items)| !items.is_empty()) {
+            let work = Work::Records {
+                work: work.clone(),
+                items,
+            };
+            self.send(shard, entry.seq, work)?;
+        }
+        Ok(())
+    }
+
+    fn send(&self, shard: usize, seq: u64, work: Work) -> Result<(), ActorProcessingErr> {
+        Ok(self.a.shards[shard].cast(ShardMsg::Judge { seq, work })?)
+    }
+
+    fn send_silence_ended(
+        &self,
+        seq: u64,
+        ended: Ended,
+        at: Timestamp,
+        why: &'static str,
+    ) -> Result<(), ActorProcessingErr> {
+        let Ended { rule, device } = ended;
+        let shard = self.shard_of(SubjectKind::Device.hash(&device));
+        self.send(shard, seq, Work::SilenceEnded { rule, device, at, why })
+    }
+
+    fn route_control(&mut self, entry: &Entry, control: Control) -> Result<(), ActorProcessingErr> {
+        let (seq, at) = (entry.seq, entry.received_at);
+        match control {
+            Control::Configured(configuration) => self.configure(seq, at, &configuration),
+            Control::TimersFired { subjects, at } => {
+                let mut by_shard: HashMap<usize, Vec<Subject>> = HashMap::new();
+                for subject in subjects {
+                    by_shard.entry(self.shard_of(subject.hash())).or_default().push(subject);
                 }
-                let gone = self
-                    .state
-                    .configuration
-                    .devices
-                    .iter()
-                    .filter(|d| configuration.device(&d.id).is_none());
-                for device in gone {
-                    self.state.silence.remove(&device.id);
+                for (shard, subjects) in by_shard {
+                    self.send(shard, seq, Work::Timers { subjects, at })?;
                 }
-                let is_silence = |r: &&Rule| r.enabled && matches!(r.condition, Condition::Silence { .. });
-                let silences: HashSet<&RuleId> = configuration.rules.iter().filter(is_silence).map(|r| &r.id).collect();
-                self.state.silence.retain_rules(|rule| silences.contains(rule));
-                self.state.configure(Configuration::clone(configuration));
-                self.rules = Arc::new(RuleSet::compile(configuration.clone()));
-                for shard in &self.a.shards {
-                    shard.cast(ShardMsg::UseRules(self.rules.clone()))?;
-                }
-                self.a.configuration.send_replace(configuration.clone());
-                return Ok(());
+                Ok(())
             }
-            Control::TimerFired { subject, .. } => subject.clone(),
-            Control::Operated(op) => op.subject.clone(),
+            Control::Operated(op) => {
+                let shard = self.shard_of(op.subject.hash());
+                self.send(shard, seq, Work::Operation(Box::new(op)))
+            }
             Control::SilenceFound {
                 device,
                 rule,
                 unknown,
                 since,
-                ..
+                at,
             } => {
-                self.state.silence.found(rule, device, unknown, *since);
+                self.state.sequencer.silence.found(&rule, &device, &unknown, since);
                 self.silence_pending.remove(&(rule.clone(), device.clone()));
-                Subject::new(SubjectKind::Device, device)
+                let shard = self.shard_of(SubjectKind::Device.hash(&device));
+                self.send(
+                    shard,
+                    seq,
+                    Work::SilenceFound {
+                        rule,
+                        device,
+                        since,
+                        at,
+                        unknown,
+                    },
+                )
             }
+        }
+    }
+
+    /// A new configuration: what its change ends is ended in every shard, then its rules hold.
+    fn configure(
+        &mut self,
+        seq: u64,
+        at: Timestamp,
+        configuration: &Arc<Configuration>,
+    ) -> Result<(), ActorProcessingErr> {
+        let Some(changed) = self.state.configure(configuration) else {
+            return Ok(());
         };
-        let shard = self.shard_of(subject.hash());
-        self.a.shards[shard].cast(ShardMsg::Judge {
-            seq,
-            work: Work::Control(Arc::new(control)),
-        })?;
+        for ended in changed.silences {
+            self.send_silence_ended(seq, ended, at, "the device was taken out of the plant")?;
+        }
+        let ended: Arc<[_]> = changed.rules.into();
+        for shard in 0..self.a.shards.len() {
+            let (rules, ended) = (self.state.sequencer.rules().clone(), ended.clone());
+            self.send(shard, seq, Work::Rules { rules, ended, at })?;
+        }
+        self.a.configuration.send_replace(configuration.clone());
         Ok(())
     }
 
@@ -396,44 +388,46 @@ impl RouterState {
 
     async fn tick(&mut self) -> Result<(), ActorProcessingErr> {
         let now = self.a.clock.now();
-        if now.since(self.silence_checked_at) >= SILENCE_EVERY && self.a.at_head.load(Ordering::Acquire) {
-            self.silence_checked_at = now;
+        let usage = self.a.journal.usage();
+        self.accepting.observe(now, usage.available > 0 && !usage.disk_full);
+        let at_head = self.a.at_head.load(Ordering::Acquire);
+        if at_head && is_due(&mut self.silence_checked_at, now, SILENCE_EVERY) {
             self.look_for_silence(now).await;
         }
-        if now.since(self.checkpoint_at) >= self.a.checkpoint_every {
-            self.checkpoint_at = now;
+        if is_due(&mut self.checkpoint_at, now, self.a.checkpoint_every) {
             self.take_checkpoint(None);
         }
         Ok(())
     }
 
     async fn look_for_silence(&mut self, now: Timestamp) {
-        let config = self.rules.configuration().clone();
-        for rule in config.rules.iter().filter(|r| r.enabled) {
-            let Condition::Silence { after } = rule.condition else {
-                continue;
-            };
-            for finding in self
-                .state
-                .silence
-                .find(rule, after, &config.devices, now, self.a.accepting_since)
-            {
-                let pending = (rule.id.clone(), finding.device.clone());
-                if !self.silence_pending.insert(pending.clone()) {
-                    continue;
-                }
-                let control = Control::SilenceFound {
-                    rule: rule.id.clone(),
-                    device: finding.device.clone(),
-                    since: finding.since,
-                    at: now,
-                    unknown: finding.unknown,
-                };
-                if let Err(e) = append_control(&self.a.journal, &control, now).await {
-                    self.silence_pending.remove(&pending);
-                    tracing::warn!(error = %e, "a silence could not be journaled; it is tried again");
-                    return;
-                }
+        let found = self.state.sequencer.find_silences(now, &self.accepting);
+        let mut fresh = Vec::new();
+        for (rule, finding) in found {
+            let pending = (rule.clone(), finding.device.clone());
+            if self.silence_pending.insert(pending.clone()) {
+                let (device, since, unknown) = (finding.device, finding.since, finding.unknown);
+                fresh.push((
+                    pending,
+                    Control::SilenceFound {
+                        rule,
+                        device,
+                        since,
+                        at: now,
+                        unknown,
+                    },
+                ));
+            }
+        }
+        let journal = &self.a.journal;
+        let append = |(pending, control): ((RuleId, Arc<str>), Control)| async move {
+            (pending, append_control(journal, &control, now).await)
+        };
+        let mut appended = stream::iter(fresh).map(append).buffer_unordered(SILENCES_AT_ONCE);
+        while let Some((pending, result)) = appended.next().await {
+            if let Err(e) = result {
+                self.silence_pending.remove(&pending);
+                tracing::warn!(error = %e, "a silence could not be journaled; it is tried again");
             }
         }
     }
@@ -452,7 +446,7 @@ impl RouterState {
         if self.saving.swap(true, Ordering::AcqRel) {
             return answer(reply, false);
         }
-        self.state.sources.expire(self.a.clock.now());
+        self.state.expire(self.a.clock.now());
         let cursor = Cursor {
             journal: self.a.journal.id(),
             seq: self.position,
@@ -511,11 +505,20 @@ impl RouterState {
         RouterObservation {
             position: self.position,
             at_head: self.a.at_head.load(Ordering::Acquire),
-            sources: self.state.sources.len(),
-            registered: self.state.registered.len(),
+            sources: self.state.sequencer.sources.len(),
+            registered: self.state.sequencer.registry.len(),
             checkpoint: *self.checkpoint.borrow(),
         }
     }
+}
+
+/// Whether `every` has passed since `last`, which is then now. Our own clock may have been set back: then it is due as well.
+fn is_due(last: &mut Timestamp, now: Timestamp, every: Span) -> bool {
+    let is_due = now.since(*last) >= every || now < *last;
+    if is_due {
+        *last = now;
+    }
+    is_due
 }
 
 fn lock(unsaved: &Mutex<Unsaved>) -> MutexGuard<'_, Unsaved> {

@@ -2,35 +2,31 @@
 //!
 //! Sources, devices heard and names registered are keyed by hashes and fall into pages ([`andon_engine::pages`]); a save writes the pages in
 //! which something changed since the last one. The configuration and what is silent are entries of their own, written when they
-//! change. A version before this wrote all of it as one entry, which is still read, and replaced by the first save.
+//! change.
 
 use crate::checkpoint;
 use andon_engine::pages::{Pages, page_of};
 use andon_engine::rule::Configuration;
-use andon_engine::silence::{Heard, SilenceTable, Silences};
-use andon_engine::sources::{Source, Sources};
+use andon_engine::sequencer::{Reconfigured, Sequencer};
+use andon_engine::silence::{Heard, Silences};
+use andon_engine::sources::Source;
+use andon_engine::time::Timestamp;
 use andon_storage::ports::StoreError;
 use andon_storage::ports::checkpoint::EntityChange;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
-/// All of it in one, as it was written before.
-const WHOLE: &str = "router";
 const CONFIGURATION: &str = "configuration";
 const SILENCES: &str = "silences";
 /// Followed by the page's number, four hex digits.
 const PAGE: &str = "page:";
 
-#[derive(Debug, Default, Serialize, Deserialize)]
-#[serde(default)]
+/// The sequencer's tables, and what of them the store does not have yet.
+#[derive(Debug, Default)]
 pub(crate) struct Tables {
-    pub(crate) sources: Sources,
-    pub(crate) silence: SilenceTable,
-    /// Hashes of the devices and applications that are registered. Grows by [`Tables::register`] only.
-    pub(crate) registered: HashSet<u64>,
-    pub(crate) configuration: Configuration,
-    #[serde(skip)]
+    pub(crate) sequencer: Sequencer,
     unsaved: Unsaved,
 }
 
@@ -40,8 +36,6 @@ pub(crate) struct Unsaved {
     pages: Pages,
     configuration: bool,
     silences: bool,
-    /// The one entry of before is there and has to go.
-    whole: bool,
 }
 
 impl Unsaved {
@@ -50,7 +44,6 @@ impl Unsaved {
         self.pages.add(&failed.pages);
         self.configuration |= failed.configuration;
         self.silences |= failed.silences;
-        self.whole |= failed.whole;
     }
 }
 
@@ -59,90 +52,89 @@ impl Unsaved {
 struct Page {
     sources: Vec<(u64, Source)>,
     heard: Vec<Heard>,
-    registered: Vec<u64>,
+    registered: Vec<(u64, u32)>,
 }
 
 /// What is to be saved, taken out of the tables; making bytes of it is left to whoever saves.
 #[derive(Debug)]
 pub(crate) struct Snapshot {
     pages: BTreeMap<u16, Page>,
-    configuration: Option<Configuration>,
+    configuration: Option<Arc<Configuration>>,
     silences: Option<Silences>,
     unsaved: Unsaved,
 }
 
 impl Tables {
     pub(crate) fn load(entries: &[(String, Bytes)]) -> Result<Self, StoreError> {
-        let mut tables = match entries.iter().find(|(key, _)| key == WHOLE) {
-            Some((key, bytes)) => {
-                let mut tables: Tables = checkpoint::decode(key, bytes)?;
-                tables.unsaved = Unsaved {
-                    pages: Pages::all(),
-                    configuration: true,
-                    silences: true,
-                    whole: true,
-                };
-                tables
-            }
-            None => Tables::default(),
+        let configuration = entries.iter().find(|(key, _)| key == CONFIGURATION);
+        let configuration: Configuration = match configuration {
+            Some((key, bytes)) => checkpoint::decode(key, bytes)?,
+            None => Configuration::default(),
         };
+        let mut sequencer = Sequencer::new(configuration);
         for (key, bytes) in entries {
             match key.as_str() {
-                WHOLE => {}
-                CONFIGURATION => tables.configuration = checkpoint::decode(key, bytes)?,
-                SILENCES => tables.silence.restore_silences(checkpoint::decode(key, bytes)?),
+                CONFIGURATION => {}
+                SILENCES => sequencer.silence.restore_silences(checkpoint::decode(key, bytes)?),
                 _ if key.starts_with(PAGE) => {
                     let page: Page = checkpoint::decode(key, bytes)?;
-                    tables.sources.restore(page.sources);
-                    tables.silence.restore_heard(page.heard);
-                    tables.registered.extend(page.registered);
+                    sequencer.sources.restore(page.sources);
+                    sequencer.silence.restore_heard(page.heard);
+                    sequencer.registry.restore(page.registered);
                 }
                 _ => {
                     return Err(StoreError::Damaged {
                         store: "checkpoints",
-                        reason: format!("the router's checkpoint holds {key:?}, which this version does not know"),
+                        reason: format!(
+                            "the router's checkpoint holds {key:?}, which this version does not know: {}",
+                            checkpoint::OTHER_VERSION
+                        ),
                     });
                 }
             }
         }
-        Ok(tables)
+        Ok(Tables {
+            sequencer,
+            unsaved: Unsaved::default(),
+        })
     }
 
-    /// True when it was not registered before.
-    pub(crate) fn register(&mut self, hash: u64) -> bool {
-        let new = self.registered.insert(hash);
-        if new {
-            self.unsaved.pages.mark(hash);
-        }
-        new
-    }
-
-    pub(crate) fn configure(&mut self, configuration: Configuration) {
-        self.configuration = configuration;
+    /// A new configuration holds; `None` when it is older than the one in force.
+    pub(crate) fn configure(&mut self, configuration: &Arc<Configuration>) -> Option<Reconfigured> {
+        let changed = self.sequencer.configure(configuration)?;
         self.unsaved.configuration = true;
+        Some(changed)
+    }
+
+    /// Forgets what has been idle for long.
+    pub(crate) fn expire(&mut self, now: Timestamp) {
+        self.sequencer.sources.expire(now);
+        self.sequencer.registry.expire(now);
     }
 
     /// What changed since the last snapshot, and what `failed` says was not saved of earlier ones.
     pub(crate) fn snapshot(&mut self, failed: Unsaved) -> Snapshot {
+        let s = &mut self.sequencer;
         let mut unsaved = std::mem::take(&mut self.unsaved);
         unsaved.add(&failed);
-        unsaved.pages.add(&self.sources.take_changed());
-        unsaved.pages.add(&self.silence.take_changed());
-        unsaved.silences |= self.silence.take_silences_changed();
+        unsaved.pages.add(&s.sources.take_changed());
+        unsaved.pages.add(&s.silence.take_changed());
+        unsaved.pages.add(&s.registry.take_changed());
+        unsaved.silences |= s.silence.take_silences_changed();
         let mut pages: BTreeMap<u16, Page> = unsaved.pages.iter().map(|p| (p, Page::default())).collect();
-        for (hash, source) in self.sources.in_pages(&unsaved.pages) {
+        for (hash, source) in s.sources.in_pages(&unsaved.pages) {
             page(&mut pages, hash).sources.push((hash, source));
         }
-        for (hash, heard) in self.silence.in_pages(&unsaved.pages) {
+        for (hash, heard) in s.silence.in_pages(&unsaved.pages) {
             page(&mut pages, hash).heard.push(heard.clone());
         }
-        for hash in self.registered.iter().filter(|hash| unsaved.pages.has(**hash)) {
-            page(&mut pages, *hash).registered.push(*hash);
+        for (hash, day) in s.registry.in_pages(&unsaved.pages) {
+            page(&mut pages, hash).registered.push((hash, day));
         }
         Snapshot {
             pages,
-            configuration: unsaved.configuration.then(|| self.configuration.clone()),
-            silences: unsaved.silences.then(|| self.silence.silences()),
+            configuration: unsaved.configuration.then(|| s.rules().configuration().clone()),
+            silences: unsaved.silences.then(|| s.silence.silences()),
             unsaved,
         }
     }
@@ -169,13 +161,10 @@ impl Snapshot {
             changes.push(entry(format!("{PAGE}{number:04x}"), state));
         }
         if let Some(configuration) = &self.configuration {
-            changes.push(entry(CONFIGURATION.into(), Some(checkpoint::encode(configuration))));
+            changes.push(entry(CONFIGURATION.into(), Some(checkpoint::encode(&**configuration))));
         }
         if let Some(silences) = &self.silences {
             changes.push(entry(SILENCES.into(), Some(checkpoint::encode(silences))));
-        }
-        if self.unsaved.whole {
-            changes.push(entry(WHOLE.into(), None));
         }
         (changes, self.unsaved)
     }
@@ -218,26 +207,27 @@ mod tests {
     fn hear(t: &mut Tables, device: usize, at: Timestamp) {
         let name = format!("CNV-{device:05}");
         let hash = SubjectKind::Device.hash(&name);
-        t.sources.observe(hash, at, at);
-        t.silence.observe(&name, at);
-        t.register(hash);
+        t.sequencer.sources.observe(hash, at, at);
+        t.sequencer.silence.observe(&name, at);
+        t.sequencer.registry.hear(hash, at);
     }
 
     fn same(a: &Tables, b: &Tables) {
+        let (a, b) = (&a.sequencer, &b.sequencer);
         assert_eq!(a.sources, b.sources);
         assert_eq!(a.silence, b.silence);
-        assert_eq!(a.registered, b.registered);
-        assert_eq!(a.configuration, b.configuration);
+        assert_eq!(a.registry, b.registry);
+        assert_eq!(a.rules().configuration(), b.rules().configuration());
     }
 
     #[test]
     fn what_is_loaded_is_what_was_there_and_a_save_costs_what_changed() {
         let (mut tables, mut store) = (Tables::default(), Store::default());
         (0..10_000).for_each(|d| hear(&mut tables, d, NOW));
-        tables.configure(Configuration {
+        tables.configure(&Arc::new(Configuration {
             version: 7,
             ..Configuration::default()
-        });
+        }));
         let all = store.save(tables.snapshot(Unsaved::default()).changes().0);
         same(&store.load(), &tables);
         let (changes, _) = tables.snapshot(Unsaved::default()).changes();
@@ -256,49 +246,35 @@ mod tests {
         store.save(tables.snapshot(Unsaved::default()).changes().0);
         let later = NOW.plus(Span::hours(24 * 400));
         (0..50).for_each(|d| hear(&mut tables, d, later));
-        tables.sources.expire(later);
-        assert_eq!(tables.sources.len(), 50, "the others were idle for too long");
+        tables.sequencer.sources.expire(later);
+        assert_eq!(tables.sequencer.sources.len(), 50, "the others were idle for too long");
         let (rule, device): (_, Arc<str>) = (RuleId::new("silence"), Arc::from("CNV-00120"));
-        tables.silence.found(&rule, &device, &[], NOW);
-        tables.silence.remove("CNV-00199");
+        tables.sequencer.silence.found(&rule, &device, &[], NOW);
+        tables.sequencer.silence.remove("CNV-00199");
         store.save(tables.snapshot(Unsaved::default()).changes().0);
         let loaded = store.load();
         same(&loaded, &tables);
-        assert!(loaded.silence.is_open(&rule, &device));
-        assert_eq!((loaded.sources.len(), loaded.silence.len()), (50, 199));
+        assert!(loaded.sequencer.silence.is_open(&rule, &device));
+        assert_eq!(
+            (loaded.sequencer.sources.len(), loaded.sequencer.silence.len()),
+            (50, 199)
+        );
         hear(&mut tables, 120, later);
         store.save(tables.snapshot(Unsaved::default()).changes().0);
-        assert!(!store.load().silence.is_open(&rule, &device), "it spoke");
+        assert!(!store.load().sequencer.silence.is_open(&rule, &device), "it spoke");
     }
 
     #[test]
     fn a_save_that_failed_is_made_good_by_the_next() {
         let (mut tables, mut store) = (Tables::default(), Store::default());
         (0..100).for_each(|d| hear(&mut tables, d, NOW));
-        tables.configure(Configuration {
+        tables.configure(&Arc::new(Configuration {
             version: 3,
             ..Configuration::default()
-        });
+        }));
         let (_, failed) = tables.snapshot(Unsaved::default()).changes();
         hear(&mut tables, 100, NOW);
         store.save(tables.snapshot(failed).changes().0);
-        same(&store.load(), &tables);
-    }
-
-    #[test]
-    fn the_one_entry_of_before_is_read_and_replaced() {
-        let mut old = Tables::default();
-        (0..500).for_each(|d| hear(&mut old, d, NOW));
-        old.configuration.version = 9;
-        old.silence
-            .found(&RuleId::new("silence"), &Arc::from("CNV-00007"), &[], NOW);
-        let mut store = Store::default();
-        store.0.insert(WHOLE.into(), checkpoint::encode(&old));
-        let mut tables = store.load();
-        same(&tables, &old);
-        hear(&mut tables, 500, NOW);
-        store.save(tables.snapshot(Unsaved::default()).changes().0);
-        assert!(!store.0.contains_key(WHOLE), "it is gone");
         same(&store.load(), &tables);
     }
 

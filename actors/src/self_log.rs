@@ -6,7 +6,7 @@ use crate::entries::RECORDS;
 use crate::metrics::SELF_LOG_DROPPED;
 use andon_engine::batch::BatchBuilder;
 use andon_engine::fingerprint::fingerprint;
-use andon_engine::intake::{IntakeHeader, OWN_APPLICATION, encode_header};
+use andon_engine::intake::{IntakeHeader, OWN_APPLICATION, Rejected, encode_header};
 use andon_engine::level::Level;
 use andon_engine::record::Record;
 use andon_engine::time::{Clock, Timestamp};
@@ -16,6 +16,8 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 const QUEUE: usize = 256;
+/// Bytes of a record's message that quarantine shows.
+const EXCERPT_BYTES_MAX: usize = 1_024;
 
 #[derive(Debug)]
 struct Line {
@@ -23,6 +25,8 @@ struct Line {
     level: Level,
     kind: String,
     message: String,
+    /// A record that goes to quarantine with it.
+    quarantined: Option<Rejected>,
 }
 
 #[derive(Clone)]
@@ -53,11 +57,32 @@ impl SelfLog {
     }
 
     pub fn write(&self, level: Level, kind: &str, message: &str) {
+        self.send(level, kind, message, None);
+    }
+
+    /// Writes it, and puts a record into quarantine for the same reason.
+    pub fn quarantine(&self, level: Level, kind: &str, message: &str, record: &Record<'_>) {
+        let text = record.message.or(record.kind).unwrap_or_default();
+        let mut end = text.len().min(EXCERPT_BYTES_MAX);
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        let rejected = Rejected {
+            index: record.record_id.position.index,
+            field: String::new(),
+            reason: message.to_owned(),
+            excerpt: text[..end].to_owned(),
+        };
+        self.send(level, kind, message, Some(rejected));
+    }
+
+    fn send(&self, level: Level, kind: &str, message: &str, quarantined: Option<Rejected>) {
         let line = Line {
             at: self.clock.now(),
             level,
             kind: kind.to_owned(),
             message: message.to_owned(),
+            quarantined,
         };
         if self.queue.try_send(line).is_err() {
             metrics::counter!(SELF_LOG_DROPPED).increment(1);
@@ -78,7 +103,9 @@ fn entry(line: &Line) -> Append {
         ..Record::default()
     });
     let header = IntakeHeader {
+        received_at: line.at,
         key_id: Arc::from(OWN_APPLICATION),
+        rejected: line.quarantined.iter().cloned().collect(),
         ..IntakeHeader::default()
     };
     Append {

@@ -1,22 +1,23 @@
 //! What the router hands to the shards, and how a shard judges it.
 
 use andon_engine::batch::Batch;
-use andon_engine::control::Control;
-use andon_engine::effect::Effect;
+use andon_engine::control::Operation;
 use andon_engine::entity::{Entity, Outcome};
+use andon_engine::ids::RuleId;
 use andon_engine::record::Record;
-use andon_engine::ruleset::{RuleIndex, RuleSet};
+use andon_engine::ruleset::{RuleEnd, RuleMatch, RuleSet};
+use andon_engine::sequencer::{Item, Sequenced};
 use andon_engine::sources::Judgement;
-use andon_engine::subject::SubjectKind;
+use andon_engine::subject::Subject;
 use andon_engine::time::Timestamp;
 use bytes::Bytes;
 use std::sync::Arc;
 
-/// A journal entry of records on its way to the shards: shared memory, parsed once. Its byte permit goes back with the last shard.
+/// A journal entry of records on its way to the shards: shared memory, parsed and matched once. Its byte permit goes back with the
+/// last shard.
 pub struct RecordWork {
     pub batch: Batch<Bytes>,
-    pub judgements: Vec<Judgement>,
-    pub sources: Vec<u64>,
+    pub sequenced: Sequenced,
     pub permit: Option<tokio::sync::OwnedSemaphorePermit>,
 }
 
@@ -26,39 +27,48 @@ impl std::fmt::Debug for RecordWork {
     }
 }
 
-/// A record that concerns an entity of this shard.
-#[derive(Clone, Copy, Debug)]
-pub struct Item {
-    pub index: u32,
-    pub kind: SubjectKind,
-}
-
+/// What one journal entry asks of one shard.
 #[derive(Clone, Debug)]
 pub enum Work {
     Records {
         work: Arc<RecordWork>,
         items: Vec<Item>,
     },
-    Control(Arc<Control>),
+    /// From here on these rules hold; those of `ended` judge no more, or otherwise.
+    Rules {
+        rules: Arc<RuleSet>,
+        ended: Arc<[(RuleId, RuleEnd)]>,
+        at: Timestamp,
+    },
+    Timers {
+        subjects: Vec<Subject>,
+        at: Timestamp,
+    },
+    Operation(Box<Operation>),
+    SilenceFound {
+        rule: RuleId,
+        device: Arc<str>,
+        since: Timestamp,
+        at: Timestamp,
+        unknown: Vec<Arc<str>>,
+    },
     SilenceEnded {
-        rule: andon_engine::ids::RuleId,
+        rule: RuleId,
         device: Arc<str>,
         at: Timestamp,
+        why: &'static str,
     },
 }
 
 /// How one record is judged; the product has one implementation, and the seam is what lets a failure be injected.
 pub trait Judge: Send + Sync + 'static {
-    #[allow(clippy::too_many_arguments)]
     fn observe(
         &self,
         entity: &mut Entity,
         set: &RuleSet,
-        matched: &[RuleIndex],
+        matched: &[RuleMatch],
         record: &Record<'_>,
         judgement: &Judgement,
-        source: u64,
-        out: &mut Vec<Effect>,
     ) -> Outcome;
 }
 
@@ -70,12 +80,10 @@ impl Judge for EngineJudge {
         &self,
         entity: &mut Entity,
         set: &RuleSet,
-        matched: &[RuleIndex],
+        matched: &[RuleMatch],
         record: &Record<'_>,
         judgement: &Judgement,
-        source: u64,
-        out: &mut Vec<Effect>,
     ) -> Outcome {
-        entity.observe(set, matched, record, judgement, source, out)
+        entity.observe(set, matched, record, judgement)
     }
 }

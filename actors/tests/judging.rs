@@ -17,9 +17,10 @@ use andon_engine::ids::RouteId;
 use andon_engine::incident::Incident;
 use andon_engine::intake::{IntakeHeader, encode_header};
 use andon_engine::level::Level;
+use andon_engine::limits::{BATCH_RECORDS_MAX, FINGERPRINTS_MAX};
 use andon_engine::record::Record;
 use andon_engine::rule::{Configuration, Device, default_rules};
-use andon_engine::ruleset::{RuleIndex, RuleSet};
+use andon_engine::ruleset::{RuleMatch, RuleSet};
 use andon_engine::sources::Judgement;
 use andon_engine::subject::{Subject, SubjectKind};
 use andon_engine::time::{ManualClock, Span, Timestamp};
@@ -42,8 +43,12 @@ const APPLICATIONS: [&str; 3] = ["wms", "sorter", "erp"];
 const MESSAGES: [&str; 4] = ["lock timeout 17 ms", "belt slip on CNV-03", "disk 93 % full", "no read"];
 
 async fn open(dir: &Path, name: &str, clock: &Arc<ManualClock>) -> Journal {
+    open_with(dir, name, clock, 1024 * 1024).await
+}
+
+async fn open_with(dir: &Path, name: &str, clock: &Arc<ManualClock>, segment_bytes: u64) -> Journal {
     let options = JournalOptions {
-        segment_bytes: 1024 * 1024,
+        segment_bytes,
         ..JournalOptions::default()
     };
     Journal::open(Arc::new(FileIo), &dir.join(name), options, clock.clone())
@@ -82,7 +87,8 @@ fn pick<'a>(rng: &mut StdRng, from: &[&'a str]) -> &'a str {
 }
 
 /// A journal of records (early, late, historical, from clocks that step), timers and configuration changes.
-async fn write_history(journal: &Journal, rng: &mut StdRng, entries: usize) {
+/// Gives the time of the last entry.
+async fn write_history(journal: &Journal, rng: &mut StdRng, entries: usize) -> Timestamp {
     let mut now = START;
     journal
         .append(control(&Control::Configured(Arc::new(configuration(1, None))), now))
@@ -95,16 +101,10 @@ async fn write_history(journal: &Journal, rng: &mut StdRng, entries: usize) {
                 0 => Subject::new(SubjectKind::Device, pick(rng, &DEVICES)),
                 _ => Subject::new(SubjectKind::Application, pick(rng, &APPLICATIONS)),
             };
-            let event_now = now.plus(Span::secs(rng.random_range(-600..1_200)));
+            let at = now.plus(Span::secs(rng.random_range(-600..1_200)));
+            let subjects = vec![subject, Subject::new(SubjectKind::User, "ann")];
             journal
-                .append(control(
-                    &Control::TimerFired {
-                        subject,
-                        event_now,
-                        at: now,
-                    },
-                    now,
-                ))
+                .append(control(&Control::TimersFired { subjects, at }, now))
                 .await
                 .expect("appended");
             continue;
@@ -156,6 +156,24 @@ async fn write_history(journal: &Journal, rng: &mut StdRng, entries: usize) {
         };
         journal.append(entry).await.expect("appended");
     }
+    now
+}
+
+/// Waits until everything is judged and no timer is due.
+async fn timers_have_fired(judging: &Judging) {
+    let waiting = async {
+        loop {
+            let seen = judging.observe().await.expect("an answer");
+            let due: usize = seen.shards.iter().map(|s| s.timers_due).sum();
+            if due == 0 && seen.router.at_head && seen.router.position == judging.head() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), waiting)
+        .await
+        .expect("timers come to an end");
 }
 
 /// A checkpoint store that is slow at times, and at times not there.
@@ -248,6 +266,7 @@ impl Run {
 #[derive(Debug, Default, PartialEq)]
 struct Told {
     incidents: BTreeMap<String, Incident>,
+    fingerprints: BTreeMap<(String, u64), u64>,
     timeline: BTreeMap<(String, u64), String>,
     alerts: BTreeMap<String, String>,
     registered: BTreeMap<String, Timestamp>,
@@ -261,9 +280,14 @@ impl Told {
                     .incidents
                     .entry(i.id.to_string())
                     .or_insert_with(|| Incident::clone(&i));
+                for f in &i.fingerprints {
+                    let row = self.fingerprints.entry((i.id.to_string(), f.fingerprint)).or_default();
+                    *row = f.count.max(*row);
+                }
                 if (i.position, i.revision) >= (row.position, row.revision) {
                     *row = *i;
                 }
+                row.fingerprints.clear();
             }
             Effect::Timeline(t) => {
                 let line = self
@@ -317,13 +341,16 @@ async fn a_cut_run_ends_like_one_without_a_cut() {
         println!("seed {seed}");
         let mut rng = StdRng::seed_from_u64(seed);
         let dir = tempfile::tempdir().expect("a folder");
-        // Long before the history: no timer of the wall fires, so every run reads the same journal. Those that fired lie in it.
-        let clock = Arc::new(ManualClock::new(START.minus(Span::hours(240))));
+        let clock = Arc::new(ManualClock::new(START));
         let journal = open(dir.path(), "journal", &clock).await;
-        write_history(&journal, &mut rng, 150).await;
+        // The wall stands where the history ends. The first run lets every timer fire that is due by then, so that the second finds
+        // them in the journal and has none of its own.
+        clock.set(write_history(&journal, &mut rng, 150).await);
 
         let whole = run(dir.path(), "whole", &journal, &clock, 0, 4).await;
-        whole.finish(whole.start().await).await;
+        let judging = whole.start().await;
+        timers_have_fired(&judging).await;
+        whole.finish(judging).await;
         let want = whole.told().await;
         assert!(
             !want.alerts.is_empty() && want.incidents.len() > 3,
@@ -368,13 +395,11 @@ impl Judge for Fragile {
         &self,
         entity: &mut Entity,
         set: &RuleSet,
-        matched: &[RuleIndex],
+        matched: &[RuleMatch],
         record: &Record<'_>,
         judgement: &Judgement,
-        source: u64,
-        out: &mut Vec<Effect>,
     ) -> Outcome {
-        let outcome = EngineJudge.observe(entity, set, matched, record, judgement, source, out);
+        let outcome = EngineJudge.observe(entity, set, matched, record, judgement);
         assert!(record.message != Some("poison"), "injected");
         outcome
     }
@@ -493,4 +518,163 @@ async fn a_checkpoint_of_the_router_costs_what_changed() {
     let few = saved();
     println!("{all} bytes for 10,000 sources, {few} for 10 of them");
     assert!(few > 0 && few * 200 < all, "{few} of {all} bytes");
+}
+
+/// Gives the bytes of the entry.
+async fn append_batch(journal: &Journal, mut batch: BatchBuilder, at: Timestamp) -> usize {
+    let header = Bytes::from(encode_header(&IntakeHeader::default()));
+    let body = Bytes::from(batch.finish());
+    let bytes = body.len();
+    let entry = Append {
+        kind: entries::RECORDS,
+        received_at: at,
+        header,
+        body,
+    };
+    journal.append(entry).await.expect("appended");
+    bytes
+}
+
+/// 20 words, none of which another message has.
+fn words(n: usize) -> String {
+    let word = |w: usize| {
+        let letters = (0..6).map(|l| char::from(b'a' + ((n * 31 + w * 7 + n / 26_usize.pow(l)) % 26) as u8));
+        letters.collect::<String>()
+    };
+    (0..20).map(|w| format!("{} ", word(w))).collect()
+}
+
+/// Bytes of the effect journal from `from` on, and the largest entry.
+async fn effect_bytes(effects: &Journal, from: u64) -> (usize, usize) {
+    let (mut all, mut largest) = (0, 0);
+    let mut reader = effects.reader(from);
+    while let Some(entry) = reader.try_next().await.expect("the effect journal is whole") {
+        all += entry.body.len();
+        largest = largest.max(entry.body.len());
+    }
+    (all, largest)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_variety_of_one_request_stops_judging() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let clock = Arc::new(ManualClock::new(START));
+    let journal = open_with(dir.path(), "journal", &clock, 64 << 20).await;
+    journal
+        .append(control(&Control::Configured(Arc::new(configuration(1, None))), START))
+        .await
+        .expect("appended");
+    // Every message a template of its own, of one application; then more devices and applications than fit an entry.
+    let mut templates = BatchBuilder::new();
+    let mut bytes = 0;
+    for n in 0..1_200 {
+        let message = words(n);
+        bytes += message.len();
+        templates.push(&Record {
+            timestamp: START,
+            received_at: START,
+            level: Some(Level::Error),
+            message: Some(&message),
+            application: Some("wms"),
+            fingerprint: fingerprint(Some("wms"), None, &message),
+            ..Record::default()
+        });
+    }
+    append_batch(&journal, templates, START).await;
+    let mut names = BatchBuilder::new();
+    for n in 0..BATCH_RECORDS_MAX {
+        names.push(&Record {
+            timestamp: START,
+            received_at: START,
+            level: Some(Level::Info),
+            message: Some("hello"),
+            device_id: Some(&format!("D{n:06}")),
+            application: Some(&format!("A{n:06}")),
+            ..Record::default()
+        });
+    }
+    append_batch(&journal, names, START).await;
+    append_errors(&journal, "erp", &["b"; 5], START).await;
+
+    let run = run(dir.path(), "effects", &journal, &clock, 0, 4).await;
+    // The process ends in the middle of it, and starts again on what was saved.
+    let judging = run.start().await;
+    let mut routed = judging.routed();
+    routed.wait_for(|r| *r >= 2).await.expect("routing goes on");
+    judging.stop().await;
+    let judging = run.start().await;
+    assert!(judging.drain(Duration::from_secs(120)).await, "everything is judged");
+    let seen = judging.observe().await.expect("an answer");
+    assert_eq!(seen.restarts, 0);
+    run.finish(judging).await;
+
+    let told = run.told().await;
+    assert_eq!(told.registered.len(), 2 * BATCH_RECORDS_MAX + 2);
+    let of = |name: &str| {
+        told.incidents
+            .values()
+            .find(|i| &*i.subject.id == name)
+            .expect("an incident")
+    };
+    assert_eq!((of("wms").count, of("erp").count), (1_200, 5));
+    assert!(of("wms").fingerprints_truncated);
+    let kept = told
+        .fingerprints
+        .keys()
+        .filter(|(id, _)| *id == of("wms").id.to_string())
+        .count();
+    assert_eq!(kept, FINGERPRINTS_MAX);
+    let (all, largest) = effect_bytes(&run.effects, 1).await;
+    println!("{all} bytes of effects, the largest entry {largest}, for {bytes} bytes of messages");
+    assert!(largest <= 4 << 20);
+}
+
+/// What judging says of an entry is bounded by the entry: a small multiple, whatever it holds.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_effects_of_an_entry_are_a_small_multiple_of_it() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let clock = Arc::new(ManualClock::new(START));
+    let journal = open_with(dir.path(), "journal", &clock, 64 << 20).await;
+    journal
+        .append(control(&Control::Configured(Arc::new(configuration(1, None))), START))
+        .await
+        .expect("appended");
+    let run = run(dir.path(), "effects", &journal, &clock, 0, 2).await;
+    let judging = run.start().await;
+    let mut now = START;
+    for (name, devices, messages, level, apart) in [
+        ("templates of one application", 0, 700, Level::Error, Span::ZERO),
+        ("repeats", 0, 1, Level::Error, Span::ZERO),
+        ("a fault of each device", 700, 1, Level::Fatal, Span::ZERO),
+        ("new incidents all the time", 1, 700, Level::Fatal, Span::hours(2)),
+        ("new devices", 700, 1, Level::Info, Span::ZERO),
+    ] {
+        now = now.plus(Span::hours(2_000));
+        clock.set(now);
+        let before = run.effects.durable_seq();
+        let mut batch = BatchBuilder::new();
+        for n in 0..700usize {
+            let message = words(n % messages);
+            let device = (devices > 0).then(|| format!("{name} {}", n % devices));
+            batch.push(&Record {
+                timestamp: now.minus(Span(apart.0 * (700 - n as i64))),
+                received_at: now,
+                level: Some(level),
+                message: Some(&message),
+                application: device.is_none().then_some("wms"),
+                device_id: device.as_deref(),
+                fingerprint: fingerprint(None, None, &message),
+                ..Record::default()
+            });
+        }
+        let body = append_batch(&journal, batch, now).await;
+        assert!(judging.drain(Duration::from_secs(60)).await, "{name}");
+        let (bytes, _) = effect_bytes(&run.effects, before + 1).await;
+        println!("{name}: {bytes} bytes of effects for an entry of {body}");
+        assert!(
+            bytes <= 16 * body,
+            "{name}: {bytes} bytes of effects for an entry of {body}"
+        );
+    }
+    run.finish(judging).await;
 }

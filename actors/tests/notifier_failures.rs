@@ -290,7 +290,7 @@ async fn rows_that_cannot_be_read_keep_nobody_else_from_being_told() {
         tx.commit().await.unwrap();
     };
     sql(format!(
-        "UPDATE incidents SET fingerprints = 'no JSON' WHERE id = '{}'",
+        "UPDATE incidents SET priority = 1, subject_kind = 'no kind' WHERE id = '{}'",
         broken.id
     ))
     .await;

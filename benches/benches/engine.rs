@@ -14,6 +14,7 @@
 
 use andon_benches::{START, Sample, Samples, criterion, rng, size};
 use andon_engine::batch::{Batch, BatchBuilder};
+use andon_engine::condition::window::CountWindow;
 use andon_engine::dedup::RetrySet;
 use andon_engine::entity::Entity;
 use andon_engine::fingerprint::fingerprint;
@@ -24,7 +25,6 @@ use andon_engine::ruleset::RuleSet;
 use andon_engine::sources::Judgement;
 use andon_engine::subject::{Subject, SubjectKind};
 use andon_engine::time::{Span, Timestamp};
-use andon_engine::window::CountWindow;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use rand::RngExt;
 use std::hint::black_box;
@@ -110,8 +110,8 @@ fn window(c: &mut Criterion) {
         let mut add = || {
             now = now.plus(every);
             n += 1;
-            w.prune(now, MINUTE);
-            w.add(now.minus(late[n % late.len()]), MINUTE, 5)
+            w.prune(now, now, MINUTE);
+            w.add(now.minus(late[n % late.len()]), now, MINUTE, 5)
         };
         for _ in 0..4_000 {
             black_box(add());
@@ -208,6 +208,7 @@ fn entity(c: &mut Criterion) {
     let mut record = sample.record();
     let mut matched = Vec::new();
     set.matching(&record, &mut matched);
+    matched.retain(|m| set.rule(m.rule).subject == SubjectKind::Application);
     let mut entity = Entity::new(Subject::new(SubjectKind::Application, &sample.application));
     let mut effects = Vec::new();
     let mut seq = 0;
@@ -217,7 +218,8 @@ fn entity(c: &mut Criterion) {
         (record.timestamp, record.received_at) = (at, at);
         record.record_id.position.seq = seq as u64;
         effects.clear();
-        entity.observe(&set, &matched, &record, &Judgement::now(at), 1, &mut effects);
+        entity.observe(&set, &matched, &record, &Judgement::now(at));
+        entity.end_entry(at, &mut effects);
         effects.len()
     };
     for _ in 0..4_000 {

@@ -9,8 +9,8 @@
 //! `cargo bench -p andon-benches --bench hosting`
 
 use andon_benches::{START, criterion, measures, rng, size};
+use andon_engine::condition::window::CountWindow;
 use andon_engine::time::{Span, Timestamp};
-use andon_engine::window::CountWindow;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use rand::RngExt;
@@ -40,8 +40,8 @@ impl Device {
     fn observe(&mut self, at: Timestamp) {
         const MINUTE: Span = Span::secs(60);
         self.newest = self.newest.max(at);
-        self.window.prune(self.newest, MINUTE);
-        black_box(self.window.add(at, MINUTE, 5));
+        self.window.prune(self.newest, self.newest, MINUTE);
+        black_box(self.window.add(at, at, MINUTE, 5));
     }
 }
 

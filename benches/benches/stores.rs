@@ -92,8 +92,10 @@ fn effects(devices: usize) -> Vec<Effect> {
             record.record_id.position.index = n;
             let mut matched = Vec::new();
             rules.matching(&record, &mut matched);
-            entity.observe(&rules, &matched, &record, &Judgement::now(START), 1, &mut out);
+            matched.retain(|m| rules.rule(m.rule).subject == SubjectKind::Device);
+            entity.observe(&rules, &matched, &record, &Judgement::now(START));
         }
+        entity.end_entry(START, &mut out);
     }
     out
 }

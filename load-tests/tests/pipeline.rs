@@ -8,12 +8,12 @@ use andon_engine::effect::{AlertReason, Effect};
 use andon_engine::entity::Entity;
 use andon_engine::ids::{JournalId, RouteId};
 use andon_engine::incident::Incident;
-use andon_engine::record::{Flags, Record};
+use andon_engine::record::Record;
 use andon_engine::rule::{Configuration, default_rules};
-use andon_engine::ruleset::{RuleSet, subject_id};
-use andon_engine::sources::{Sources, history_source};
-use andon_engine::subject::{Subject, SubjectKind};
-use andon_engine::time::{Clock, Span};
+use andon_engine::ruleset::subject_id;
+use andon_engine::sequencer::Sequencer;
+use andon_engine::subject::Subject;
+use andon_engine::time::{Clock, Span, Timestamp};
 use andon_gateway::{Config, Gateway, Grant, Intake, IntakeEntry, IntakeError, Keys};
 use andon_load::clock::SystemClock;
 use andon_load::draft::{Draft, ndjson};
@@ -62,59 +62,51 @@ async fn gateway() -> (String, Arc<Memory>) {
 
 /// What a store would hold, and the incidents as they are in the end.
 fn judged(entries: &[Batch<Vec<u8>>]) -> (Vec<Stored>, Vec<Raised>) {
-    let rules = default_rules(&RouteId::new("all"));
-    let set = RuleSet::compile(Arc::new(Configuration {
+    let mut sequencer = Sequencer::new(Configuration {
         version: 1,
-        rules,
+        rules: default_rules(&RouteId::new("all")),
         ..Configuration::default()
-    }));
-    let (mut sources, mut entities) = (Sources::new(), BTreeMap::<Subject, Entity>::new());
+    });
+    let set = sequencer.rules().clone();
+    let mut entities = BTreeMap::<u64, Entity>::new();
     let (mut stored, mut effects) = (Vec::new(), Vec::new());
-    for r in entries.iter().flat_map(Batch::iter) {
-        stored.push(Stored {
+    for batch in entries {
+        let sequenced = sequencer.records(batch, "all records are of one key");
+        for item in &sequenced.items {
+            let record = batch.get(item.index as usize);
+            let id = subject_id(&record, item.subject, None).expect("it was matched");
+            let entity = entities
+                .entry(item.hash)
+                .or_insert_with(|| Entity::new(Subject::new(item.subject, id)));
+            let judgement = &sequenced.judgements[item.index as usize];
+            entity.observe(&set, sequenced.matches(item), &record, judgement);
+        }
+        stored.extend(batch.iter().map(|r| Stored {
             record_id: r.record_id.to_string(),
             id: r.id.map(str::to_owned),
             message: r.message.map(str::to_owned),
             flags: r.flags.names().map(str::to_owned).collect(),
-        });
-        judge(&set, &mut sources, &mut entities, &r, &mut effects);
+        }));
+        let now = batch.get(0).received_at;
+        entities.values_mut().for_each(|e| e.end_entry(now, &mut effects));
     }
-    entities.values_mut().for_each(|e| e.flush(&mut effects));
+    entities
+        .values_mut()
+        .for_each(|e| e.flush(Timestamp::MAX, &mut effects));
     (stored, raised(&effects))
-}
-
-fn judge(
-    set: &RuleSet,
-    sources: &mut Sources,
-    entities: &mut BTreeMap<Subject, Entity>,
-    r: &Record<'_>,
-    effects: &mut Vec<Effect>,
-) {
-    // All records are of one key.
-    let source = r.device_id.map_or(7, |d| SubjectKind::Device.hash(d));
-    let source = if r.flags.contains(Flags::HISTORY) {
-        history_source(source)
-    } else {
-        source
-    };
-    let judgement = sources.observe(source, r.timestamp, r.received_at);
-    let mut matched = Vec::new();
-    set.matching(r, &mut matched);
-    for kind in SubjectKind::ALL {
-        if let Some(id) = subject_id(r, kind, None) {
-            let subject = Subject::new(kind, id);
-            let entity = entities.entry(subject.clone()).or_insert_with(|| Entity::new(subject));
-            entity.observe(set, &matched, r, &judgement, source, effects);
-        }
-    }
 }
 
 fn raised(effects: &[Effect]) -> Vec<Raised> {
     let mut last: BTreeMap<String, &Incident> = BTreeMap::new();
     let mut new_faults: BTreeMap<String, u64> = BTreeMap::new();
+    let mut fingerprints: BTreeMap<String, BTreeSet<u64>> = BTreeMap::new();
     for effect in effects {
         match effect {
-            Effect::Incident(i) => drop(last.insert(i.id.to_string(), i)),
+            Effect::Incident(i) => {
+                let known = fingerprints.entry(i.id.to_string()).or_default();
+                known.extend(i.fingerprints.iter().map(|f| f.fingerprint));
+                last.insert(i.id.to_string(), i);
+            }
             Effect::Alert(a) if a.reason == AlertReason::NewFault => {
                 *new_faults.entry(a.incident.to_string()).or_default() += 1;
             }
@@ -129,7 +121,7 @@ fn raised(effects: &[Effect]) -> Vec<Raised> {
             opened_at: i.opened_at,
             records: i.count,
             reopened: i.reopened.into(),
-            fingerprints: Some(i.fingerprints.len() as u64),
+            fingerprints: Some(fingerprints[&id].len() as u64),
             new_faults: Some(new_faults.get(&id).copied().unwrap_or(0)),
             id,
         })

@@ -2,7 +2,7 @@
 
 use andon_engine::effect::Alert;
 use andon_engine::ids::{IncidentId, RouteId, RuleId};
-use andon_engine::incident::{Activity, Incident};
+use andon_engine::incident::{Activity, Incident, Occurrence};
 use andon_engine::intake::OWN_APPLICATION;
 use andon_engine::rule::{Channel, Configuration, Priority, Route};
 use andon_engine::subject::{Subject, SubjectKind};
@@ -123,6 +123,11 @@ pub(super) fn incident_unknown(alert: &Alert) -> Incident {
         last_record: Default::default(),
         count: 1,
         reopened: 0,
+        occurrence: Occurrence {
+            first_at: alert.at,
+            opened_at: alert.at,
+            count: 1,
+        },
         max_level: None,
         peak: None,
         title: Arc::clone(&alert.text),

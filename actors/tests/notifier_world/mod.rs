@@ -7,7 +7,7 @@ use andon_actors::notifier::{
 };
 use andon_engine::effect::{Alert, AlertReason, Effect};
 use andon_engine::ids::{AlertId, IncidentId, JournalId, Position, RecipientId, RouteId, RuleId};
-use andon_engine::incident::{Activity, Incident};
+use andon_engine::incident::{Activity, Incident, Occurrence};
 use andon_engine::level::Level;
 use andon_engine::rule::{
     Channel, Configuration, Device, MuteSchedule, MuteScope, MuteWindow, Recipient, Route, Site, default_rules,
@@ -228,6 +228,11 @@ impl World {
             last_record: Default::default(),
             count: 5,
             reopened: 0,
+            occurrence: Occurrence {
+                first_at: now,
+                opened_at: now,
+                count: 5,
+            },
             max_level: Some(Level::Error),
             peak: None,
             title: Arc::from("database deadlock on PICK_TASK"),

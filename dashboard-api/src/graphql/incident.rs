@@ -29,8 +29,15 @@ impl Incident {
             .map(|r| Rule::new(r, &configuration)))
     }
 
-    async fn fingerprints(&self) -> Result<Vec<FingerprintCount>> {
-        Ok(self.engine()?.fingerprints.iter().map(Into::into).collect())
+    /// The most frequent first.
+    #[graphql(complexity = "20 * child_complexity")]
+    async fn fingerprints(&self, ctx: &async_graphql::Context<'_>) -> Result<Vec<FingerprintCount>> {
+        let all = Services::of(ctx)?
+            .incidents
+            .fingerprints(self.engine()?.id)
+            .await
+            .map_err(store)?;
+        Ok(all.iter().map(Into::into).collect())
     }
 
     /// Oldest first.

@@ -2,7 +2,7 @@
 
 use super::faults::{self, Fault, Origin, Tier};
 use super::flow::sscc;
-use super::{Class, Emission, Event, Plant, SpanExt as _, german, site};
+use super::{Class, Emission, Event, Plant, german, site};
 use crate::draft::{Dialect, Draft};
 use andon_engine::level::Level;
 use andon_engine::time::Span;

@@ -306,15 +306,6 @@ impl Iterator for Plant {
     }
 }
 
-trait SpanExt {
-    fn plus(self, other: Span) -> Span;
-}
-impl SpanExt for Span {
-    fn plus(self, other: Span) -> Span {
-        Span(self.0.saturating_add(other.0))
-    }
-}
-
 /// What a level is called in German, for the press that speaks it.
 fn german(level: Level) -> &'static str {
     match level {

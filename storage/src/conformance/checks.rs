@@ -28,6 +28,7 @@ macro_rules! conformance_checks {
             what_was_applied_is_read_back,
             applying_twice_changes_nothing,
             an_older_state_never_overwrites_a_newer_one,
+            fingerprints_are_rows_of_their_own_and_their_counts_only_grow,
             a_cursor_that_does_not_follow_is_refused_and_nothing_written,
             what_is_refused_leaves_nothing_behind,
             hostile_texts_are_only_texts,

@@ -6,7 +6,7 @@ use crate::ports::incidents::{IncidentFilter, IncidentStore, PlantEntry};
 use crate::ports::rows::EffectStore;
 use andon_engine::effect::{Alert, Effect, Registered};
 use andon_engine::ids::{AlertId, IncidentId, Position};
-use andon_engine::incident::{Activity, Incident, TimelineEntry};
+use andon_engine::incident::{Activity, FingerprintCount, Incident, TimelineEntry};
 use andon_engine::subject::SubjectKind;
 use andon_engine::time::Timestamp;
 use rand::rngs::StdRng;
@@ -201,6 +201,45 @@ pub async fn an_older_state_never_overwrites_a_newer_one<S: Store>(open: impl As
             .unwrap();
         assert_eq!(s.incident(base.id).await.unwrap(), Some(newest));
     }
+}
+
+pub async fn fingerprints_are_rows_of_their_own_and_their_counts_only_grow<S: Store>(open: impl AsyncFn() -> S) {
+    let mut rng = StdRng::seed_from_u64(22);
+    let s = open().await;
+    let mut want: BTreeMap<(IncidentId, u64), FingerprintCount> = BTreeMap::new();
+    let incidents: Vec<Incident> = (0..20).map(|_| sample::incident(&mut rng)).collect();
+    for n in 1..30 {
+        let mut effects = Vec::new();
+        for _ in 0..8 {
+            let i = &incidents[rng.random_range(0..incidents.len())];
+            let fingerprints = sample::fingerprints(&mut rng);
+            for f in &fingerprints {
+                let row = want.entry((i.id, f.fingerprint)).or_insert_with(|| f.clone());
+                row.count = row.count.max(f.count);
+            }
+            effects.push(opened(&Incident {
+                fingerprints,
+                ..i.clone()
+            }));
+        }
+        s.apply_effects(&effects, cursor(1, n)).await.unwrap();
+    }
+    for i in &incidents {
+        let got = s.fingerprints(i.id).await.unwrap();
+        assert!(got.is_sorted_by(|a, b| a.count >= b.count), "the most frequent first");
+        let counts = |list: &[FingerprintCount]| {
+            list.iter()
+                .map(|f| (f.fingerprint, f.count))
+                .collect::<BTreeMap<_, _>>()
+        };
+        let mine: Vec<_> = want
+            .iter()
+            .filter(|((id, _), _)| *id == i.id)
+            .map(|(_, f)| f.clone())
+            .collect();
+        assert_eq!(counts(&got), counts(&mine));
+    }
+    assert_eq!(s.fingerprints(IncidentId(1)).await.unwrap(), []);
 }
 
 pub async fn a_cursor_that_does_not_follow_is_refused_and_nothing_written<S: Store>(open: impl AsyncFn() -> S) {

@@ -3,7 +3,7 @@
 use andon_engine::effect::{Alert, AlertReason};
 use andon_engine::ids::{AlertId, IncidentId, JournalId, Position, RecordId, RuleId};
 use andon_engine::incident::{
-    Acknowledgement, Activity, FingerprintCount, Incident, Shelving, TimelineEntry, TimelineKind,
+    Acknowledgement, Activity, FingerprintCount, Incident, Occurrence, Shelving, TimelineEntry, TimelineKind,
 };
 use andon_engine::level::Level;
 use andon_engine::rule::Priority;
@@ -141,6 +141,11 @@ pub fn incident(rng: &mut StdRng) -> Incident {
         last_record: record_id(rng),
         count: count(rng),
         reopened: one_of(rng, &[0, 1, u32::MAX]),
+        occurrence: Occurrence {
+            first_at: time(rng),
+            opened_at: time(rng),
+            count: count(rng),
+        },
         max_level: maybe(rng, |r| one_of(r, &Level::ALL)),
         peak: maybe(rng, finite),
         title: shared(rng),
@@ -152,17 +157,22 @@ pub fn incident(rng: &mut StdRng) -> Incident {
         source: maybe(rng, shared),
         historical: rng.random(),
         silent: rng.random(),
-        fingerprints: (0..rng.random_range(0..4))
-            .map(|_| FingerprintCount {
-                fingerprint: one_of(rng, &[0, 1, u64::MAX, 1 << 63]),
-                count: one_of(rng, &[0, 1, u64::MAX]),
-                template: shared(rng),
-            })
-            .collect(),
+        fingerprints: Vec::new(),
         fingerprints_truncated: rng.random(),
         position: position(rng),
         revision: count(rng),
     }
+}
+
+pub fn fingerprints(rng: &mut StdRng) -> Vec<FingerprintCount> {
+    [0, 1, u64::MAX, 1 << 63][rng.random_range(0..4)..]
+        .iter()
+        .map(|fingerprint| FingerprintCount {
+            fingerprint: *fingerprint,
+            count: one_of(rng, &[0, 1, i64::MAX as u64]),
+            template: shared(rng),
+        })
+        .collect()
 }
 
 pub fn timeline(rng: &mut StdRng, incident: IncidentId, revision: u64) -> TimelineEntry {

@@ -3,7 +3,7 @@
 use super::Result;
 use andon_engine::effect::Alert;
 use andon_engine::ids::{AlertId, IncidentId};
-use andon_engine::incident::{Incident, TimelineEntry};
+use andon_engine::incident::{FingerprintCount, Incident, TimelineEntry};
 use andon_engine::subject::SubjectKind;
 use andon_engine::time::Timestamp;
 
@@ -37,6 +37,8 @@ pub trait IncidentStore: Send + Sync + 'static {
     /// Newest opened first.
     async fn incidents(&self, filter: &IncidentFilter) -> Result<Vec<Incident>>;
     async fn count_open(&self) -> Result<u64>;
+    /// All fingerprints of an incident, the most frequent first. Incidents themselves are read without them.
+    async fn fingerprints(&self, id: IncidentId) -> Result<Vec<FingerprintCount>>;
     /// Oldest first.
     async fn timeline(&self, id: IncidentId) -> Result<Vec<TimelineEntry>>;
     /// As [`IncidentStore::incidents_by_id`].

@@ -7,7 +7,7 @@ use crate::ports::rows::EffectStore;
 use crate::ports::{Cursor, Result};
 use andon_engine::effect::{Alert, Effect, Registered};
 use andon_engine::ids::{AlertId, IncidentId};
-use andon_engine::incident::{Incident, TimelineEntry};
+use andon_engine::incident::{FingerprintCount, Incident, TimelineEntry};
 use std::collections::HashMap;
 
 const TIMELINE: &str = "INSERT INTO incident_timeline (incident, revision, happened_at, kind, who, text, record)";
@@ -17,6 +17,12 @@ const ALERTS: &str = "INSERT INTO alerts (id, incident, reason, happened_at, rec
 const ALERT_COLUMNS: usize = 11;
 const PLANT: &str = "INSERT INTO plant (kind, id, first_seen)";
 const PLANT_COLUMNS: usize = 3;
+const FINGERPRINTS: &str = "INSERT INTO incident_fingerprints (incident, fingerprint, record_count, template)";
+const FINGERPRINT_COLUMNS: usize = 4;
+/// Counts only grow: an older one changes nothing.
+const FINGERPRINT_UPSERT: &str =
+    "ON CONFLICT (incident, fingerprint) DO UPDATE SET record_count = excluded.record_count
+    WHERE excluded.record_count > incident_fingerprints.record_count";
 const NOTHING: &str = "ON CONFLICT DO NOTHING";
 const NOTHING_RETURNING_ID: &str = "ON CONFLICT DO NOTHING RETURNING id";
 
@@ -28,10 +34,17 @@ impl<D: Database> EffectStore for Relational<D> {
 
     async fn apply_effects(&self, effects: &[Effect], cursor: Cursor) -> Result<Vec<AlertId>> {
         let mut newest: HashMap<IncidentId, &Incident> = HashMap::new();
+        let mut fingerprints: HashMap<(IncidentId, u64), &FingerprintCount> = HashMap::new();
         let (mut timeline, mut alerts, mut registered) = (Vec::new(), Vec::new(), Vec::new());
         for effect in effects {
             match effect {
                 Effect::Incident(i) => {
+                    for f in &i.fingerprints {
+                        let held = fingerprints.entry((i.id, f.fingerprint)).or_insert(f);
+                        if f.count > held.count {
+                            *held = f;
+                        }
+                    }
                     let held = newest.entry(i.id).or_insert(i);
                     if (i.position, i.revision) > (held.position, held.revision) {
                         *held = i;
@@ -51,6 +64,10 @@ impl<D: Database> EffectStore for Relational<D> {
         for i in newest.into_values() {
             incident_rows.push(incidents::values::<D>(i)?);
         }
+        let mut fingerprint_rows = Vec::with_capacity(fingerprints.len());
+        for ((incident, _), f) in fingerprints {
+            fingerprint_rows.push(fingerprint_values::<D>(incident, f)?);
+        }
 
         self.as_sink(Sink::Effects, async {
             // Also when the cursor stands there already: a half of what was refused is applied again with the same cursor.
@@ -63,6 +80,8 @@ impl<D: Database> EffectStore for Relational<D> {
                 incident_rows,
             )
             .await?;
+            let (columns, upsert) = (FINGERPRINT_COLUMNS, FINGERPRINT_UPSERT);
+            insert_rows::<D>(&mut tx, FINGERPRINTS, columns, upsert, fingerprint_rows).await?;
             insert_rows::<D>(&mut tx, TIMELINE, TIMELINE_COLUMNS, NOTHING, timeline).await?;
             let new = insert_rows::<D>(&mut tx, ALERTS, ALERT_COLUMNS, NOTHING_RETURNING_ID, alerts).await?;
             insert_rows::<D>(&mut tx, PLANT, PLANT_COLUMNS, NOTHING, registered).await?;
@@ -76,6 +95,16 @@ impl<D: Database> EffectStore for Relational<D> {
 
 fn alert_id(mut row: Row) -> Result<AlertId> {
     row.parsed("alert id", |s| s.parse().ok())
+}
+
+fn fingerprint_values<D: Database>(incident: IncidentId, f: &FingerprintCount) -> Result<Vec<Value>> {
+    Ok(vec![
+        Value::text(&incident.to_string()),
+        // The same 64 bits: the database has no unsigned ones.
+        Value::int(f.fingerprint.cast_signed()),
+        Value::unsigned(D::STORE, "a count", f.count)?,
+        Value::text(&f.template),
+    ])
 }
 
 fn timeline_values<D: Database>(t: &TimelineEntry) -> Result<Vec<Value>> {

@@ -22,7 +22,13 @@ const AT_LEAST_GENERATION: &str = "INSERT INTO generations AS g (name, generatio
         CASE WHEN g.generation < excluded.generation THEN excluded.generation ELSE g.generation + 1 END";
 
 /// Tables without which a sink's cursor says nothing.
-const EFFECTS: &[&str] = &["incidents", "incident_timeline", "alerts", "plant"];
+const EFFECTS: &[&str] = &[
+    "incidents",
+    "incident_timeline",
+    "incident_fingerprints",
+    "alerts",
+    "plant",
+];
 const ROWS: &[&str] = &["reading_minutes"];
 /// All others.
 const OTHERS: &[&str] = &[

@@ -2,11 +2,13 @@
 
 use super::Relational;
 use super::database::{Conditions, Database, Row, Sql, Value};
+use crate::ports::Result;
 use crate::ports::incidents::{IncidentFilter, IncidentStore, PlantEntry};
-use crate::ports::{Result, StoreError};
 use andon_engine::effect::{Alert, AlertReason};
 use andon_engine::ids::{AlertId, IncidentId, Position, RuleId};
-use andon_engine::incident::{Acknowledgement, Activity, Incident, Shelving, TimelineEntry, TimelineKind};
+use andon_engine::incident::{
+    Acknowledgement, Activity, FingerprintCount, Incident, Occurrence, Shelving, TimelineEntry, TimelineKind,
+};
 use andon_engine::level::Level;
 use andon_engine::rule::Priority;
 use andon_engine::subject::{Subject, SubjectKind};
@@ -19,11 +21,11 @@ macro_rules! columns {
     () => {
         "id, rule, subject_kind, subject_id, priority, activity, acknowledged_at, acknowledged_by, shelved_until, shelved_by,
     shelved_reason, closed_cause, first_at, opened_at, last_at, returned_at, first_record, last_record, record_count, reopened,
-    max_level, peak, title, error_type, device, application, user_id, area, source, historical, silent, fingerprints,
-    fingerprints_truncated, position_seq, position_index, revision"
+    occurrence_first_at, occurrence_opened_at, occurrence_count, max_level, peak, title, error_type, device, application, user_id,
+    area, source, historical, silent, fingerprints_truncated, position_seq, position_index, revision"
     };
 }
-pub(super) const COLUMNS_COUNT: usize = 36;
+pub(super) const COLUMNS_COUNT: usize = 38;
 pub(super) const INSERT: &str = concat!("INSERT INTO incidents (", columns!(), ")");
 pub(super) const UPSERT: &str = "ON CONFLICT (id) DO UPDATE SET
     rule = excluded.rule, subject_kind = excluded.subject_kind, subject_id = excluded.subject_id, priority = excluded.priority,
@@ -31,10 +33,12 @@ pub(super) const UPSERT: &str = "ON CONFLICT (id) DO UPDATE SET
     shelved_until = excluded.shelved_until, shelved_by = excluded.shelved_by, shelved_reason = excluded.shelved_reason,
     closed_cause = excluded.closed_cause, first_at = excluded.first_at, opened_at = excluded.opened_at, last_at = excluded.last_at,
     returned_at = excluded.returned_at, first_record = excluded.first_record, last_record = excluded.last_record,
-    record_count = excluded.record_count, reopened = excluded.reopened, max_level = excluded.max_level, peak = excluded.peak,
+    record_count = excluded.record_count, reopened = excluded.reopened,
+    occurrence_first_at = excluded.occurrence_first_at, occurrence_opened_at = excluded.occurrence_opened_at,
+    occurrence_count = excluded.occurrence_count, max_level = excluded.max_level, peak = excluded.peak,
     title = excluded.title, error_type = excluded.error_type, device = excluded.device, application = excluded.application,
     user_id = excluded.user_id, area = excluded.area, source = excluded.source, historical = excluded.historical,
-    silent = excluded.silent, fingerprints = excluded.fingerprints, fingerprints_truncated = excluded.fingerprints_truncated,
+    silent = excluded.silent, fingerprints_truncated = excluded.fingerprints_truncated,
     position_seq = excluded.position_seq, position_index = excluded.position_index, revision = excluded.revision
     WHERE (excluded.position_seq, excluded.position_index, excluded.revision)
         > (incidents.position_seq, incidents.position_index, incidents.revision)";
@@ -44,6 +48,8 @@ const BY_ID: &str = concat!("SELECT ", columns!(), " FROM incidents WHERE id = $
 const COUNT_OPEN: &str = "SELECT COUNT(*) FROM incidents WHERE activity <> 'closed'";
 const TIMELINE: &str = "SELECT revision, happened_at, kind, who, text, record FROM incident_timeline
     WHERE incident = $1 ORDER BY revision";
+const FINGERPRINTS: &str = "SELECT fingerprint, record_count, template FROM incident_fingerprints
+    WHERE incident = $1 ORDER BY record_count DESC, fingerprint";
 
 macro_rules! select_alerts {
     ($where:literal) => {
@@ -128,6 +134,14 @@ impl<D: Database> IncidentStore for Relational<D> {
         rows.into_iter().map(|row| timeline_entry(id, row)).collect()
     }
 
+    async fn fingerprints(&self, id: IncidentId) -> Result<Vec<FingerprintCount>> {
+        let rows = self
+            .db
+            .fetch(FINGERPRINTS.into(), vec![Value::text(&id.to_string())])
+            .await?;
+        rows.into_iter().map(fingerprint).collect()
+    }
+
     async fn alert(&self, id: AlertId) -> Result<Option<Alert>> {
         let rows = self.db.fetch(ALERT.into(), vec![Value::text(&id.to_string())]).await?;
         rows.into_iter().next().map(alert).transpose()
@@ -205,10 +219,6 @@ pub(super) fn values<D: Database>(i: &Incident) -> Result<Vec<Value>> {
         .map(|v| Value::finite(D::STORE, "a peak", v))
         .transpose()?
         .unwrap_or(Value::Real(None));
-    let fingerprints = serde_json::to_string(&i.fingerprints).map_err(|e| StoreError::Refused {
-        store: D::STORE,
-        reason: format!("fingerprints: {e}"),
-    })?;
     Ok(vec![
         Value::text(&i.id.to_string()),
         Value::text(i.rule.as_str()),
@@ -230,6 +240,9 @@ pub(super) fn values<D: Database>(i: &Incident) -> Result<Vec<Value>> {
         Value::text(&i.last_record.to_string()),
         Value::unsigned(D::STORE, "a count", i.count)?,
         Value::int(i.reopened),
+        Value::int(i.occurrence.first_at.as_micros()),
+        Value::int(i.occurrence.opened_at.as_micros()),
+        Value::unsigned(D::STORE, "a count", i.occurrence.count)?,
         Value::Int(i.max_level.map(|l| i64::from(l as u8))),
         peak,
         Value::text(&i.title),
@@ -241,7 +254,6 @@ pub(super) fn values<D: Database>(i: &Incident) -> Result<Vec<Value>> {
         Value::opt_text(i.source.as_deref()),
         Value::Bool(i.historical),
         Value::Bool(i.silent),
-        Value::text(&fingerprints),
         Value::Bool(i.fingerprints_truncated),
         Value::unsigned(D::STORE, "a journal position", i.position.seq)?,
         Value::int(i.position.index),
@@ -297,6 +309,11 @@ fn incident(mut r: Row) -> Result<Incident> {
         last_record: r.parsed("record id", |s| s.parse().ok())?,
         count: r.unsigned()?,
         reopened: r.unsigned()?,
+        occurrence: Occurrence {
+            first_at: Timestamp(r.int()?),
+            opened_at: Timestamp(r.int()?),
+            count: r.unsigned()?,
+        },
         max_level: match r.opt_unsigned::<u8>()? {
             Some(n) => Some(Level::from_u8(n).ok_or_else(|| r.damaged(format!("{n} is no level")))?),
             None => None,
@@ -311,13 +328,21 @@ fn incident(mut r: Row) -> Result<Incident> {
         source: shared(r.opt_text()?),
         historical: r.bool()?,
         silent: r.bool()?,
-        fingerprints: r.json("a list of fingerprints")?,
+        fingerprints: Vec::new(),
         fingerprints_truncated: r.bool()?,
         position: Position {
             seq: r.unsigned()?,
             index: r.unsigned()?,
         },
         revision: r.unsigned()?,
+    })
+}
+
+fn fingerprint(mut r: Row) -> Result<FingerprintCount> {
+    Ok(FingerprintCount {
+        fingerprint: r.int()?.cast_unsigned(),
+        count: r.unsigned()?,
+        template: r.text()?.into(),
     })
 }
 

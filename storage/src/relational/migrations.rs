@@ -31,6 +31,7 @@ pub const RELATIONAL: &[Migration] = &[
     migration!(3, "0003_people"),
     migration!(4, "0004_site"),
     migration!(5, "0005_sent"),
+    migration!(6, "0006_occurrences"),
 ];
 
 /// What only PostgreSQL has.

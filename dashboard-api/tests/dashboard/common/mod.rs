@@ -11,7 +11,7 @@ use andon_engine::control::{Action, Operation};
 use andon_engine::effect::{Alert, AlertReason, Effect, Registered};
 use andon_engine::ids::{AlertId, IncidentId, JournalId, Position, RecipientId, RecordId, RouteId, RuleId};
 use andon_engine::incident::{
-    Acknowledgement, Activity, FingerprintCount, Incident, Shelving, TimelineEntry, TimelineKind,
+    Acknowledgement, Activity, FingerprintCount, Incident, Occurrence, Shelving, TimelineEntry, TimelineKind,
 };
 use andon_engine::level::Level;
 use andon_engine::record::Record;
@@ -352,6 +352,11 @@ pub fn incident(id: IncidentId, opened: i64) -> Incident {
         last_record: record,
         count: 3,
         reopened: 0,
+        occurrence: Occurrence {
+            first_at: NOW,
+            opened_at: NOW,
+            count: 3,
+        },
         max_level: Some(Level::Fatal),
         peak: None,
         title: "belt torn <b>now</b>".into(),

@@ -1,0 +1,325 @@
+//! The entities of a shard through their lives: born, hot, idle, written out, deleted.
+//!
+//! Hot ones are in memory, with the timer that time alone will bring. One that only waits for a person is idle; after
+//! [`IDLE_AFTER`] it is written out and dropped from memory, and the next work brings it back. A blank one is deleted, also from the store.
+
+use crate::checkpoint;
+use andon_engine::effect::Effect;
+use andon_engine::entity::Entity;
+use andon_engine::ruleset::RuleSet;
+use andon_engine::subject::Subject;
+use andon_engine::time::{Span, Timestamp};
+use andon_storage::ports::Cursor;
+use andon_storage::ports::checkpoint::{CheckpointStore, EntityChange};
+use ractor::ActorProcessingErr;
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+
+/// An idle entity that has had no work for this long is written out and dropped from memory.
+const IDLE_AFTER: Span = Span::mins(10);
+/// Our own clock was set back when it is this much before what it was at the last tick.
+const SET_BACK: Span = Span::secs(5);
+
+pub(super) struct Hosting {
+    shard: u16,
+    store: Arc<dyn CheckpointStore>,
+    entities: HashMap<u64, Hosted>,
+    /// Keys written out: the checkpoint store has them.
+    written_out: HashSet<String>,
+    /// Entities that differ from what the store has.
+    changed: HashSet<u64>,
+    /// Keys of deleted entities that the store may still have.
+    deleted: HashMap<u64, String>,
+    /// Entities with counts that no effect has told yet.
+    pending: HashSet<u64>,
+    /// When to look at an entity: at its deadline or before.
+    timers: BTreeSet<(Timestamp, u64)>,
+    /// Timers whose control entry is on its way through the journal.
+    fired: HashSet<u64>,
+    looked_at: Timestamp,
+}
+
+#[derive(Debug)]
+struct Hosted {
+    entity: Entity,
+    /// Wall time of the last work.
+    touched_at: Timestamp,
+    /// Its place in `timers`.
+    timer: Option<Timestamp>,
+}
+
+impl std::fmt::Debug for Hosting {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "shard {} with {} entities", self.shard, self.entities.len())
+    }
+}
+
+fn key_of(subject: &Subject) -> String {
+    format!("{}:{}", subject.kind.as_str(), subject.id)
+}
+
+impl Hosting {
+    pub(super) fn new(shard: u16, store: Arc<dyn CheckpointStore>, written_out: Vec<String>) -> Self {
+        Self {
+            shard,
+            store,
+            entities: HashMap::new(),
+            written_out: written_out.into_iter().collect(),
+            changed: HashSet::new(),
+            deleted: HashMap::new(),
+            pending: HashSet::new(),
+            timers: BTreeSet::new(),
+            fired: HashSet::new(),
+            looked_at: Timestamp::MIN,
+        }
+    }
+
+    /// Puts back what a checkpoint holds.
+    pub(super) fn restore(&mut self, entity: Entity, rules: &RuleSet, now: Timestamp) {
+        let hash = entity.subject.hash();
+        if entity.has_pending() {
+            self.pending.insert(hash);
+        }
+        self.put(hash, entity, now);
+        self.schedule(hash, rules, now);
+    }
+
+    pub(super) fn put(&mut self, hash: u64, entity: Entity, now: Timestamp) {
+        match self.entities.get_mut(&hash) {
+            Some(hosted) => hosted.entity = entity,
+            None => {
+                let hosted = Hosted {
+                    entity,
+                    touched_at: now,
+                    timer: None,
+                };
+                self.entities.insert(hash, hosted);
+            }
+        }
+    }
+
+    pub(super) fn has(&self, hash: u64) -> bool {
+        self.entities.contains_key(&hash)
+    }
+    pub(super) fn get_mut(&mut self, hash: u64) -> Option<&mut Entity> {
+        self.entities.get_mut(&hash).map(|h| &mut h.entity)
+    }
+    pub(super) fn in_memory(&self) -> usize {
+        self.entities.len()
+    }
+    pub(super) fn written_out(&self) -> usize {
+        self.written_out.len()
+    }
+
+    /// The entity in memory: as it is, brought back from the store, or new.
+    pub(super) async fn entity(
+        &mut self,
+        subject: &Subject,
+        now: Timestamp,
+    ) -> Result<(u64, &mut Entity), ActorProcessingErr> {
+        let hash = subject.hash();
+        if !self.has(hash) {
+            let key = key_of(subject);
+            let back = if self.written_out.remove(&key) {
+                self.fetch(&key).await?
+            } else {
+                None
+            };
+            self.put(hash, back.unwrap_or_else(|| Entity::new(subject.clone())), now);
+            self.deleted.remove(&hash);
+        }
+        let hosted = self.entities.get_mut(&hash).expect("put above");
+        Ok((hash, &mut hosted.entity))
+    }
+
+    async fn fetch(&self, key: &str) -> Result<Option<Entity>, ActorProcessingErr> {
+        let bytes = self.store.fetch(self.shard, key).await?;
+        Ok(bytes.map(|b| checkpoint::decode_entity(key, &b)).transpose()?)
+    }
+
+    /// Every entity that is written out comes back into memory: those that wait for a person are few.
+    pub(super) async fn bring_back_all(&mut self, now: Timestamp) -> Result<(), ActorProcessingErr> {
+        for key in std::mem::take(&mut self.written_out) {
+            if let Some(entity) = self.fetch(&key).await? {
+                self.put(entity.subject.hash(), entity, now);
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs this over all entities in memory; gives those that it changed, in a fixed order.
+    pub(super) fn touch_where(&mut self, mut change: impl FnMut(&mut Entity) -> bool) -> Vec<u64> {
+        let changed = self
+            .entities
+            .iter_mut()
+            .filter_map(|(hash, h)| change(&mut h.entity).then_some(*hash));
+        let mut changed: Vec<u64> = changed.collect();
+        changed.sort_unstable();
+        changed
+    }
+
+    /// An entry is judged for this entity: takes what it gives out, and lets it go on waiting or end.
+    pub(super) fn end_entry(&mut self, hash: u64, rules: &RuleSet, now: Timestamp, out: &mut Vec<Effect>) {
+        let Some(hosted) = self.entities.get_mut(&hash) else {
+            return;
+        };
+        hosted.touched_at = now;
+        hosted.entity.end_entry(now, out);
+        self.changed.insert(hash);
+        if hosted.entity.is_blank() {
+            self.delete(hash);
+            return;
+        }
+        if hosted.entity.has_pending() {
+            self.pending.insert(hash);
+        }
+        self.schedule(hash, rules, now);
+    }
+
+    fn delete(&mut self, hash: u64) {
+        let Some(hosted) = self.entities.remove(&hash) else {
+            return;
+        };
+        if let Some(at) = hosted.timer {
+            self.timers.remove(&(at, hash));
+        }
+        self.fired.remove(&hash);
+        self.changed.remove(&hash);
+        self.pending.remove(&hash);
+        self.deleted.insert(hash, key_of(&hosted.entity.subject));
+    }
+
+    pub(super) fn flush(&mut self, now: Timestamp, out: &mut Vec<Effect>) {
+        let mut pending: Vec<u64> = self.pending.drain().collect();
+        pending.sort_unstable();
+        for hash in pending {
+            if let Some(hosted) = self.entities.get_mut(&hash) {
+                hosted.entity.flush(now, out);
+            }
+        }
+    }
+
+    /// A deadline that moves away leaves its timer where it is: it is looked at then, and put where it belongs.
+    fn schedule(&mut self, hash: u64, rules: &RuleSet, now: Timestamp) {
+        let Some(hosted) = self.entities.get_mut(&hash) else {
+            return;
+        };
+        let next = hosted.entity.deadline(rules, now);
+        let keeps = match (hosted.timer, next) {
+            (Some(timer), Some(next)) => timer <= next,
+            (None, None) => true,
+            _ => false,
+        };
+        if keeps {
+            return;
+        }
+        if let Some(old) = std::mem::replace(&mut hosted.timer, next) {
+            self.timers.remove(&(old, hash));
+        }
+        if let Some(at) = next {
+            self.timers.insert((at, hash));
+        }
+    }
+
+    /// Subjects whose deadline has come, at most `limit`.
+    pub(super) fn due(&mut self, rules: &RuleSet, now: Timestamp, limit: usize) -> (Vec<u64>, Vec<Subject>) {
+        if now < self.looked_at.minus(SET_BACK) {
+            self.schedule_all(rules, now);
+        }
+        self.looked_at = now;
+        let (mut hashes, mut subjects) = (Vec::new(), Vec::new());
+        let seen: Vec<(Timestamp, u64)> = self.timers.iter().take_while(|(at, _)| *at <= now).copied().collect();
+        for (at, hash) in seen {
+            if hashes.len() >= limit {
+                break;
+            }
+            let Some(hosted) = self.entities.get_mut(&hash).filter(|_| !self.fired.contains(&hash)) else {
+                continue;
+            };
+            let next = hosted.entity.deadline(rules, now);
+            if next.is_some_and(|next| next <= now) {
+                hashes.push(hash);
+                subjects.push(hosted.entity.subject.clone());
+            } else {
+                self.timers.remove(&(at, hash));
+                hosted.timer = next;
+                self.timers.extend(next.map(|next| (next, hash)));
+            }
+        }
+        (hashes, subjects)
+    }
+
+    /// What was scheduled by a clock that was ahead would wait for that time to come.
+    fn schedule_all(&mut self, rules: &RuleSet, now: Timestamp) {
+        self.timers.clear();
+        self.entities.values_mut().for_each(|h| h.timer = None);
+        let all: Vec<u64> = self.entities.keys().copied().collect();
+        all.into_iter().for_each(|hash| self.schedule(hash, rules, now));
+    }
+
+    pub(super) fn timers_due(&self, now: Timestamp) -> usize {
+        self.timers.iter().take_while(|(at, _)| *at <= now).count()
+    }
+
+    pub(super) fn timers_fired(&mut self, hashes: &[u64]) {
+        self.fired.extend(hashes);
+    }
+    pub(super) fn timer_came(&mut self, hash: u64) {
+        self.fired.remove(&hash);
+    }
+
+    /// Saves what changed since the last save. False when the store cannot be reached: the journal keeps what it would have covered.
+    pub(super) async fn save(
+        &mut self,
+        cursor: Cursor,
+        rules: &RuleSet,
+        now: Timestamp,
+    ) -> Result<bool, ActorProcessingErr> {
+        let idle_since = now.minus(IDLE_AFTER);
+        let mut changes = Vec::with_capacity(self.changed.len() + self.deleted.len());
+        let mut idle = Vec::new();
+        for (&hash, hosted) in &self.entities {
+            let entity = &hosted.entity;
+            let is_idle = entity.deadline(rules, now).is_none() && !entity.has_pending();
+            let is_changed = self.changed.contains(&hash);
+            let goes = is_idle && hosted.touched_at <= idle_since;
+            if is_changed || goes {
+                let key = key_of(&entity.subject);
+                if is_changed {
+                    let state = Some(checkpoint::encode_entity(entity));
+                    changes.push(EntityChange {
+                        key: key.clone(),
+                        state,
+                        hot: !is_idle,
+                    });
+                }
+                if goes {
+                    idle.push((hash, key));
+                }
+            }
+        }
+        let deleted = self.deleted.values().cloned();
+        changes.extend(deleted.map(|key| EntityChange {
+            key,
+            state: None,
+            hot: false,
+        }));
+        match self.store.save(self.shard, cursor, changes).await {
+            Ok(()) => {}
+            Err(e) if e.is_temporary() => {
+                tracing::warn!(shard = self.shard, error = %e, "a checkpoint could not be saved; the journal keeps what it would have covered");
+                return Ok(false);
+            }
+            Err(e) => return Err(e.into()),
+        }
+        for (hash, key) in idle {
+            if let Some(at) = self.entities.remove(&hash).and_then(|h| h.timer) {
+                self.timers.remove(&(at, hash));
+            }
+            self.written_out.insert(key);
+        }
+        self.changed.clear();
+        self.deleted.clear();
+        Ok(true)
+    }
+}
