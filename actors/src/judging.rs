@@ -349,6 +349,7 @@ async fn start(supervised: &Supervised, supervisor: ActorCell) -> Result<Pipelin
         effects: a.effects.clone(),
         checkpoints: a.checkpoints.clone(),
         clock: a.clock.clone(),
+        self_log: a.self_log.clone(),
         configuration: supervised.configuration.clone(),
         at_head,
         routed: supervised.routed.clone(),

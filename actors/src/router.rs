@@ -8,6 +8,7 @@ use crate::effect_log::EffectLog;
 use crate::entries::{self, CONTROL, RECORDS};
 use crate::metrics;
 use crate::router_checkpoint::{Tables, Unsaved};
+use crate::self_log::SelfLog;
 use crate::shard::{ShardMsg, append_control};
 use crate::work::{RecordWork, Work};
 use andon_engine::batch::Batch;
@@ -15,6 +16,7 @@ use andon_engine::control::Control;
 use andon_engine::effect::Effect;
 use andon_engine::ids::RuleId;
 use andon_engine::intake;
+use andon_engine::level::Level;
 use andon_engine::rule::Configuration;
 use andon_engine::sequencer::accepting::Accepting;
 use andon_engine::sequencer::{Item, Sequenced};
@@ -44,6 +46,8 @@ const PUMP_WAIT: Duration = Duration::from_millis(100);
 pub const IN_FLIGHT_KIB: u32 = 64 * 1024;
 /// How often the wall is asked whether a device has gone silent.
 const SILENCE_EVERY: Span = Span::secs(1);
+/// A router that has not ticked for this long did not run: the process was stopped, the machine slept. Real time, not the clock's.
+const STOOD_STILL: Duration = Duration::from_secs(5);
 /// Silences journaled side by side: each waits for its sync, many share one.
 const SILENCES_AT_ONCE: usize = 256;
 
@@ -53,6 +57,7 @@ pub struct RouterArgs {
     pub effects: EffectLog,
     pub checkpoints: Arc<dyn CheckpointStore>,
     pub clock: Arc<dyn Clock>,
+    pub self_log: SelfLog,
     pub configuration: watch::Sender<Arc<Configuration>>,
     pub at_head: Arc<AtomicBool>,
     pub routed: watch::Sender<u64>,
@@ -116,6 +121,8 @@ impl std::fmt::Debug for RouterMsg {
 pub struct RouterObservation {
     pub position: u64,
     pub at_head: bool,
+    /// Wall time of the last tick.
+    pub ticked_at: Timestamp,
     pub sources: usize,
     pub registered: usize,
     pub checkpoint: u64,
@@ -125,6 +132,9 @@ pub struct RouterState {
     a: RouterArgs,
     state: Tables,
     accepting: Accepting,
+    ticked_at: Timestamp,
+    last_tick: tokio::time::Instant,
+    full_said_at: Timestamp,
     reader: Reader,
     position: u64,
     in_flight: Arc<Semaphore>,
@@ -173,6 +183,9 @@ impl Actor for Router {
         Ok(RouterState {
             state: start.saved,
             accepting: Accepting::since(a.accepting_since),
+            ticked_at: Timestamp::MIN,
+            last_tick: tokio::time::Instant::now(),
+            full_said_at: Timestamp::MIN,
             reader,
             position: start.cursor,
             in_flight: Arc::new(Semaphore::new(IN_FLIGHT_KIB as usize)),
@@ -260,7 +273,8 @@ impl RouterState {
         sequenced.judgements.iter().for_each(metrics::clocks);
         let registered: Vec<Effect> = sequenced.registered.drain(..).map(Effect::Registered).collect();
         self.a.effects.append(&registered).await?;
-        metrics::tables_full(self.state.sequencer.registry.take_refused(), sequenced.unwatched);
+        let refused = self.state.sequencer.registry.take_refused();
+        self.report_full(refused, sequenced.unwatched);
         let ended = std::mem::take(&mut sequenced.ended);
         self.send_records(entry, batch, sequenced).await?;
         for (ended, at) in ended {
@@ -389,7 +403,10 @@ impl RouterState {
     async fn tick(&mut self) -> Result<(), ActorProcessingErr> {
         let now = self.a.clock.now();
         let usage = self.a.journal.usage();
-        self.accepting.observe(now, usage.available > 0 && !usage.disk_full);
+        let has_room = usage.available > 0 && !usage.disk_full;
+        let stood_still = self.last_tick.elapsed() > STOOD_STILL;
+        self.last_tick = tokio::time::Instant::now();
+        self.accepting.observe(now, has_room && !stood_still);
         let at_head = self.a.at_head.load(Ordering::Acquire);
         if at_head && is_due(&mut self.silence_checked_at, now, SILENCE_EVERY) {
             self.look_for_silence(now).await;
@@ -397,7 +414,23 @@ impl RouterState {
         if is_due(&mut self.checkpoint_at, now, self.a.checkpoint_every) {
             self.take_checkpoint(None);
         }
+        self.ticked_at = now;
         Ok(())
+    }
+
+    /// Says at most once an hour that a table has no room for new names.
+    fn report_full(&mut self, unregistered: u64, unwatched: u64) {
+        metrics::tables_full(unregistered, unwatched);
+        if unregistered + unwatched == 0 || !is_due(&mut self.full_said_at, self.a.clock.now(), Span::hours(1)) {
+            return;
+        }
+        let what = if unregistered > 0 {
+            "1,000,000 names are registered: new devices and applications are judged, but not listed"
+        } else {
+            "200,000 devices are watched for silence: that of new ones is not noticed"
+        };
+        tracing::warn!(unregistered, unwatched, "{what}");
+        self.a.self_log.write(Level::Warn, "andon.judging.full", what);
     }
 
     async fn look_for_silence(&mut self, now: Timestamp) {
@@ -505,6 +538,7 @@ impl RouterState {
         RouterObservation {
             position: self.position,
             at_head: self.a.at_head.load(Ordering::Acquire),
+            ticked_at: self.ticked_at,
             sources: self.state.sequencer.sources.len(),
             registered: self.state.sequencer.registry.len(),
             checkpoint: *self.checkpoint.borrow(),

@@ -4,8 +4,8 @@ use crate::time::{Span, Timestamp};
 
 /// Gaps remembered one by one; older ones are joined with the time between them.
 const GAPS_MAX: usize = 64;
-/// Who has not been asked for this long was not running: a process that was stopped, a machine that slept.
-pub const ASKED_EVERY_MAX: Span = Span::secs(5);
+/// By how much our own clock may step back before what it said is forgotten.
+const STEP_MAX: Span = Span::secs(5);
 
 /// Since when Andon accepts, and the gaps since then. Runs on the wall clock and is not journaled: a silence is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,14 +25,14 @@ impl Accepting {
         }
     }
 
-    /// It is `now`: does Andon accept? Ask at least every [`ASKED_EVERY_MAX`].
-    pub fn observe(&mut self, now: Timestamp, accepts: bool) {
-        if now < self.asked_at.minus(ASKED_EVERY_MAX) {
+    /// It is `now`: has Andon accepted since it was asked last? Not when the journal was full, nor when the process stood still.
+    pub fn observe(&mut self, now: Timestamp, accepted: bool) {
+        if now < self.asked_at.minus(STEP_MAX) {
             // Our own clock was set back: what it said before says nothing about how long anybody has been quiet.
             *self = Self::since(now);
             return;
         }
-        if !accepts || now.since(self.asked_at) > ASKED_EVERY_MAX {
+        if !accepted {
             self.add_gap(self.asked_at, now);
         }
         self.asked_at = self.asked_at.max(now);
@@ -90,7 +90,7 @@ mod tests {
         ask(&mut a, 401, 410, true);
         assert_eq!(a.quiet(t(40), t(410)), Span::secs(70));
         assert_eq!(a.quiet(t(200), t(410)), Span::secs(10), "heard within the gap");
-        a.observe(t(1_000), true);
+        a.observe(t(1_000), false);
         assert_eq!(a.quiet(t(405), t(1_000)), Span::secs(5), "the process stood still");
     }
 

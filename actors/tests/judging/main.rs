@@ -1,0 +1,8 @@
+//! Judging as a whole, router and shards, over real journals.
+
+mod cut;
+mod panics;
+mod rules;
+mod tables;
+mod variety;
+mod world;

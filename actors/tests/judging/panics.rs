@@ -1,0 +1,100 @@
+//! A fault of our own in judging one record.
+
+use crate::world::*;
+use andon_actors::effect_log::EffectLog;
+use andon_actors::entries::{self, EFFECTS};
+use andon_actors::judging::{Judging, JudgingArgs};
+use andon_actors::router::ROUTER_SHARD;
+use andon_actors::self_log::SelfLog;
+use andon_actors::work::{EngineJudge, Judge};
+use andon_engine::batch::BatchBuilder;
+use andon_engine::control::Control;
+use andon_engine::effect::Effect;
+use andon_engine::entity::{Entity, Outcome};
+use andon_engine::fingerprint::fingerprint;
+use andon_engine::ids::RouteId;
+use andon_engine::incident::Incident;
+use andon_engine::intake::{IntakeHeader, encode_header};
+use andon_engine::level::Level;
+use andon_engine::limits::{BATCH_RECORDS_MAX, FINGERPRINTS_MAX};
+use andon_engine::record::Record;
+use andon_engine::rule::{Configuration, Device, default_rules};
+use andon_engine::ruleset::{RuleMatch, RuleSet};
+use andon_engine::sources::Judgement;
+use andon_engine::subject::{Subject, SubjectKind};
+use andon_engine::time::{ManualClock, Span, Timestamp};
+use andon_storage::journal::{Append, FileIo, Journal, JournalOptions};
+use andon_storage::ports::checkpoint::{CheckpointStore, EntityChange, ShardCheckpoint};
+use andon_storage::ports::{Cursor, Result, StoreError};
+use andon_storage::sqlite::CheckpointFile;
+use bytes::Bytes;
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// Panics on one message, as a fault of ours would.
+struct Fragile;
+
+impl Judge for Fragile {
+    fn observe(
+        &self,
+        entity: &mut Entity,
+        set: &RuleSet,
+        matched: &[RuleMatch],
+        record: &Record<'_>,
+        judgement: &Judgement,
+    ) -> Outcome {
+        let outcome = EngineJudge.observe(entity, set, matched, record, judgement);
+        assert!(record.message != Some("poison"), "injected");
+        outcome
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_record_that_panics_is_skipped_and_the_entity_and_its_neighbours_live_on() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let clock = Arc::new(ManualClock::new(START));
+    let journal = open(dir.path(), "journal", &clock).await;
+    journal
+        .append(control(&Control::Configured(Arc::new(configuration(1, None))), START))
+        .await
+        .expect("appended");
+    // Four errors, a poisoned one, and a fifth: the fifth opens the incident, so nothing of the four was lost.
+    append_errors(&journal, "wms", &["a", "a", "a", "a", "poison", "a"], START).await;
+    append_errors(&journal, "erp", &["b", "b", "b", "b", "b"], START).await;
+
+    // One shard, so that they are neighbours.
+    let run = Run {
+        judge: Arc::new(Fragile),
+        ..run(dir.path(), "effects", &journal, &clock, 0, 1).await
+    };
+    let judging = run.start().await;
+    assert!(judging.drain(Duration::from_secs(30)).await);
+    let seen = judging.observe().await.expect("an answer");
+    assert_eq!(
+        (seen.shards[0].panics, seen.shards[0].set_aside, seen.restarts),
+        (1, 0, 0)
+    );
+
+    // It panics on two more records: then it is set aside, and said so in a record of our own.
+    append_errors(&journal, "wms", &["poison", "poison", "a"], START.plus(Span::secs(20))).await;
+    assert!(judging.drain(Duration::from_secs(30)).await);
+    let seen = judging.observe().await.expect("an answer");
+    assert_eq!(seen.shards[0].set_aside, 1);
+    run.finish(judging).await;
+
+    let told = run.told().await;
+    let opened: Vec<_> = told
+        .incidents
+        .values()
+        .map(|i| (i.subject.id.to_string(), i.count))
+        .collect();
+    assert!(
+        opened.contains(&("wms".into(), 5)) && opened.contains(&("erp".into(), 5)),
+        "{opened:?}"
+    );
+}
