@@ -1,39 +1,15 @@
 //! What a sender can send in one request.
 
 use crate::world::*;
-use andon_actors::effect_log::EffectLog;
-use andon_actors::entries::{self, EFFECTS};
-use andon_actors::judging::{Judging, JudgingArgs};
-use andon_actors::router::ROUTER_SHARD;
-use andon_actors::self_log::SelfLog;
-use andon_actors::work::{EngineJudge, Judge};
 use andon_engine::batch::BatchBuilder;
 use andon_engine::control::Control;
-use andon_engine::effect::Effect;
-use andon_engine::entity::{Entity, Outcome};
 use andon_engine::fingerprint::fingerprint;
-use andon_engine::ids::RouteId;
-use andon_engine::incident::Incident;
-use andon_engine::intake::{IntakeHeader, encode_header};
 use andon_engine::level::Level;
 use andon_engine::limits::{BATCH_RECORDS_MAX, FINGERPRINTS_MAX};
 use andon_engine::record::Record;
-use andon_engine::rule::{Configuration, Device, default_rules};
-use andon_engine::ruleset::{RuleMatch, RuleSet};
-use andon_engine::sources::Judgement;
-use andon_engine::subject::{Subject, SubjectKind};
-use andon_engine::time::{ManualClock, Span, Timestamp};
-use andon_storage::journal::{Append, FileIo, Journal, JournalOptions};
-use andon_storage::ports::checkpoint::{CheckpointStore, EntityChange, ShardCheckpoint};
-use andon_storage::ports::{Cursor, Result, StoreError};
-use andon_storage::sqlite::CheckpointFile;
-use bytes::Bytes;
-use rand::rngs::StdRng;
-use rand::{RngExt, SeedableRng};
-use std::collections::BTreeMap;
-use std::path::Path;
+use andon_engine::time::{ManualClock, Span};
+use andon_storage::journal::Journal;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// 20 words, none of which another message has.
