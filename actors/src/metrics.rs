@@ -1,6 +1,7 @@
 //! Names of what the actors count, in one place; `docs/TELEMETRY.md` lists them with their meaning.
 
 use andon_engine::entity::Outcome;
+use andon_engine::sequencer::Sequencer;
 use andon_engine::sources::Judgement;
 
 pub const BREACHES: &str = "andon_windows_breached_total";
@@ -12,6 +13,10 @@ pub const CLOCK_OFFSET_RECORDS: &str = "andon_clock_offset_records_total";
 pub const CLOCK_UNSET_RECORDS: &str = "andon_clock_unset_records_total";
 pub const UNREGISTERED_RECORDS: &str = "andon_records_unregistered_total";
 pub const UNWATCHED_RECORDS: &str = "andon_records_unwatched_total";
+pub const ENTITIES: &str = "andon_entities";
+pub const SOURCES: &str = "andon_sources";
+pub const NAMES_REGISTERED: &str = "andon_names_registered";
+pub const DEVICES_WATCHED: &str = "andon_devices_watched";
 pub const SINK_LAG: &str = "andon_sink_lag_entries";
 pub const SINK_LAG_SECONDS: &str = "andon_sink_lag_seconds";
 pub const SINK_LAG_BYTES: &str = "andon_sink_lag_bytes";
@@ -46,6 +51,20 @@ pub(crate) fn clocks(judgement: &Judgement) {
     if judgement.clock_offset {
         metrics::counter!(CLOCK_OFFSET_RECORDS).increment(1);
     }
+}
+
+/// How full the sequencer's tables are.
+pub(crate) fn tables(sequencer: &Sequencer) {
+    metrics::gauge!(SOURCES).set(sequencer.sources.len() as f64);
+    metrics::gauge!(NAMES_REGISTERED).set(sequencer.registry.len() as f64);
+    metrics::gauge!(DEVICES_WATCHED).set(sequencer.silence.len() as f64);
+}
+
+/// Entities of a shard, in memory and written out.
+pub(crate) fn entities(shard: u16, in_memory: usize, written_out: usize) {
+    let shard = shard.to_string();
+    metrics::gauge!(ENTITIES, "shard" => shard.clone(), "state" => "in_memory").set(in_memory as f64);
+    metrics::gauge!(ENTITIES, "shard" => shard, "state" => "written_out").set(written_out as f64);
 }
 
 /// Records of devices or applications that found no room in the table of registered names, and in that of watched devices.

@@ -412,6 +412,7 @@ impl RouterState {
             self.look_for_silence(now).await;
         }
         if is_due(&mut self.checkpoint_at, now, self.a.checkpoint_every) {
+            metrics::tables(&self.state.sequencer);
             self.take_checkpoint(None);
         }
         self.ticked_at = now;

@@ -87,7 +87,7 @@ fn judged(entries: &[Batch<Vec<u8>>]) -> (Vec<Stored>, Vec<Raised>) {
             message: r.message.map(str::to_owned),
             flags: r.flags.names().map(str::to_owned).collect(),
         }));
-        let now = batch.get(0).received_at;
+        let now = batch.iter().next().map_or(Timestamp::MIN, |r| r.received_at);
         entities.values_mut().for_each(|e| e.end_entry(now, &mut effects));
     }
     entities

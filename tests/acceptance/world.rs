@@ -430,7 +430,7 @@ impl World {
     pub async fn incidents(&self) -> Vec<Value> {
         let data = self
             .ask(
-                "{ incidents(first: 200) { nodes { id ruleId title count state activity peak version subject { kind id } \
+                "{ incidents(first: 200) { nodes { id ruleId title count state activity peak historical version subject { kind id } \
                  acknowledged { by } alerts { reason } deliveries { to state reason } timeline { kind text who } } } }",
                 Value::Null,
             )

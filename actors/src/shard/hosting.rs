@@ -4,6 +4,7 @@
 //! [`IDLE_AFTER`] it is written out and dropped from memory, and the next work brings it back. A blank one is deleted, also from the store.
 
 use crate::checkpoint;
+use crate::metrics;
 use andon_engine::effect::Effect;
 use andon_engine::entity::Entity;
 use andon_engine::ruleset::RuleSet;
@@ -320,6 +321,7 @@ impl Hosting {
         }
         self.changed.clear();
         self.deleted.clear();
+        metrics::entities(self.shard, self.entities.len(), self.written_out.len());
         Ok(true)
     }
 }

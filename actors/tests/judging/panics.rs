@@ -1,9 +1,13 @@
 //! A fault of our own in judging one record.
 
 use crate::world::*;
+use andon_actors::entries;
 use andon_actors::work::{EngineJudge, Judge};
+use andon_engine::batch::Batch;
 use andon_engine::control::Control;
 use andon_engine::entity::{Entity, Outcome};
+use andon_engine::intake::decode_header;
+use andon_engine::level::Level;
 use andon_engine::record::Record;
 use andon_engine::ruleset::{RuleMatch, RuleSet};
 use andon_engine::sources::Judgement;
@@ -61,6 +65,24 @@ async fn a_record_that_panics_is_skipped_and_the_entity_and_its_neighbours_live_
     let seen = judging.observe().await.expect("an answer");
     assert_eq!(seen.shards[0].set_aside, 1);
     run.finish(judging).await;
+
+    // Each skipped record is in quarantine with the reason, by an entry of our own that is FATAL.
+    let (mut quarantined, mut fatal) = (Vec::new(), 0);
+    let mut reader = journal.reader(1);
+    while let Some(entry) = reader.try_next().await.expect("the journal is whole") {
+        if entry.kind == entries::RECORDS {
+            let header = decode_header(&entry.header).expect("a header").0;
+            quarantined.extend(header.rejected);
+            let batch = Batch::parse(entry.body.clone(), journal.id(), entry.seq).expect("a batch");
+            fatal += batch.iter().filter(|r| r.level == Some(Level::Fatal)).count();
+        }
+    }
+    assert!(
+        quarantined
+            .iter()
+            .all(|r| r.excerpt == "poison" && r.reason.contains("application wms"))
+    );
+    assert_eq!((quarantined.len(), fatal), (3, 3));
 
     let told = run.told().await;
     let opened: Vec<_> = told

@@ -78,10 +78,13 @@ pub struct Incident {
     pub first_record_id: ID,
     #[cfg_attr(test, ts(type = "string"))]
     pub last_record_id: ID,
-    /// Records that belong to it.
+    /// Records that belong to it, over all occurrences.
     #[cfg_attr(test, ts(type = "number"))]
     pub count: Long,
+    /// Occurrences after the first.
     pub reopened: u32,
+    /// The newest occurrence.
+    pub occurrence: Occurrence,
     pub max_level: Option<Level>,
     /// For a limit: the worst value of the reading.
     pub peak: Option<f64>,
@@ -106,6 +109,22 @@ pub struct Incident {
     #[serde(skip)]
     #[cfg_attr(test, ts(skip))]
     pub of: Option<std::sync::Arc<engine::Incident>>,
+}
+
+/// One stretch of an incident, from its breach until it returns to normal.
+#[derive(SimpleObject, Serialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct Occurrence {
+    /// Event time of the first record that belongs to it.
+    #[cfg_attr(test, ts(type = "string"))]
+    pub first_at: DateTime,
+    /// Event time at which the condition began to hold.
+    #[cfg_attr(test, ts(type = "string"))]
+    pub opened_at: DateTime,
+    /// Records that belong to it.
+    #[cfg_attr(test, ts(type = "number"))]
+    pub count: Long,
 }
 
 /// The state in one word.
@@ -153,6 +172,11 @@ impl Incident {
             last_record_id: ID(i.last_record.to_string()),
             count: i.count.into(),
             reopened: i.reopened,
+            occurrence: Occurrence {
+                first_at: i.occurrence.first_at.into(),
+                opened_at: i.occurrence.opened_at.into(),
+                count: i.occurrence.count.into(),
+            },
             max_level: i.max_level.map(Into::into),
             peak: i.peak.filter(|p| p.is_finite()),
             title: i.title.to_string(),

@@ -74,6 +74,7 @@ export function aPlant(nowMs = Date.now()): MockAndon {
       openedAt: ago(1_860),
       lastAt: ago(7),
       reopened: 1,
+      occurrence: { __typename: 'Occurrence', firstAt: ago(1_200), openedAt: ago(1_200), count: 788 },
       records: records.filter(({ application }) => application === 'wms').toReversed(),
       timeline: [
         aTimelineEntry({ revision: 1, at: ago(1_860) }),

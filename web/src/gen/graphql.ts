@@ -133,6 +133,7 @@ export type AcknowledgeMutation = {
       subject: { kind: SubjectKind; id: string };
       acknowledged: { at: string; by: string } | null;
       shelved: { until: string; by: string; reason: string } | null;
+      occurrence: { firstAt: string; openedAt: string; count: number };
       timeline: Array<{
         revision: number;
         at: string;
@@ -185,6 +186,7 @@ export type CommentMutation = {
       subject: { kind: SubjectKind; id: string };
       acknowledged: { at: string; by: string } | null;
       shelved: { until: string; by: string; reason: string } | null;
+      occurrence: { firstAt: string; openedAt: string; count: number };
       timeline: Array<{
         revision: number;
         at: string;
@@ -238,6 +240,7 @@ export type ShelveMutation = {
       subject: { kind: SubjectKind; id: string };
       acknowledged: { at: string; by: string } | null;
       shelved: { until: string; by: string; reason: string } | null;
+      occurrence: { firstAt: string; openedAt: string; count: number };
       timeline: Array<{
         revision: number;
         at: string;
@@ -289,6 +292,7 @@ export type UnshelveMutation = {
       subject: { kind: SubjectKind; id: string };
       acknowledged: { at: string; by: string } | null;
       shelved: { until: string; by: string; reason: string } | null;
+      occurrence: { firstAt: string; openedAt: string; count: number };
       timeline: Array<{
         revision: number;
         at: string;
@@ -341,6 +345,7 @@ export type CloseMutation = {
       subject: { kind: SubjectKind; id: string };
       acknowledged: { at: string; by: string } | null;
       shelved: { until: string; by: string; reason: string } | null;
+      occurrence: { firstAt: string; openedAt: string; count: number };
       timeline: Array<{
         revision: number;
         at: string;
@@ -385,6 +390,7 @@ export type IncidentSummaryFragment = {
   subject: { kind: SubjectKind; id: string };
   acknowledged: { at: string; by: string } | null;
   shelved: { until: string; by: string; reason: string } | null;
+  occurrence: { firstAt: string; openedAt: string; count: number };
 };
 
 export type TimelineFragment = {
@@ -478,6 +484,7 @@ export type IncidentQuery = {
     subject: { kind: SubjectKind; id: string };
     acknowledged: { at: string; by: string } | null;
     shelved: { until: string; by: string; reason: string } | null;
+    occurrence: { firstAt: string; openedAt: string; count: number };
     timeline: Array<{
       revision: number;
       at: string;
@@ -527,6 +534,7 @@ export type OpenIncidentsQuery = {
       subject: { kind: SubjectKind; id: string };
       acknowledged: { at: string; by: string } | null;
       shelved: { until: string; by: string; reason: string } | null;
+      occurrence: { firstAt: string; openedAt: string; count: number };
     }>;
   };
 };
@@ -680,6 +688,18 @@ export const IncidentSummaryFragmentDoc = {
           { kind: 'Field', name: { kind: 'Name', value: 'lastRecordId' } },
           { kind: 'Field', name: { kind: 'Name', value: 'count' } },
           { kind: 'Field', name: { kind: 'Name', value: 'reopened' } },
+          {
+            kind: 'Field',
+            name: { kind: 'Name', value: 'occurrence' },
+            selectionSet: {
+              kind: 'SelectionSet',
+              selections: [
+                { kind: 'Field', name: { kind: 'Name', value: 'firstAt' } },
+                { kind: 'Field', name: { kind: 'Name', value: 'openedAt' } },
+                { kind: 'Field', name: { kind: 'Name', value: 'count' } },
+              ],
+            },
+          },
           { kind: 'Field', name: { kind: 'Name', value: 'maxLevel' } },
           { kind: 'Field', name: { kind: 'Name', value: 'peak' } },
           { kind: 'Field', name: { kind: 'Name', value: 'title' } },
@@ -959,6 +979,18 @@ export const AcknowledgeDocument = {
           { kind: 'Field', name: { kind: 'Name', value: 'lastRecordId' } },
           { kind: 'Field', name: { kind: 'Name', value: 'count' } },
           { kind: 'Field', name: { kind: 'Name', value: 'reopened' } },
+          {
+            kind: 'Field',
+            name: { kind: 'Name', value: 'occurrence' },
+            selectionSet: {
+              kind: 'SelectionSet',
+              selections: [
+                { kind: 'Field', name: { kind: 'Name', value: 'firstAt' } },
+                { kind: 'Field', name: { kind: 'Name', value: 'openedAt' } },
+                { kind: 'Field', name: { kind: 'Name', value: 'count' } },
+              ],
+            },
+          },
           { kind: 'Field', name: { kind: 'Name', value: 'maxLevel' } },
           { kind: 'Field', name: { kind: 'Name', value: 'peak' } },
           { kind: 'Field', name: { kind: 'Name', value: 'title' } },
@@ -1116,6 +1148,18 @@ export const CommentDocument = {
           { kind: 'Field', name: { kind: 'Name', value: 'lastRecordId' } },
           { kind: 'Field', name: { kind: 'Name', value: 'count' } },
           { kind: 'Field', name: { kind: 'Name', value: 'reopened' } },
+          {
+            kind: 'Field',
+            name: { kind: 'Name', value: 'occurrence' },
+            selectionSet: {
+              kind: 'SelectionSet',
+              selections: [
+                { kind: 'Field', name: { kind: 'Name', value: 'firstAt' } },
+                { kind: 'Field', name: { kind: 'Name', value: 'openedAt' } },
+                { kind: 'Field', name: { kind: 'Name', value: 'count' } },
+              ],
+            },
+          },
           { kind: 'Field', name: { kind: 'Name', value: 'maxLevel' } },
           { kind: 'Field', name: { kind: 'Name', value: 'peak' } },
           { kind: 'Field', name: { kind: 'Name', value: 'title' } },
@@ -1283,6 +1327,18 @@ export const ShelveDocument = {
           { kind: 'Field', name: { kind: 'Name', value: 'lastRecordId' } },
           { kind: 'Field', name: { kind: 'Name', value: 'count' } },
           { kind: 'Field', name: { kind: 'Name', value: 'reopened' } },
+          {
+            kind: 'Field',
+            name: { kind: 'Name', value: 'occurrence' },
+            selectionSet: {
+              kind: 'SelectionSet',
+              selections: [
+                { kind: 'Field', name: { kind: 'Name', value: 'firstAt' } },
+                { kind: 'Field', name: { kind: 'Name', value: 'openedAt' } },
+                { kind: 'Field', name: { kind: 'Name', value: 'count' } },
+              ],
+            },
+          },
           { kind: 'Field', name: { kind: 'Name', value: 'maxLevel' } },
           { kind: 'Field', name: { kind: 'Name', value: 'peak' } },
           { kind: 'Field', name: { kind: 'Name', value: 'title' } },
@@ -1430,6 +1486,18 @@ export const UnshelveDocument = {
           { kind: 'Field', name: { kind: 'Name', value: 'lastRecordId' } },
           { kind: 'Field', name: { kind: 'Name', value: 'count' } },
           { kind: 'Field', name: { kind: 'Name', value: 'reopened' } },
+          {
+            kind: 'Field',
+            name: { kind: 'Name', value: 'occurrence' },
+            selectionSet: {
+              kind: 'SelectionSet',
+              selections: [
+                { kind: 'Field', name: { kind: 'Name', value: 'firstAt' } },
+                { kind: 'Field', name: { kind: 'Name', value: 'openedAt' } },
+                { kind: 'Field', name: { kind: 'Name', value: 'count' } },
+              ],
+            },
+          },
           { kind: 'Field', name: { kind: 'Name', value: 'maxLevel' } },
           { kind: 'Field', name: { kind: 'Name', value: 'peak' } },
           { kind: 'Field', name: { kind: 'Name', value: 'title' } },
@@ -1587,6 +1655,18 @@ export const CloseDocument = {
           { kind: 'Field', name: { kind: 'Name', value: 'lastRecordId' } },
           { kind: 'Field', name: { kind: 'Name', value: 'count' } },
           { kind: 'Field', name: { kind: 'Name', value: 'reopened' } },
+          {
+            kind: 'Field',
+            name: { kind: 'Name', value: 'occurrence' },
+            selectionSet: {
+              kind: 'SelectionSet',
+              selections: [
+                { kind: 'Field', name: { kind: 'Name', value: 'firstAt' } },
+                { kind: 'Field', name: { kind: 'Name', value: 'openedAt' } },
+                { kind: 'Field', name: { kind: 'Name', value: 'count' } },
+              ],
+            },
+          },
           { kind: 'Field', name: { kind: 'Name', value: 'maxLevel' } },
           { kind: 'Field', name: { kind: 'Name', value: 'peak' } },
           { kind: 'Field', name: { kind: 'Name', value: 'title' } },
@@ -1809,6 +1889,18 @@ export const IncidentDocument = {
           { kind: 'Field', name: { kind: 'Name', value: 'lastRecordId' } },
           { kind: 'Field', name: { kind: 'Name', value: 'count' } },
           { kind: 'Field', name: { kind: 'Name', value: 'reopened' } },
+          {
+            kind: 'Field',
+            name: { kind: 'Name', value: 'occurrence' },
+            selectionSet: {
+              kind: 'SelectionSet',
+              selections: [
+                { kind: 'Field', name: { kind: 'Name', value: 'firstAt' } },
+                { kind: 'Field', name: { kind: 'Name', value: 'openedAt' } },
+                { kind: 'Field', name: { kind: 'Name', value: 'count' } },
+              ],
+            },
+          },
           { kind: 'Field', name: { kind: 'Name', value: 'maxLevel' } },
           { kind: 'Field', name: { kind: 'Name', value: 'peak' } },
           { kind: 'Field', name: { kind: 'Name', value: 'title' } },
@@ -2005,6 +2097,18 @@ export const OpenIncidentsDocument = {
           { kind: 'Field', name: { kind: 'Name', value: 'lastRecordId' } },
           { kind: 'Field', name: { kind: 'Name', value: 'count' } },
           { kind: 'Field', name: { kind: 'Name', value: 'reopened' } },
+          {
+            kind: 'Field',
+            name: { kind: 'Name', value: 'occurrence' },
+            selectionSet: {
+              kind: 'SelectionSet',
+              selections: [
+                { kind: 'Field', name: { kind: 'Name', value: 'firstAt' } },
+                { kind: 'Field', name: { kind: 'Name', value: 'openedAt' } },
+                { kind: 'Field', name: { kind: 'Name', value: 'count' } },
+              ],
+            },
+          },
           { kind: 'Field', name: { kind: 'Name', value: 'maxLevel' } },
           { kind: 'Field', name: { kind: 'Name', value: 'peak' } },
           { kind: 'Field', name: { kind: 'Name', value: 'title' } },

@@ -152,13 +152,14 @@ export type Incident = {
   application: Maybe<Scalars['String']['output']>;
   area: Maybe<Scalars['String']['output']>;
   closedCause: Maybe<Scalars['String']['output']>;
-  /** Records that belong to it. */
+  /** Records that belong to it, over all occurrences. */
   count: Scalars['Long']['output'];
   /** Who was told, or why not; oldest first. */
   deliveries: Array<Delivery>;
   device: Maybe<Scalars['String']['output']>;
   /** `type` of the newest record. */
   errorType: Maybe<Scalars['String']['output']>;
+  /** The most frequent first. */
   fingerprints: Array<FingerprintCount>;
   fingerprintsTruncated: Scalars['Boolean']['output'];
   /** Event time of the first record that belongs to it. */
@@ -171,6 +172,8 @@ export type Incident = {
   lastAt: Scalars['DateTime']['output'];
   lastRecordId: Scalars['ID']['output'];
   maxLevel: Maybe<Level>;
+  /** The newest occurrence. */
+  occurrence: Occurrence;
   /** Event time of the record that breached. */
   openedAt: Scalars['DateTime']['output'];
   /** For a limit: the worst value of the reading. */
@@ -178,6 +181,7 @@ export type Incident = {
   priority: Priority;
   /** The newest log records of its subject up to its last record, newest first. `first` is 1 to 100. */
   records: Array<Record>;
+  /** Occurrences after the first. */
   reopened: Scalars['Int']['output'];
   returnedAt: Maybe<Scalars['DateTime']['output']>;
   /** Null when the rule is no longer configured. */
@@ -299,6 +303,17 @@ export type MutationShelveArgs = {
 
 export type MutationUnshelveArgs = {
   incidentId: Scalars['ID']['input'];
+};
+
+/** One stretch of an incident, from its breach until it returns to normal. */
+export type Occurrence = {
+  __typename: 'Occurrence';
+  /** Records that belong to it. */
+  count: Scalars['Long']['output'];
+  /** Event time of the first record that belongs to it. */
+  firstAt: Scalars['DateTime']['output'];
+  /** Event time at which the condition began to hold. */
+  openedAt: Scalars['DateTime']['output'];
 };
 
 /** The incident as it is now. */

@@ -109,6 +109,12 @@ export function anIncident(change: Partial<Incident> = {}): Incident {
     lastRecordId: hexId(1_005),
     count: 5,
     reopened: 0,
+    occurrence: {
+      __typename: 'Occurrence',
+      firstAt: change.firstAt ?? '2026-11-23T02:31:01.000000Z',
+      openedAt: change.openedAt ?? '2026-11-23T02:31:43.000000Z',
+      count: change.count ?? 5,
+    },
     maxLevel: 'ERROR',
     peak: null,
     title: 'Deadlock on order table',

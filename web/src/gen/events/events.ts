@@ -116,9 +116,17 @@ firstAt: string,
  */
 openedAt: string, lastAt: string, returnedAt: string | null, firstRecordId: string, lastRecordId: string, 
 /**
- * Records that belong to it.
+ * Records that belong to it, over all occurrences.
  */
-count: number, reopened: number, maxLevel: Level | null, 
+count: number, 
+/**
+ * Occurrences after the first.
+ */
+reopened: number, 
+/**
+ * The newest occurrence.
+ */
+occurrence: Occurrence, maxLevel: Level | null, 
 /**
  * For a limit: the worst value of the reading.
  */

@@ -147,13 +147,15 @@ function Header({ incident, acknowledgeable, signs }: HeaderProps) {
 function Sentence({ incident }: { incident: IncidentSummaryFragment }) {
   const nowMs = useNowMs();
   const end = incident.returnedAt ?? (incident.activity === 'ACTIVE' ? undefined : incident.lastAt);
-  const lastedMs = Math.max(0, (end === undefined ? nowMs : Date.parse(end)) - Date.parse(incident.firstAt));
+  const lastedMs = Math.max(0, (end === undefined ? nowMs : Date.parse(end)) - Date.parse(incident.occurrence.firstAt));
   return (
     <>
       {subjectWords[incident.subject.kind]} <b className="font-semibold text-text">{incident.subject.id}</b>
-      {incident.area !== null && ` in ${incident.area}`}: {counted(incident.count, 'record')} under “{incident.ruleName}
+      {incident.area !== null && ` in ${incident.area}`}: {counted(incident.occurrence.count, 'record')} under “{incident.ruleName}
       ”, {end === undefined ? `going on for ${duration(lastedMs)}` : `lasted ${duration(lastedMs)}`}
-      {incident.reopened > 0 && `, came back ${counted(incident.reopened, 'time')}`}.
+      {incident.reopened > 0 &&
+        `; came back ${counted(incident.reopened, 'time')}, ${counted(incident.count, 'record')} in all`}
+      .
     </>
   );
 }
