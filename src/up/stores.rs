@@ -15,7 +15,7 @@ use andon_storage::layered_checkpoints::LayeredCheckpoints;
 use andon_storage::owner::Ownership;
 use andon_storage::ports::Cursor;
 use andon_storage::ports::checkpoint::CheckpointStore;
-use andon_storage::postgres::{PostgresOptions, PostgresStore};
+use andon_storage::postgres::{OpenError, PostgresOptions, PostgresStore};
 use andon_storage::redis::checkpoints::RedisCheckpoints;
 use andon_storage::redis::{Redis, RedisOptions};
 use andon_storage::relational::Sink as RelationalSink;
@@ -213,26 +213,52 @@ async fn adopt(
     Ok(())
 }
 
-/// PostgreSQL if an address is given, else SQLite in the data folder. `role` says in PostgreSQL's list of sessions who it is.
+/// PostgreSQL if an address is given, else SQLite in the data folder; a process without a folder is beside a gateway. `role` says in
+/// PostgreSQL's list of sessions who it is.
 pub(crate) async fn open_relational(
     s: &StoreSettings,
     dir: Option<&Path>,
     role: &str,
 ) -> anyhow::Result<Arc<dyn Relations>> {
     Ok(match (&s.postgres_url, dir) {
-        (Some(url), _) => Arc::new(open_postgres(s, url, role).await?),
+        (Some(url), dir) => Arc::new(open_postgres(s, url, role, dir.is_none()).await?),
         (None, Some(dir)) => Arc::new(SqliteStore::open(&database_path(dir)).await.map_err(exit::config)?),
         (None, None) => return Err(exit::config("postgres-url: needed")),
     })
 }
 
-async fn open_postgres(s: &StoreSettings, url: &str, role: &str) -> anyhow::Result<PostgresStore> {
+async fn open_postgres(
+    s: &StoreSettings,
+    url: &str,
+    role: &str,
+    beside_a_gateway: bool,
+) -> anyhow::Result<PostgresStore> {
     let options = PostgresOptions {
         migrate: s.migrate,
         role: role.to_owned(),
         ..PostgresOptions::default()
     };
-    patiently(s.wait, async || PostgresStore::open(url, options.clone()).await).await
+    patiently(s.wait, async || {
+        let opened = PostgresStore::open(url, options.clone()).await;
+        opened.map_err(|e| NotOpened { e, beside_a_gateway })
+    })
+    .await
+}
+
+/// Why PostgreSQL will not do.
+#[derive(Debug, thiserror::Error)]
+#[error("{e}")]
+struct NotOpened {
+    e: OpenError,
+    beside_a_gateway: bool,
+}
+
+impl MayPass for NotOpened {
+    /// Services are started side by side: the gateway, which sees to the schema, may be at it.
+    fn is_temporary(&self) -> bool {
+        let is_on_its_way = self.beside_a_gateway && matches!(self.e, OpenError::NotMigrated(_));
+        is_on_its_way || self.e.is_temporary()
+    }
 }
 
 /// Opens a store. One that is only away is tried again for as long as the site waits for it.

@@ -160,10 +160,6 @@ async fn a_store_that_will_not_do_is_one_sentence_before_a_port_opens() {
     }
     // Nobody knows yet of which site this would be: the gateway may be about to start.
     let elsewhere = Servers::new().await;
-    let migrated = program("migrate", &["--postgres-url", &elsewhere.postgres])
-        .output()
-        .await;
-    assert!(migrated.expect("it runs").status.success());
     let stores = [
         "--postgres-url",
         &elsewhere.postgres,
@@ -178,8 +174,16 @@ async fn a_store_that_will_not_do_is_one_sentence_before_a_port_opens() {
     ]
     .concat();
     let dashboard = [&["--dashboard", &port][..], &stores].concat();
-    for (command, args) in [("notifier", notifier), ("dashboard", dashboard)] {
-        let said = refused(AWAY, command, &args).await;
+    for (command, args) in [("notifier", &notifier), ("dashboard", &dashboard)] {
+        let said = refused(AWAY, command, args).await;
+        assert!(said.contains("is not of this version"), "{said}");
+    }
+    let migrated = program("migrate", &["--postgres-url", &elsewhere.postgres])
+        .output()
+        .await;
+    assert!(migrated.expect("it runs").status.success());
+    for (command, args) in [("notifier", &notifier), ("dashboard", &dashboard)] {
+        let said = refused(AWAY, command, args).await;
         assert!(said.contains("no gateway has run on this PostgreSQL yet"), "{said}");
     }
 }
