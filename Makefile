@@ -4,7 +4,7 @@ CARGO ?= cargo
 DEMO_DATA ?= demo-data
 export CARGO_TERM_COLOR ?= auto
 
-.PHONY: demo demo-reset test web web-test rust-build rust-test lint e2e test-tools clean
+.PHONY: demo demo-reset test web web-test rust-build rust-test lint format clippy e2e test-tools clean
 
 # Builds the web app and the release binary side by side, starts Andon and the simulated plant, prints the address.
 demo:
@@ -13,6 +13,7 @@ demo:
 demo-reset:
 	rm -rf $(DEMO_DATA)
 
+# Every part runs, whatever becomes of the others; at the end those that failed are listed.
 test: test-tools
 	deploy/test/all.sh
 
@@ -26,8 +27,12 @@ web:
 web-test:
 	cd web && npm run lint && npm run format:check && npm test
 
-lint:
+lint: format clippy
+
+format:
 	$(CARGO) fmt --all --check
+
+clippy:
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 
 rust-build:
@@ -36,7 +41,7 @@ rust-build:
 
 # With the servers that ANDON_TEST_…_URL name; those that it does not name are started for it.
 rust-test:
-	deploy/test/servers.sh -- $(CARGO) test --workspace --locked
+	deploy/test/servers.sh -- $(CARGO) test --workspace --locked --no-fail-fast
 
 e2e:
 	deploy/test/e2e.sh

@@ -1,7 +1,7 @@
 //! A process beside the gateway's: it meets the gateway in the stores, follows the configuration in force, and ends when the site has
 //! got another journal.
 
-use crate::exit;
+use crate::exit::{self, MayPass};
 use crate::up::ports::{Logs, Relations};
 use crate::up::process::{keep_metrics_small, metrics_of_process, signalled};
 use crate::up::settings::StoreSettings;
@@ -49,11 +49,11 @@ impl Companion {
         s.migrate = false;
         let relational = open_relational(&s, None, role).await?;
         let index = open_index(&s, None, clock, true).await?;
-        let journal = patiently(s.wait, NoJournal::is_temporary, async || journal_of(&*relational).await).await?;
+        let journal = patiently(s.wait, async || journal_of(&*relational).await).await?;
         let redis = open_redis(&s, s.redis_url.as_deref().unwrap_or_default(), journal).await?;
-        let token_secret = relational.link_secret(rand::random()).await.map_err(exit::config)?;
+        let token_secret = relational.link_secret(rand::random()).await.map_err(exit::store)?;
         let in_force = Arc::new(InForce::new(relational.clone()));
-        in_force.refresh().await.map_err(exit::config)?;
+        in_force.refresh().await.map_err(exit::store)?;
         let (stop, replaced) = (watch::Sender::new(false), watch::Sender::new(false));
         let mut tasks = JoinSet::new();
         tasks.spawn(follow(in_force.clone(), stop.subscribe()));
@@ -130,7 +130,7 @@ enum NoJournal {
     NoGateway,
 }
 
-impl NoJournal {
+impl MayPass for NoJournal {
     fn is_temporary(&self) -> bool {
         match self {
             NoJournal::Store(e) => e.is_temporary(),

@@ -69,7 +69,7 @@ impl DashboardService {
         let news = LiveBus::new(redis.clone())
             .subscribe(&NEWS)
             .await
-            .map_err(exit::config)?;
+            .map_err(exit::store)?;
         let hearing = hear(
             news,
             live.clone(),
@@ -78,7 +78,7 @@ impl DashboardService {
             companion.stopping(),
         );
         companion.spawn(hearing);
-        let keys = KeyCache::load(relational.clone()).await.map_err(exit::config)?;
+        let keys = KeyCache::load(relational.clone()).await.map_err(exit::store)?;
         let fresh = keys.keep_fresh();
         let stopped = companion.stopping();
         companion.spawn(async move {

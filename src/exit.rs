@@ -1,5 +1,9 @@
 //! Exit codes, after sysexits.h where it has one; `docs/CLI.md` lists them.
 
+use andon_storage::ports::StoreError;
+use andon_storage::ports::site::ClaimError;
+use andon_storage::postgres::OpenError;
+use andon_storage::redis::StartError;
 use std::process::ExitCode;
 
 /// A code with its meaning.
@@ -18,9 +22,9 @@ pub const IO: Code = Code(74);
 pub const NO_PERMISSION: Code = Code(77);
 /// A thread, a file descriptor, memory.
 pub const OS_ERROR: Code = Code(71);
-/// Another process has taken over: start again, and see.
+/// A store cannot be reached, or another process has taken over: start again, and see.
 pub const TEMPORARY: Code = Code(75);
-/// Configuration, stores or keys that do not fit; nothing was started.
+/// Configuration, stores or keys that do not fit: no restart mends that. Nothing was started.
 pub const CONFIG: Code = Code(78);
 /// The journal could not be written any more: what was acknowledged is safe, the process must not go on.
 pub const JOURNAL: Code = Code(74);
@@ -43,6 +47,48 @@ pub fn config(message: impl std::fmt::Display) -> anyhow::Error {
     Failure {
         code: CONFIG,
         message: message.to_string(),
+    }
+    .into()
+}
+
+/// A failure at start that another start may not meet.
+pub trait MayPass: std::fmt::Display {
+    fn is_temporary(&self) -> bool;
+}
+
+impl MayPass for StoreError {
+    fn is_temporary(&self) -> bool {
+        StoreError::is_temporary(self)
+    }
+}
+
+impl MayPass for OpenError {
+    fn is_temporary(&self) -> bool {
+        OpenError::is_temporary(self)
+    }
+}
+
+impl MayPass for StartError {
+    fn is_temporary(&self) -> bool {
+        StartError::is_temporary(self)
+    }
+}
+
+impl MayPass for ClaimError {
+    /// Of the site of another gateway nothing is to be had by asking again and again, as a service manager would.
+    fn is_temporary(&self) -> bool {
+        match self {
+            ClaimError::Taken(_) => false,
+            ClaimError::Store(e) => e.is_temporary(),
+        }
+    }
+}
+
+/// A store could not be used at start. A service manager starts the process again where that may help.
+pub fn store(e: impl MayPass) -> anyhow::Error {
+    Failure {
+        code: if e.is_temporary() { TEMPORARY } else { CONFIG },
+        message: e.to_string(),
     }
     .into()
 }

@@ -74,7 +74,7 @@ impl NotifierService {
     async fn start(s: NotifierSettings, clock: Arc<dyn Clock>) -> anyhow::Result<Self> {
         let mut companion = Companion::join(&s.stores, "notifier", &clock).await?;
         let bus = LiveBus::new(companion.redis.clone());
-        let news = bus.subscribe(&NEWS).await.map_err(exit::config)?;
+        let news = bus.subscribe(&NEWS).await.map_err(exit::store)?;
         let mailer = mailer(&s.mail)?;
         let outbox = s.mail.smtp_url.is_none().then(|| s.mail.outbox.clone());
         let worker = Notifier::new(parts(&companion, &s.mail, &mailer, bus, &clock)).map_err(exit::config)?;

@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
 # End to end with the real program: a browser on a running Andon, the scenarios with their known truth, kill -9 under load on the embedded
 # and on the real stores, and faults of the stores. ROUNDS sets how often the crash test kills (50 for a full run, 5 by default), FAULTS
-# and FAULT_SECONDS which faults and for how long ("all" and 60 for a full run). Builds nothing but what is missing.
+# and FAULT_SECONDS which faults and for how long ("all" and 60 for a full run). Builds nothing but what is missing. A part that fails
+# keeps none of the others from running; those that failed are listed at the end.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
+. deploy/test/parts.sh
 
 target=${CARGO_TARGET_DIR:-target}
 andon="$target/debug/andon"
@@ -20,21 +22,18 @@ stop() {
     started=""
   fi
 }
-cleanup() {
-  stop
-  rm -rf "$data"
-}
-trap cleanup EXIT
+trap 'rm -rf "$data"' EXIT
 
-# Starts Andon on free ports with an outbox folder for e-mails; sets ingest, dashboard and key.
+# Starts Andon on free ports with an outbox folder for e-mails; sets ingest, dashboard and key. It ends with the part that started it.
 start() {
   local dir=$1
+  trap stop EXIT
   mkdir -p "$dir"
   "$andon" up --data-dir "$dir" --ingest 127.0.0.1:0 --dashboard 127.0.0.1:0 --web-dir web/dist \
     --alert-to lead@example.com --json >"$dir/out.log" 2>"$dir/err.log" &
   started=$!
-  for _ in $(seq 300); do
-    grep -q '"event":"ready"' "$dir/out.log" && break
+  # As long as it takes: it says itself when it cannot.
+  until grep -q '"event":"ready"' "$dir/out.log"; do
     kill -0 "$started" 2>/dev/null || { cat "$dir/out.log" "$dir/err.log" >&2; exit 1; }
     sleep 0.1
   done
@@ -46,36 +45,45 @@ start() {
     sed -n 's/.*"key":"\([^"]*\)".*/\1/p')
 }
 
-echo "== browser =="
-start "$data/browser"
-(
+browser() {
+  start "$data/browser"
   cd web
   ANDON_CHROMIUM="${CHROMIUM:-/usr/bin/chromium}" ANDON_DASHBOARD_URL="$dashboard" ANDON_INGEST_URL="$ingest" ANDON_KEY="$key" ANDON_OUTBOX="$data/browser/outbox" npm run e2e
-)
-stop
+}
 
-echo "== scenarios =="
-for scenario in SIM9 SIM10 SIM11 SIM15 SIM16 SIM17; do
-  start "$data/$scenario"
-  "$load" run "$scenario" --url "$ingest" --key "$key" --dashboard "$dashboard" --outbox "$data/$scenario/outbox"
-  stop
-done
+scenario() {
+  start "$data/$1"
+  "$load" run "$1" --url "$ingest" --key "$key" --dashboard "$dashboard" --outbox "$data/$1/outbox"
+}
 
-echo "== kill -9 =="
-"$load" crash --binary "$andon" --rounds "${ROUNDS:-5}" --seed "${SEED:-1}"
+crash_embedded() {
+  "$load" crash --binary "$andon" --rounds "${ROUNDS:-5}" --seed "${SEED:-1}"
+}
 
-for form in two-services three-services; do
-  echo "== kill -9, PostgreSQL, Redis and Elasticsearch, $form =="
-  # Stores of its own: the oracle wants them empty.
+# Stores of its own: the oracle wants them empty.
+crash_on_servers() {
   env -u ANDON_TEST_POSTGRES_URL -u ANDON_TEST_REDIS_URL -u ANDON_TEST_ELASTICSEARCH_URL deploy/test/servers.sh -- \
     bash -c '"$0" crash --binary "$1" --rounds "$2" --seed "$3" "--$4" --postgres-url "$ANDON_TEST_POSTGRES_URL" \
       --redis-url "$ANDON_TEST_REDIS_URL" --elasticsearch-url "$ANDON_TEST_ELASTICSEARCH_URL"' \
-    "$load" "$andon" "${ROUNDS:-5}" "${SEED:-1}" "$form"
-done
+    "$load" "$andon" "${ROUNDS:-5}" "${SEED:-1}" "$1"
+}
 
-echo "== faults of the stores =="
-# One of each kind, spread over the stores.
-faults=${FAULTS:-postgres-stopped,postgres-cut,postgres-read-only,redis-emptied,redis-frozen,elasticsearch-frozen,elasticsearch-emptied,elasticsearch-429-items,journal-disk-full}
-[ "$(id -u)" -eq 0 ] || faults=${faults/journal-disk-full/journal-quota-full} # a small disk needs root
-[ "$faults" = all ] && chosen=() || chosen=(--only "$faults")
-"$load" faults --binary "$andon" --seconds "${FAULT_SECONDS:-4}" --form "${FORM:-up}" "${chosen[@]}" ${WRITE:+--write "$WRITE"}
+store_faults() {
+  # One of each kind, spread over the stores.
+  local faults chosen
+  faults=${FAULTS:-postgres-stopped,postgres-cut,postgres-read-only,redis-emptied,redis-frozen,elasticsearch-frozen,elasticsearch-emptied,elasticsearch-429-items,journal-disk-full}
+  [ "$(id -u)" -eq 0 ] || faults=${faults/journal-disk-full/journal-quota-full} # a small disk needs root
+  [ "$faults" = all ] && chosen=() || chosen=(--only "$faults")
+  "$load" faults --binary "$andon" --seconds "${FAULT_SECONDS:-4}" --form "${FORM:-up}" "${chosen[@]}" ${WRITE:+--write "$WRITE"}
+}
+
+part "browser" browser
+for name in SIM9 SIM10 SIM11 SIM15 SIM16 SIM17; do
+  part "scenario $name" scenario "$name"
+done
+part "kill -9" crash_embedded
+for form in two-services three-services; do
+  part "kill -9 on PostgreSQL, Redis and Elasticsearch, $form" crash_on_servers "$form"
+done
+part "faults of the stores" store_faults
+parts_done

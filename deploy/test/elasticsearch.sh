@@ -84,7 +84,7 @@ CONF
     "$home/bin/elasticsearch" --daemonize --pidfile "$dir/run/pid" </dev/null >"$dir/log" 2>&1 ||
     { tail -n 40 "$dir/log" >&2; fail "Elasticsearch does not start"; }
   note_pid "$dir" "$(cat "$dir/run/pid")"
-  answers "$dir" 120 curl --silent --fail "http://127.0.0.1:$port/_cluster/health?wait_for_status=yellow&timeout=1s"
+  answers "$dir" 240 curl --silent --fail "http://127.0.0.1:$port/_cluster/health?wait_for_status=yellow&timeout=1s"
 }
 
 halt() {

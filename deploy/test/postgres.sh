@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# A PostgreSQL server for tests; lib.sh says what it understands. Its data is safe against a crash (fsync on), its user `andon` is a
-# superuser with a password, its database is `andon`.
+# A PostgreSQL server for tests; lib.sh says what it understands. Its data is safe against a crash (fsync on), its user `tester` is a
+# superuser with a password, its database is `andon`. The user has another name than Andon's schema, so that nothing finds a table there by chance.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 server_user=postgres
@@ -25,7 +25,7 @@ boot() {
   if [ ! -s "$dir/run/data/PG_VERSION" ]; then
     # From a file that only the server's user reads, never from a command line.
     (umask 077 && as_server tee "$dir/run/password" <<<"$password" >/dev/null)
-    as_server "$bin/initdb" --pgdata "$dir/run/data" --username andon --pwfile "$dir/run/password" --auth scram-sha-256 \
+    as_server "$bin/initdb" --pgdata "$dir/run/data" --username tester --pwfile "$dir/run/password" --auth scram-sha-256 \
       --encoding UTF8 --locale C.UTF-8 --no-instructions >"$dir/log" 2>&1 ||
       { cat "$dir/log" >&2; fail "initdb failed"; }
     as_server tee -a "$dir/run/data/postgresql.conf" >/dev/null <<CONF
@@ -39,7 +39,7 @@ log_min_messages = warning
 CONF
   fi
   # A cut in an earlier life leaves a lock file whose process is gone; the server sees to that itself.
-  as_server "$bin/pg_ctl" start --pgdata "$dir/run/data" --log "$dir/run/log" --wait --timeout 60 --silent ||
+  as_server "$bin/pg_ctl" start --pgdata "$dir/run/data" --log "$dir/run/log" --wait --timeout 240 --silent ||
     { tail -n 40 "$dir/run/log" >&2; fail "PostgreSQL does not start"; }
   note_pid "$dir" "$(head -1 "$dir/run/data/postmaster.pid")"
   if [ "$(sql "$dir" postgres "SELECT count(*) FROM pg_database WHERE datname = 'andon'")" = 0 ]; then
@@ -48,7 +48,7 @@ CONF
 }
 
 sql() {
-  PGPASSWORD=$(cat "$1/password") psql --host 127.0.0.1 --port "$(cat "$1/port")" --username andon --dbname "$2" \
+  PGPASSWORD=$(cat "$1/password") psql --host 127.0.0.1 --port "$(cat "$1/port")" --username tester --dbname "$2" \
     --no-psqlrc --quiet --tuples-only --no-align --command "$3"
 }
 
@@ -66,7 +66,7 @@ forget() {
 }
 
 address() {
-  echo "postgres://andon:$(cat "$1/password")@127.0.0.1:$(cat "$1/port")/andon"
+  echo "postgres://tester:$(cat "$1/password")@127.0.0.1:$(cat "$1/port")/andon"
 }
 
 main "$@"

@@ -30,11 +30,11 @@ CONF
   local turn=0
   until [ -s "$dir/run/pid" ]; do
     turn=$((turn + 1))
-    [ $turn -le 100 ] || { tail -n 40 "$dir/run/log" >&2; fail "Redis does not start"; }
+    [ $turn -le 1200 ] || { tail -n 40 "$dir/run/log" >&2; fail "Redis does not start"; }
     sleep 0.1
   done
   note_pid "$dir" "$(cat "$dir/run/pid")"
-  answers "$dir" 30 ping "$dir"
+  answers "$dir" 120 ping "$dir"
 }
 
 ping() {

@@ -124,7 +124,8 @@ async fn rows(url: &str, run: &str) -> anyhow::Result<Vec<Stored>> {
         .disable_statement_logging();
     let asking = async {
         let mut session = PgConnection::connect_with(&options).await?;
-        let found = sqlx::query("SELECT encode(record_id, 'hex'), sender_id FROM records WHERE source = $1")
+        // Andon's schema by its name: a role of another name would not look there.
+        let found = sqlx::query("SELECT encode(record_id, 'hex'), sender_id FROM andon.records WHERE source = $1")
             .bind(run)
             .fetch_all(&mut session)
             .await?;

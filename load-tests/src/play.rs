@@ -20,7 +20,8 @@ use tokio::time::Instant;
 const PLANT_BATCH: usize = 400;
 /// The throttle's window and some: by then a digest must have gone out.
 const DIGEST_WITHIN: Duration = Duration::from_secs(330);
-const AT_ONCE_WITHIN: Duration = Duration::from_secs(30);
+/// Well before the digest.
+const AT_ONCE_WITHIN: Duration = Duration::from_secs(120);
 
 /// Where to play and where to look.
 #[derive(Clone, Debug)]

@@ -42,7 +42,7 @@ pub async fn run(args: MigrateArgs) -> anyhow::Result<ExitCode> {
     };
     PostgresStore::open(&url, options)
         .await
-        .map_err(exit::config)?
+        .map_err(exit::store)?
         .close()
         .await;
     let versions = migrations::relational::<PostgresDatabase>();

@@ -18,7 +18,7 @@ const ASK_AGAIN: Duration = Duration::from_millis(500);
 /// Claims the site and puts up the fences.
 ///
 /// # Errors
-/// With the configuration's exit code: another process has it, or a store belongs to another journal.
+/// With the exit code of [`exit::store`]: another process has it, a store belongs to another journal, or does not answer.
 pub(super) async fn own(
     relational: &Arc<dyn Relations>,
     redis: Option<&Redis>,
@@ -28,9 +28,9 @@ pub(super) async fn own(
     clock: &Arc<dyn Clock>,
 ) -> anyhow::Result<Ownership> {
     // Where the relational store was emptied the others have met a later owner than it remembers.
-    let mut above = index.stored_epoch().await.map_err(exit::config)?;
+    let mut above = index.stored_epoch().await.map_err(exit::store)?;
     if let Some(redis) = redis {
-        above = above.max(redis.stored_epoch().await.map_err(exit::config)?);
+        above = above.max(redis.stored_epoch().await.map_err(exit::store)?);
     }
     let claim = claim_of(folder, journal.id(), above);
     let until = Instant::now() + LEASE.to_std() + ASK_AGAIN;
@@ -43,7 +43,7 @@ pub(super) async fn own(
                 tracing::info!(owner = owner.owner, until = %owner.lease_until, "waiting whether the owner of the site still lives");
                 tokio::time::sleep(ASK_AGAIN).await;
             }
-            Err(e) => return Err(exit::config(e)),
+            Err(e) => return Err(exit::store(e)),
         }
     };
     let fences = async {
@@ -52,6 +52,6 @@ pub(super) async fn own(
         }
         index.set_epoch(owned.epoch()).await
     };
-    fences.await.map_err(|e: StoreError| exit::config(e))?;
+    fences.await.map_err(|e: StoreError| exit::store(e))?;
     Ok(owned)
 }

@@ -62,7 +62,7 @@ impl People {
     pub(super) async fn configure(&self) -> anyhow::Result<u64> {
         let base = self.base.lock().await;
         // A change after the number was read is seen the next time.
-        let generation = self.store.people_generation().await.map_err(exit::config)?;
+        let generation = self.store.people_generation().await.map_err(exit::store)?;
         self.put_in_force(&base).await?;
         Ok(generation)
     }
@@ -90,7 +90,7 @@ impl People {
 
     async fn put_in_force(&self, base: &Base) -> anyhow::Result<u64> {
         let mut new = base.configuration.clone();
-        let people = self.store.people().await.map_err(exit::config)?;
+        let people = self.store.people().await.map_err(exit::store)?;
         config::add_people(&mut new, &people, base.defines_default_route);
         let mut in_force = self.judging.configuration();
         // A configuration of a past run may still lie in the journal, not yet judged.

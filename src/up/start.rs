@@ -76,7 +76,7 @@ impl Background {
     }
 
     async fn sink(&mut self, sink: impl Sink + Sync, journal: &Journal) -> anyhow::Result<()> {
-        let writer = Writer::open(sink, journal.clone()).await.map_err(exit::config)?;
+        let writer = Writer::open(sink, journal.clone()).await.map_err(exit::store)?;
         self.sinks.push(writer.progress());
         self.tasks.spawn(writer.run(self.stop_sinks.subscribe()));
         Ok(())
@@ -163,7 +163,7 @@ impl Andon {
         let feed = feed_live(journal.clone(), live.clone(), bus.clone(), background.stop());
         background.tasks.spawn(feed);
 
-        let keys = KeyCache::load(relational.clone()).await.map_err(exit::config)?;
+        let keys = KeyCache::load(relational.clone()).await.map_err(exit::store)?;
         let keeping_fresh = keys.keep_fresh();
         let mut stop = background.stop();
         background.tasks.spawn(async move {
@@ -260,7 +260,7 @@ impl Andon {
             background.tasks.spawn(watching);
         } else if let Some(redis) = &stores.redis {
             let news = LiveBus::new(redis.clone()).subscribe(&[LiveKind::Failures]).await;
-            let news = news.map_err(exit::config)?;
+            let news = news.map_err(exit::store)?;
             background
                 .tasks
                 .spawn(hear_failures(news, Failures(self_log), background.stop()));

@@ -3,7 +3,7 @@
 use super::owner;
 use super::ports::{Logs, Relations};
 use super::settings::{Settings, StoreSettings};
-use crate::exit;
+use crate::exit::{self, MayPass};
 use andon_actors::router::ROUTER_SHARD;
 use andon_actors::sinks::check_cursor;
 use andon_engine::ids::JournalId;
@@ -13,15 +13,14 @@ use andon_storage::elasticsearch::{ElasticsearchIndex, ElasticsearchOptions};
 use andon_storage::journal::{ArchiveOptions, FileIo, Journal, JournalOptions, OpenReport};
 use andon_storage::layered_checkpoints::LayeredCheckpoints;
 use andon_storage::owner::Ownership;
+use andon_storage::ports::Cursor;
 use andon_storage::ports::checkpoint::CheckpointStore;
-use andon_storage::ports::{Cursor, StoreError};
 use andon_storage::postgres::{OpenError, PostgresOptions, PostgresStore};
 use andon_storage::redis::checkpoints::RedisCheckpoints;
-use andon_storage::redis::{Redis, RedisOptions, StartError};
+use andon_storage::redis::{Redis, RedisOptions};
 use andon_storage::relational::Sink as RelationalSink;
 use andon_storage::sqlite::{CheckpointFile, SqliteStore};
 use andon_storage::tantivy_index::{IndexOptions, TantivyIndex};
-use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -100,7 +99,7 @@ impl Stores {
         };
         let effects = open("effects", effects_options).await?;
         let relational = open_relational(&s.stores, Some(dir), "gateway").await?;
-        if relational.effect_cursor().await.map_err(exit::config)?.is_none() && effects.durable_seq() > 0 {
+        if relational.effect_cursor().await.map_err(exit::store)?.is_none() && effects.durable_seq() > 0 {
             tracing::warn!(
                 "the store of incidents is new to this site: what was raised before is shown there, and told to nobody again"
             );
@@ -134,21 +133,21 @@ impl Stores {
             adopt(&relational, &*index, &checkpoints, &journal, &effects).await?;
         }
         for shard in shards() {
-            let saved = checkpoints.load(shard).await.map_err(exit::config)?;
-            check_cursor("the checkpoint file", saved.cursor, &journal).map_err(exit::config)?;
+            let saved = checkpoints.load(shard).await.map_err(exit::store)?;
+            check_cursor("the checkpoint file", saved.cursor, &journal).map_err(exit::store)?;
         }
         let checkpoints = match &redis {
             None => Checkpoints::File(checkpoints),
             Some(redis) => {
                 let redis = RedisCheckpoints::new(redis.clone());
                 if s.adopt_stores {
-                    redis.clear().await.map_err(exit::config)?;
+                    redis.clear().await.map_err(exit::store)?;
                 }
                 let layered = LayeredCheckpoints::open(checkpoints, redis, journal.id(), journal.durable_seq()).await;
-                Checkpoints::Layered(Arc::new(layered.map_err(exit::config)?))
+                Checkpoints::Layered(Arc::new(layered.map_err(exit::store)?))
             }
         };
-        let token_secret = relational.link_secret(token_secret(dir)?).await.map_err(exit::config)?;
+        let token_secret = relational.link_secret(token_secret(dir)?).await.map_err(exit::store)?;
         Ok(Stores {
             journal,
             effects,
@@ -203,56 +202,75 @@ async fn adopt(
     }
     for (sink, journal) in sinks {
         let adopted = relational.adopt(sink, Some(begin(journal))).await;
-        adopted.map_err(exit::config)?;
+        adopted.map_err(exit::store)?;
     }
-    index.adopt(begin(journal)).await.map_err(exit::config)?;
-    checkpoints.clear().await.map_err(exit::config)?;
+    index.adopt(begin(journal)).await.map_err(exit::store)?;
+    checkpoints.clear().await.map_err(exit::store)?;
     for shard in shards() {
         let saved = checkpoints.save(shard, begin(journal), Vec::new());
-        saved.await.map_err(exit::config)?;
+        saved.await.map_err(exit::store)?;
     }
     Ok(())
 }
 
-/// PostgreSQL if an address is given, else SQLite in the data folder. `role` says in PostgreSQL's list of sessions who it is.
+/// PostgreSQL if an address is given, else SQLite in the data folder; a process without a folder is beside a gateway. `role` says in
+/// PostgreSQL's list of sessions who it is.
 pub(crate) async fn open_relational(
     s: &StoreSettings,
     dir: Option<&Path>,
     role: &str,
 ) -> anyhow::Result<Arc<dyn Relations>> {
     Ok(match (&s.postgres_url, dir) {
-        (Some(url), _) => Arc::new(open_postgres(s, url, role).await?),
+        (Some(url), dir) => Arc::new(open_postgres(s, url, role, dir.is_none()).await?),
         (None, Some(dir)) => Arc::new(SqliteStore::open(&database_path(dir)).await.map_err(exit::config)?),
         (None, None) => return Err(exit::config("postgres-url: needed")),
     })
 }
 
-async fn open_postgres(s: &StoreSettings, url: &str, role: &str) -> anyhow::Result<PostgresStore> {
+async fn open_postgres(
+    s: &StoreSettings,
+    url: &str,
+    role: &str,
+    beside_a_gateway: bool,
+) -> anyhow::Result<PostgresStore> {
     let options = PostgresOptions {
         migrate: s.migrate,
         role: role.to_owned(),
         ..PostgresOptions::default()
     };
-    patiently(s.wait, OpenError::is_temporary, async || {
-        PostgresStore::open(url, options.clone()).await
+    patiently(s.wait, async || {
+        let opened = PostgresStore::open(url, options.clone()).await;
+        opened.map_err(|e| NotOpened { e, beside_a_gateway })
     })
     .await
 }
 
+/// Why PostgreSQL will not do.
+#[derive(Debug, thiserror::Error)]
+#[error("{e}")]
+struct NotOpened {
+    e: OpenError,
+    beside_a_gateway: bool,
+}
+
+impl MayPass for NotOpened {
+    /// Services are started side by side: the gateway, which sees to the schema, may be at it.
+    fn is_temporary(&self) -> bool {
+        let is_on_its_way = self.beside_a_gateway && matches!(self.e, OpenError::NotMigrated(_));
+        is_on_its_way || self.e.is_temporary()
+    }
+}
+
 /// Opens a store. One that is only away is tried again for as long as the site waits for it.
-pub(crate) async fn patiently<T, E>(
-    wait: Span,
-    temporary: impl Fn(&E) -> bool,
-    open: impl AsyncFn() -> Result<T, E>,
-) -> anyhow::Result<T>
-where
-    E: fmt::Display,
-{
+///
+/// # Errors
+/// With the exit code of [`exit::store`].
+pub(crate) async fn patiently<T, E: MayPass>(wait: Span, open: impl AsyncFn() -> Result<T, E>) -> anyhow::Result<T> {
     let deadline = Instant::now() + Duration::from_micros(wait.as_micros().unsigned_abs());
     let mut said = None;
     loop {
         match open().await {
-            Err(e) if temporary(&e) && Instant::now() < deadline => {
+            Err(e) if e.is_temporary() && Instant::now() < deadline => {
                 let why = e.to_string();
                 if said.as_ref() != Some(&why) {
                     tracing::warn!("{why}; it is waited for");
@@ -260,7 +278,7 @@ where
                 }
                 tokio::time::sleep(TRY_AGAIN).await;
             }
-            opened => return opened.map_err(exit::config),
+            opened => return opened.map_err(exit::store),
         }
     }
 }
@@ -278,20 +296,17 @@ async fn belongs(
         ("the log index", index.log_cursor().await, journal),
     ];
     for (name, cursor, journal) in cursors {
-        if let Some(cursor) = cursor.map_err(exit::config)? {
+        if let Some(cursor) = cursor.map_err(exit::store)? {
             cursor
                 .check(name, journal.id(), journal.durable_seq())
-                .map_err(exit::config)?;
+                .map_err(exit::store)?;
         }
     }
     Ok(())
 }
 
 pub(crate) async fn open_redis(s: &StoreSettings, url: &str, journal: JournalId) -> anyhow::Result<Redis> {
-    let redis = patiently(s.wait, StartError::is_temporary, async || {
-        Redis::connect(RedisOptions::new(url, journal)).await
-    })
-    .await?;
+    let redis = patiently(s.wait, async || Redis::connect(RedisOptions::new(url, journal)).await).await?;
     for warning in redis.warnings() {
         tracing::warn!("{warning}");
     }
@@ -314,10 +329,7 @@ pub(crate) async fn open_index(
             if let Some(prefix) = &s.elasticsearch_prefix {
                 options.prefix = prefix.clone();
             }
-            let index = patiently(s.wait, StoreError::is_temporary, async || {
-                ElasticsearchIndex::open(url, options.clone()).await
-            })
-            .await?;
+            let index = patiently(s.wait, async || ElasticsearchIndex::open(url, options.clone()).await).await?;
             Arc::new(index)
         }
         (None, Some(dir)) => {

@@ -1,4 +1,4 @@
-//! Stores that will not do: one sentence, exit code 78, and no port was opened.
+//! Stores that will not do: one sentence, no port was opened, and an exit code that says whether another start may help.
 
 use crate::servers::Servers;
 use crate::world::BINARY;
@@ -26,12 +26,17 @@ fn up<'a>(data: &'a Path, port: &'a str, rest: &[&'a str]) -> Vec<&'a str> {
     args
 }
 
-/// A start that must fail with 78: its last sentence.
-async fn refused(command: &str, args: &[&str]) -> String {
+/// A store is away: a service manager starts the process again.
+const AWAY: i32 = 75;
+/// Somebody has to change something first.
+const SETUP: i32 = 78;
+
+/// A start that must fail with this code: its last sentence.
+async fn refused(code: i32, command: &str, args: &[&str]) -> String {
     let output = program(command, args).output().await.expect("it runs");
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.stdout.is_empty(), "it was ready: {args:?}");
-    assert_eq!(output.status.code(), Some(78), "{args:?}: {said}");
+    assert_eq!(output.status.code(), Some(code), "{args:?}: {said}");
     let message = &said[said.rfind("andon: ").unwrap_or_else(|| panic!("no sentence: {said}"))..];
     message.trim_end().to_owned()
 }
@@ -59,46 +64,64 @@ async fn a_store_that_will_not_do_is_one_sentence_before_a_port_opens() {
     };
     let cases = [
         (
+            AWAY,
             "--postgres-url",
             format!("postgres://andon:hunter2@{nobody}/andon"),
             &["refuses the connection"][..],
         ),
         (
+            SETUP,
             "--postgres-url",
             "mysql://andon:hunter2@localhost/andon".into(),
             &["postgres://"],
         ),
-        ("--postgres-url", wrong_password(&servers.postgres), &["password"]),
         (
+            SETUP,
+            "--postgres-url",
+            wrong_password(&servers.postgres),
+            &["password"],
+        ),
+        (
+            SETUP,
             "--postgres-url",
             changed(&servers.postgres, &|u| u.set_path("hunter2_no_such_database")),
             &["no such database"],
         ),
         (
+            AWAY,
             "--redis-url",
             format!("redis://default:hunter2@{nobody}/0"),
             &["cannot be reached"],
         ),
         (
+            SETUP,
             "--redis-url",
             "http://localhost:6379".into(),
             &["neither redis nor rediss"],
         ),
         (
+            SETUP,
             "--redis-url",
             wrong_password(&servers.redis),
             &["does not let Andon in"],
         ),
         (
+            SETUP,
+            "--redis-url",
+            changed(&servers.redis, &|u| u.set_path("99")),
+            &["no such database"],
+        ),
+        (
+            AWAY,
             "--elasticsearch-url",
             format!("http://elastic:hunter2@{nobody}"),
             &["cannot be reached"],
         ),
-        ("--elasticsearch-url", "localhost".into(), &["http"]),
+        (SETUP, "--elasticsearch-url", "localhost".into(), &["http"]),
     ];
-    for (n, (option, url, parts)) in cases.iter().enumerate() {
+    for (n, (code, option, url, parts)) in cases.iter().enumerate() {
         let data = dir.path().join(n.to_string());
-        let said = refused("up", &up(&data, &port, &[option, url])).await;
+        let said = refused(*code, "up", &up(&data, &port, &[option, url])).await;
         for part in *parts {
             assert!(said.contains(part), "{option} {n}: {said}");
         }
@@ -111,25 +134,32 @@ async fn a_store_that_will_not_do_is_one_sentence_before_a_port_opens() {
 
     let data = dir.path().join("unmigrated");
     let said = refused(
+        SETUP,
         "up",
         &up(&data, &port, &["--postgres-url", &servers.postgres, "--no-migrate"]),
     )
     .await;
     assert!(said.contains("andon migrate"), "{said}");
-    let said = refused("dashboard", &["--json", "--dashboard", "127.0.0.1:0"]).await;
+    let said = refused(SETUP, "dashboard", &["--json", "--dashboard", "127.0.0.1:0"]).await;
     for option in ["postgres-url", "redis-url", "elasticsearch-url"] {
         assert!(said.contains(option), "{said}");
     }
-    let said = refused("notifier", &["--json", "--listen", "127.0.0.1:0"]).await;
+    let said = refused(SETUP, "notifier", &["--json", "--listen", "127.0.0.1:0"]).await;
     for option in ["postgres-url", "redis-url", "elasticsearch-url", "public-url"] {
         assert!(said.contains(option), "{said}");
     }
-    // Nobody knows yet of which site this would be.
-    let elsewhere = Servers::new().await;
-    let migrated = program("migrate", &["--postgres-url", &elsewhere.postgres])
-        .output()
+    let unreachable = format!("postgres://andon:hunter2@{nobody}/andon");
+    for command in [&["migrate"][..], &["key", "list"], &["user", "list"]] {
+        let said = refused(
+            AWAY,
+            command[0],
+            &[&command[1..], &["--postgres-url", &unreachable]].concat(),
+        )
         .await;
-    assert!(migrated.expect("it runs").status.success());
+        assert!(said.contains("refuses the connection"), "{said}");
+    }
+    // Nobody knows yet of which site this would be: the gateway may be about to start.
+    let elsewhere = Servers::new().await;
     let stores = [
         "--postgres-url",
         &elsewhere.postgres,
@@ -144,8 +174,16 @@ async fn a_store_that_will_not_do_is_one_sentence_before_a_port_opens() {
     ]
     .concat();
     let dashboard = [&["--dashboard", &port][..], &stores].concat();
-    for (command, args) in [("notifier", notifier), ("dashboard", dashboard)] {
-        let said = refused(command, &args).await;
+    for (command, args) in [("notifier", &notifier), ("dashboard", &dashboard)] {
+        let said = refused(AWAY, command, args).await;
+        assert!(said.contains("is not of this version"), "{said}");
+    }
+    let migrated = program("migrate", &["--postgres-url", &elsewhere.postgres])
+        .output()
+        .await;
+    assert!(migrated.expect("it runs").status.success());
+    for (command, args) in [("notifier", &notifier), ("dashboard", &dashboard)] {
+        let said = refused(AWAY, command, args).await;
         assert!(said.contains("no gateway has run on this PostgreSQL yet"), "{said}");
     }
 }
@@ -263,7 +301,7 @@ async fn one_gateway_owns_a_site_and_one_that_was_paused_meanwhile_ends() {
     let first_args: Vec<&str> = first.iter().map(String::as_str).collect();
     let second_args: Vec<&str> = second.iter().map(String::as_str).collect();
     let mut owner = Gateway::start(&first_args).await;
-    let said = refused("gateway", &second_args).await;
+    let said = refused(SETUP, "gateway", &second_args).await;
     assert!(
         said.contains("belongs to the gateway") && said.contains("process"),
         "{said}"

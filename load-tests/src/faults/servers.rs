@@ -13,8 +13,8 @@ use std::time::Duration;
 use tokio::process::Command;
 
 /// Elasticsearch on a busy machine takes the longest to start.
-const SCRIPT_WITHIN: Duration = Duration::from_secs(240);
-const ASKED_WITHIN: Duration = Duration::from_secs(30);
+const SCRIPT_WITHIN: Duration = Duration::from_secs(300);
+const ASKED_WITHIN: Duration = Duration::from_secs(120);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]

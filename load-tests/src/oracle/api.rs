@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use std::time::Duration;
 
 /// Between two pieces of an answer: an export may take long as a whole, but not stand still.
-const STALL: Duration = Duration::from_secs(30);
+const STALL: Duration = Duration::from_secs(120);
 /// A line of the export: a record is at most 256 KiB, and JSON may escape each byte to six.
 const LINE_BYTES_MAX: usize = 2 << 20;
 const ANSWER_BYTES_MAX: usize = 32 << 20;

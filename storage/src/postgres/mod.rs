@@ -65,6 +65,7 @@ impl Relational<PostgresDatabase> {
     pub async fn open(url: &str, options: PostgresOptions) -> std::result::Result<PostgresStore, OpenError> {
         let db = PostgresDatabase::connect(url, &options).await?;
         db.migrate_or_check(options.migrate).await?;
+        let db = db.started();
         let (described, store) = (db.clone(), Relational::ready(db, options.migrate).await);
         store.map_err(|e| described.unexpected(e))
     }
@@ -90,6 +91,14 @@ impl PostgresDatabase {
     /// The schema that holds the tables.
     pub fn schema(&self) -> &str {
         &self.schema
+    }
+    /// From here on callers hear sooner of a server that does not answer.
+    fn started(self) -> Self {
+        PostgresDatabase {
+            writers: self.writers.started(),
+            readers: self.readers.started(),
+            ..self
+        }
     }
     /// Host, port and database, for logs.
     pub fn server(&self) -> &str {

@@ -16,7 +16,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout};
 
 /// Longer than a connection takes over any network on which the rest would work.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const CONNECT_WITHIN: Duration = Duration::from_secs(5);
+/// The same at start, when the machine may be busy with the start of much else.
+const START_WITHIN: Duration = Duration::from_secs(10);
 /// How long a caller waits for others to give a connection back.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 /// A connection that has rested longer is asked whether it lives before it is lent: the server may have been restarted since.
@@ -27,9 +29,12 @@ const PING_TIMEOUT: Duration = Duration::from_secs(2);
 /// A client that is gone is noticed by the server while it works or waits for a lock, and what the client had locked is free again.
 const NOTICE_GONE_CLIENTS: &str = "SET client_connection_check_interval = 2000";
 
-/// At most so many connections at once. Cheap to clone.
+/// At most so many connections at once. Cheap to clone; what the clones share is the connections.
 #[derive(Clone)]
-pub(super) struct Pool(Arc<Inner>);
+pub(super) struct Pool {
+    shared: Arc<Inner>,
+    connect_within: Duration,
+}
 
 struct Inner {
     connect: PgConnectOptions,
@@ -45,20 +50,33 @@ struct Inner {
 impl std::fmt::Debug for Pool {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // `connect` has the password.
-        write!(f, "Pool({} to {})", self.0.size, self.0.server)
+        write!(f, "Pool({} to {})", self.shared.size, self.shared.server)
     }
 }
 
 impl Pool {
+    /// For the start: see [`Pool::started`].
     pub(super) fn new(connect: PgConnectOptions, session: String, server: String, size: u32) -> Self {
-        Pool(Arc::new(Inner {
+        let shared = Arc::new(Inner {
             connect,
             session,
             server,
             size,
             places: Arc::new(Semaphore::new(size as usize)),
             idle: Mutex::new(Vec::new()),
-        }))
+        });
+        Pool {
+            shared,
+            connect_within: START_WITHIN,
+        }
+    }
+
+    /// The same connections, once the start is over.
+    pub(super) fn started(&self) -> Self {
+        Pool {
+            connect_within: CONNECT_WITHIN,
+            ..self.clone()
+        }
     }
 
     /// A connection that answers.
@@ -66,13 +84,13 @@ impl Pool {
     /// # Errors
     /// `Unavailable` when all are in use for too long, or the server cannot be reached.
     pub(super) async fn acquire(&self) -> Result<Lease> {
-        let place = match timeout(ACQUIRE_TIMEOUT, self.0.places.clone().acquire_owned()).await {
+        let place = match timeout(ACQUIRE_TIMEOUT, self.shared.places.clone().acquire_owned()).await {
             Ok(Ok(place)) => place,
             Ok(Err(_)) => return Err(unavailable("the connections are closed: Andon is ending")),
             Err(_) => {
                 return Err(unavailable(format!(
                     "all {} connections were in use for {} s",
-                    self.0.size,
+                    self.shared.size,
                     ACQUIRE_TIMEOUT.as_secs()
                 )));
             }
@@ -95,14 +113,14 @@ impl Pool {
             // What one of them met (a restart, a freeze), all have met.
             self.idle().clear();
         }
-        let connected = self.connect().await.map_err(|e| e.into_store(&self.0.server))?;
+        let connected = self.connect().await.map_err(|e| e.into_store(&self.shared.server))?;
         Ok(lease(connected, false))
     }
 
     async fn connect(&self) -> std::result::Result<PgConnection, ConnectError> {
-        let connected = timeout(CONNECT_TIMEOUT, async {
-            let mut connection = PgConnection::connect_with(&self.0.connect).await?;
-            sqlx::raw_sql(AssertSqlSafe(self.0.session.as_str()))
+        let connected = timeout(self.connect_within, async {
+            let mut connection = PgConnection::connect_with(&self.shared.connect).await?;
+            sqlx::raw_sql(AssertSqlSafe(self.shared.session.as_str()))
                 .execute(&mut connection)
                 .await?;
             match sqlx::raw_sql(NOTICE_GONE_CLIENTS).execute(&mut connection).await {
@@ -111,18 +129,18 @@ impl Pool {
                 Err(e) => Err(e),
             }
         });
-        within(CONNECT_TIMEOUT, connected).await
+        within(self.connect_within, connected).await
     }
 
     /// A connection of which nothing was asked yet: what its server is, is not known. Outside the pool's count.
     pub(super) async fn connect_bare(&self) -> std::result::Result<PgConnection, ConnectError> {
-        let connected = timeout(CONNECT_TIMEOUT, PgConnection::connect_with(&self.0.connect));
-        within(CONNECT_TIMEOUT, connected).await
+        let connected = timeout(self.connect_within, PgConnection::connect_with(&self.shared.connect));
+        within(self.connect_within, connected).await
     }
 
     /// Takes no more calls, and ends the connections that nobody uses. Those that are in use end when they come back.
     pub(super) async fn close(&self) {
-        self.0.places.close();
+        self.shared.places.close();
         let idle = std::mem::take(&mut *self.idle());
         for (connection, _) in idle {
             // Saying good-bye is a courtesy to the server's log.
@@ -132,11 +150,11 @@ impl Pool {
 
     fn idle(&self) -> MutexGuard<'_, Vec<(PgConnection, Instant)>> {
         // Nobody panics while holding it; a list of connections is never half changed.
-        self.0.idle.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn give_back(&self, connection: PgConnection) {
-        if !self.0.places.is_closed() {
+        if !self.shared.places.is_closed() {
             self.idle().push((connection, Instant::now()));
         }
     }

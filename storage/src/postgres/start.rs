@@ -42,6 +42,9 @@ pub enum OpenError {
     /// The server does not answer, or not now: it may later.
     #[error("{0}")]
     Unreachable(String),
+    /// The schema is not of this version, and this process may not change that: another one may.
+    #[error("{0}")]
+    NotMigrated(String),
     /// Somebody has to change the URL, the server, the role or this program.
     #[error("{0}")]
     Setup(String),
@@ -271,7 +274,7 @@ impl PostgresDatabase {
     }
 
     fn not_migrated(&self) -> OpenError {
-        OpenError::Setup(format!(
+        OpenError::NotMigrated(format!(
             "the schema {:?} of PostgreSQL at {} is not of this version: run `andon migrate --postgres-url …` once",
             self.schema, self.server
         ))

@@ -1,6 +1,6 @@
 //! What is looked at before Andon starts on a Redis: one sentence for each thing that would not work.
 
-use super::link::{Command, Link};
+use super::link::{Command, Link, START_WITHIN};
 use fred::error::{Error, ErrorKind};
 use fred::types::Value;
 use fred::types::config::Config;
@@ -29,6 +29,8 @@ pub enum StartError {
          to its user (docs/REDIS.md has the ACL line)"
     )]
     Permission { address: String, commands: String },
+    #[error("Redis at {address} has no such database ({reason}): correct the number behind the / of the Redis URL")]
+    Database { address: String, reason: String },
     #[error("Redis at {address} is a read-only replica: give the URL of its primary")]
     ReadOnly { address: String },
     #[error("Redis at {address} is a cluster, which Andon's scripts cannot use: give the URL of a single server")]
@@ -92,6 +94,10 @@ pub(super) fn not_connected(address: &str, e: &Error) -> StartError {
         ErrorKind::Timeout => StartError::Unreachable {
             address,
             reason: "it does not answer".into(),
+        },
+        _ if details.contains("DB index") => StartError::Database {
+            address,
+            reason: details.to_owned(),
         },
         _ if details.starts_with("NOPERM") => StartError::Permission {
             address,
@@ -176,7 +182,7 @@ pub(super) async fn run(
     address: &str,
     prefix: &str,
 ) -> Result<Vec<String>, StartError> {
-    let info = match link.run(("INFO", vec![])).await {
+    let info = match link.run_within(START_WITHIN, ("INFO", vec![])).await {
         Ok(info) => info.as_string().unwrap_or_default(),
         Err(e) if e.details().starts_with("NOPERM") => String::new(),
         Err(e) if e.details().starts_with("LOADING") => {
@@ -224,7 +230,7 @@ pub(super) async fn run(
     };
     let probes = probes(prefix);
     let wanted = probes.len();
-    let answers = link.run_all(probes).await;
+    let answers = link.run_all_within(START_WITHIN, probes).await;
     if answers.len() < wanted
         && let Some(e) = answers.iter().find_map(|a| a.as_ref().err())
     {
@@ -258,11 +264,11 @@ pub(super) async fn run(
         .await
         .map_err(|e| not_connected(&address, &e))?;
     let channel = format!("{prefix}check:{:016x}", rand::random::<u64>());
-    match listener.subscribe(vec![channel.clone()]).await {
+    match listener.subscribe_within(START_WITHIN, vec![channel.clone()]).await {
         Ok(()) => {
             let numsub = ("PUBSUB", vec![Value::from_static_str("NUMSUB"), Value::from(channel)]);
             let heard = link
-                .run(numsub)
+                .run_within(START_WITHIN, numsub)
                 .await
                 .ok()
                 .and_then(|answer| answer.into_array().pop()?.as_u64());
@@ -270,7 +276,8 @@ pub(super) async fn run(
                 miss("subscribe".into());
             }
         }
-        Err(e) => miss(noperm(e.details())),
+        Err(e) if e.details().starts_with("NOPERM") => miss(noperm(e.details())),
+        Err(e) => return Err(not_connected(&address, &e)),
     }
     listener.close().await;
     if missing.is_empty() {

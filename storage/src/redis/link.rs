@@ -10,15 +10,18 @@ use fred::error::{Error, ErrorKind};
 use fred::interfaces::{ClientLike, PubsubInterface};
 use fred::types::config::{Config, ConnectionConfig, Options, PerformanceConfig, ReconnectPolicy, TcpConfig};
 use fred::types::{Builder, ClientState, ClusterHash, CustomCommand, Value};
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::task::Poll;
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 /// Commands and pipelines that may wait for the socket. More are refused: their callers have something better to do than to wait.
 const WAITING_MAX: usize = 4_096;
-/// How long the first connection may take, with TLS and sign-in.
-const CONNECT_WITHIN: Duration = Duration::from_secs(10);
+/// How long a connection may take, with TLS and sign-in, and what is asked of the server at start: the time that a busy machine needs.
+pub(crate) const START_WITHIN: Duration = Duration::from_secs(10);
 /// First, and longest, wait between attempts to connect; each doubles the last and adds up to [`RECONNECT_JITTER_MS`].
 const RECONNECT_MIN_MS: u32 = 50;
 const RECONNECT_MAX_MS: u32 = 2_000;
@@ -60,21 +63,7 @@ impl Link {
             ..config.clone()
         };
         let client = build(&config, timeout)?;
-        let mut task = client.connect();
-        // A refusal that comes before anybody waits for it is told to nobody: then only the end of the task says it.
-        let connected = tokio::select! {
-            connected = client.wait_for_connect() => connected,
-            ended = &mut task => match ended {
-                Ok(Err(e)) => Err(e),
-                Ok(Ok(())) => Err(Error::new(ErrorKind::Canceled, "the connection was closed")),
-                Err(e) => Err(Error::new(ErrorKind::Unknown, e.to_string())),
-            },
-            () = tokio::time::sleep(timeout.max(CONNECT_WITHIN)) => Err(Error::new(ErrorKind::Timeout, "no connection")),
-        };
-        if let Err(e) = connected {
-            task.abort();
-            return Err(e);
-        }
+        let task = connect(&client).await?;
         let shared = Arc::new(Shared {
             config: Config {
                 fail_fast: false,
@@ -103,6 +92,11 @@ impl Link {
         self.client().state() == ClientState::Connected
     }
 
+    /// What a command has.
+    pub(crate) fn timeout(&self) -> Duration {
+        self.shared.timeout
+    }
+
     fn options(&self, timeout: Duration) -> Options {
         Options {
             max_attempts: Some(1),
@@ -127,8 +121,12 @@ impl Link {
 
     /// Sends all of them at once. An answer each, or fewer with an error where the connection failed.
     pub(crate) async fn run_all(&self, commands: Vec<Command>) -> Vec<Result<Value, Error>> {
+        self.run_all_within(self.shared.timeout, commands).await
+    }
+
+    pub(crate) async fn run_all_within(&self, timeout: Duration, commands: Vec<Command>) -> Vec<Result<Value, Error>> {
         let pipeline = self.client().pipeline();
-        let queue = pipeline.with_options(&self.options(self.shared.timeout));
+        let queue = pipeline.with_options(&self.options(timeout));
         for (name, args) in commands {
             let queued: Result<Value, _> = queue
                 .custom(CustomCommand::new_static(name, ClusterHash::FirstKey, false), args)
@@ -154,12 +152,12 @@ impl Link {
 
     /// Subscribes this connection, which then takes no other commands but PING. When this returns, the server has heard of it; whether
     /// it allows it, only `PUBSUB NUMSUB` tells, because fred does not hand on that answer.
-    pub(crate) async fn subscribe(&self, channels: Vec<String>) -> Result<(), Error> {
+    pub(crate) async fn subscribe_within(&self, timeout: Duration, channels: Vec<String>) -> Result<(), Error> {
         self.client()
-            .with_options(&self.options(self.shared.timeout))
+            .with_options(&self.options(timeout))
             .subscribe(channels)
             .await?;
-        self.run(("PING", vec![])).await.map(|_| ())
+        self.run_within(timeout, ("PING", vec![])).await.map(|_| ())
     }
 }
 
@@ -202,8 +200,9 @@ fn build(config: &Config, timeout: Duration) -> Result<Client, Error> {
             ..PerformanceConfig::default()
         })
         .set_connection_config(ConnectionConfig {
-            connection_timeout: timeout,
-            internal_command_timeout: timeout,
+            // Both are of connecting alone: the second is of signing in.
+            connection_timeout: START_WITHIN,
+            internal_command_timeout: START_WITHIN,
             max_command_attempts: 1,
             max_command_buffer_len: WAITING_MAX,
             tcp: TcpConfig {
@@ -224,8 +223,30 @@ impl Drop for Owned {
     }
 }
 
-async fn supervise(shared: Arc<Shared>, task: fred::types::ConnectHandle) {
-    let mut task = Owned(task);
+/// Connects once. The task goes on as long as the connection does.
+///
+/// fred notifies whoever listens at that moment. A listener that comes after the task was started may come too late, when the machine is
+/// busy and the task runs elsewhere, and would wait for a connection that is there until its time is up.
+async fn connect(client: &Client) -> Result<Owned, Error> {
+    let mut connected = pin!(client.wait_for_connect());
+    if let Poll::Ready(early) = poll_fn(|cx| Poll::Ready(connected.as_mut().poll(cx))).await {
+        // A client that nobody has connected is not connected.
+        return early.and(Err(Error::new(ErrorKind::Unknown, "connected twice")));
+    }
+    let mut task = Owned(client.connect());
+    tokio::select! {
+        connected = connected => connected?,
+        ended = &mut task.0 => return Err(match ended {
+            Ok(Err(e)) => e,
+            Ok(Ok(())) => Error::new(ErrorKind::Canceled, "the connection was closed"),
+            Err(e) => Error::new(ErrorKind::Unknown, e.to_string()),
+        }),
+        () = tokio::time::sleep(START_WITHIN) => return Err(Error::new(ErrorKind::Timeout, "no connection")),
+    }
+    Ok(task)
+}
+
+async fn supervise(shared: Arc<Shared>, mut task: Owned) {
     loop {
         tokio::select! {
             // fred has given up: an error that it thinks will not pass.

@@ -5,7 +5,7 @@
 //! publisher's run and a number of its kind, so that a subscriber knows when something is missing: dropped, lost with a connection, or
 //! said by a publisher that was started again.
 
-use super::link::Link;
+use super::link::{Link, START_WITHIN};
 use super::metrics::LIVE_DROPPED;
 use super::{Redis, unavailable};
 use crate::ports::Result;
@@ -270,12 +270,18 @@ impl LiveFeed {
             subscribed: false,
             pinger,
         };
-        feed.subscribe().await.map_err(unavailable)?;
+        // Redis has just answered, and the machine may be busy with the start of others.
+        feed.subscribe_within(START_WITHIN).await.map_err(unavailable)?;
         Ok(feed)
     }
 
     async fn subscribe(&mut self) -> std::result::Result<(), fred::error::Error> {
-        self.link.subscribe(self.kinds.keys().cloned().collect()).await?;
+        self.subscribe_within(self.link.timeout()).await
+    }
+
+    async fn subscribe_within(&mut self, timeout: Duration) -> std::result::Result<(), fred::error::Error> {
+        let channels = self.kinds.keys().cloned().collect();
+        self.link.subscribe_within(timeout, channels).await?;
         self.subscribed = true;
         self.gap();
         Ok(())

@@ -21,7 +21,7 @@ use crate::ports::{Result, StoreError};
 use andon_engine::ids::JournalId;
 use fred::types::Value;
 use fred::types::config::Config;
-use link::{Command, Link};
+use link::{Command, Link, START_WITHIN};
 use script::{Answer, Script};
 use std::fmt;
 use std::sync::Arc;
@@ -29,7 +29,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 pub(crate) const STORE: &str = "Redis";
-/// A server that has not answered after this counts as away.
+/// A server that has not answered after this counts as away. At start it has [`START_WITHIN`].
 const COMMAND_TIMEOUT: Duration = Duration::from_millis(1_500);
 
 /// Where Redis is and whose keys to use.
@@ -147,15 +147,20 @@ impl Redis {
     /// `Fenced` when a later owner has been here.
     pub async fn set_epoch(&self, epoch: u64) -> Result<()> {
         self.inner.epoch.fetch_max(epoch, Ordering::AcqRel);
-        let answer = self
-            .eval(&script::SET_EPOCH, vec![self.key("epoch")], vec![self.epoch()])
-            .await?;
-        answer.done(self.epoch_number())
+        let (keys, args) = (vec![self.key("epoch")], vec![self.epoch()]);
+        let answer = script::SET_EPOCH.run_within(START_WITHIN, &self.inner.bulk, keys, args);
+        Answer::try_from(answer.await.map_err(unavailable)?)?.done(self.epoch_number())
     }
 
     /// The latest owner that has been here: 0, none.
     pub async fn stored_epoch(&self) -> Result<u64> {
-        let stored = self.run(("GET", vec![self.key("epoch")])).await?;
+        let get = ("GET", vec![self.key("epoch")]);
+        let stored = self
+            .inner
+            .bulk
+            .run_within(START_WITHIN, get)
+            .await
+            .map_err(unavailable)?;
         Ok(stored.as_str().and_then(|text| text.parse().ok()).unwrap_or(0))
     }
 

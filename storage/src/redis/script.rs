@@ -5,6 +5,7 @@ use super::link::Link;
 use crate::ports::{Result, StoreError};
 use fred::types::Value;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 /// A script, sent once and then called by its hash.
 #[derive(Debug)]
@@ -27,6 +28,16 @@ impl Script {
         keys: Vec<Value>,
         args: Vec<Value>,
     ) -> std::result::Result<Value, fred::error::Error> {
+        self.run_within(link.timeout(), link, keys, args).await
+    }
+
+    pub(crate) async fn run_within(
+        &self,
+        timeout: Duration,
+        link: &Link,
+        keys: Vec<Value>,
+        args: Vec<Value>,
+    ) -> std::result::Result<Value, fred::error::Error> {
         let mut all = Vec::with_capacity(keys.len() + args.len() + 2);
         all.push(Value::Null);
         all.push(Value::Integer(keys.len() as i64));
@@ -35,13 +46,13 @@ impl Script {
         if let Some(hash) = self.hash.get() {
             let mut by_hash = all.clone();
             by_hash[0] = Value::from(hash.as_str());
-            match link.run(("EVALSHA", by_hash)).await {
+            match link.run_within(timeout, ("EVALSHA", by_hash)).await {
                 Err(e) if e.details().starts_with("NOSCRIPT") => {}
                 answer => return answer,
             }
         } else {
             let loaded = link
-                .run(("SCRIPT", vec![Value::from_static_str("LOAD"), self.source()]))
+                .run_within(timeout, ("SCRIPT", vec![Value::from_static_str("LOAD"), self.source()]))
                 .await?;
             if let Some(hash) = loaded.as_str() {
                 let _ = self.hash.set(hash.into_owned());
@@ -49,7 +60,7 @@ impl Script {
         }
         // Runs it and keeps it, in one step: a server that was restarted knows it again.
         all[0] = self.source();
-        link.run(("EVAL", all)).await
+        link.run_within(timeout, ("EVAL", all)).await
     }
 
     fn source(&self) -> Value {

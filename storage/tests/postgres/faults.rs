@@ -54,7 +54,7 @@ fn assert_unavailable<T: std::fmt::Debug>(result: Result<T>) -> String {
 
 /// What a writer does: the same again until it is taken.
 async fn until_taken(s: &PostgresStore, seq: u64) {
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(120);
     while let Err(e) = write(s, seq).await {
         assert!(matches!(e, StoreError::Unavailable { .. }), "{e}");
         assert!(tokio::time::Instant::now() < deadline, "it does not recover: {e}");
@@ -224,7 +224,7 @@ async fn out_of_connections_and_read_only() {
 
 /// The first attempts may meet the end of their session.
 async fn until_reason(s: &PostgresStore, seq: u64, code: &str) {
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(120);
     loop {
         let reason = assert_unavailable(write(s, seq).await);
         if reason.contains(code) {

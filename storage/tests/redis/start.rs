@@ -29,6 +29,20 @@ async fn a_server_that_will_do_is_taken_and_left_as_it_was() {
     assert_eq!(space.keys().await, Vec::<String>::new());
 }
 
+/// Much else starts on the machine at that moment.
+#[tokio::test]
+async fn a_start_has_more_time_than_a_command() {
+    let space = Space::new();
+    let options = RedisOptions {
+        command_timeout: std::time::Duration::from_nanos(1),
+        ..space.options(1)
+    };
+    let redis = Redis::connect(options).await.expect("it answers, though not at once");
+    assert!(redis.set_epoch(1).await.is_ok());
+    assert_eq!(redis.stored_epoch().await.unwrap(), 1);
+    redis.close().await;
+}
+
 #[tokio::test]
 async fn a_wrong_address_or_password_is_told() {
     let server = Server::start(&[]).await;
@@ -51,7 +65,7 @@ async fn a_wrong_address_or_password_is_told() {
     server.thaw();
     let e = refused(RedisOptions::new(format!("{}/99", server.url()), JournalId(1))).await;
     assert!(
-        matches!(&e, StartError::Unreachable { reason, .. } if reason.contains("DB index")),
+        matches!(&e, StartError::Database { reason, .. } if reason.contains("DB index")),
         "{e}"
     );
 }
