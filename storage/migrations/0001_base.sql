@@ -27,6 +27,9 @@ CREATE TABLE IF NOT EXISTS incidents (
     last_record {id} NOT NULL,
     record_count BIGINT NOT NULL CHECK (record_count >= 0),
     reopened BIGINT NOT NULL,
+    occurrence_first_at BIGINT NOT NULL,
+    occurrence_opened_at BIGINT NOT NULL,
+    occurrence_count BIGINT NOT NULL CHECK (occurrence_count >= 0),
     max_level BIGINT,
     peak DOUBLE PRECISION,
     title TEXT NOT NULL,
@@ -38,7 +41,6 @@ CREATE TABLE IF NOT EXISTS incidents (
     source {id},
     historical BOOLEAN NOT NULL,
     silent BOOLEAN NOT NULL,
-    fingerprints TEXT NOT NULL,
     fingerprints_truncated BOOLEAN NOT NULL,
     position_seq BIGINT NOT NULL,
     position_index BIGINT NOT NULL,
@@ -51,6 +53,15 @@ CREATE INDEX IF NOT EXISTS incidents_open ON incidents (opened_at DESC, id) WHER
 CREATE INDEX IF NOT EXISTS incidents_by_subject ON incidents (subject_kind, subject_id, opened_at DESC, id);
 CREATE INDEX IF NOT EXISTS incidents_by_rule ON incidents (rule, opened_at DESC, id);
 CREATE INDEX IF NOT EXISTS incidents_by_area ON incidents (area, opened_at DESC, id);
+
+-- Rows of their own: a change of one fingerprint does not write the others of its incident again.
+CREATE TABLE IF NOT EXISTS incident_fingerprints (
+    incident {id} NOT NULL,
+    fingerprint BIGINT NOT NULL,
+    record_count BIGINT NOT NULL CHECK (record_count >= 0),
+    template TEXT NOT NULL,
+    PRIMARY KEY (incident, fingerprint)
+);
 
 -- No foreign key from here or from alerts to incidents: an incident that the store refuses must not keep a person from being told.
 CREATE TABLE IF NOT EXISTS incident_timeline (

@@ -31,7 +31,6 @@ pub const RELATIONAL: &[Migration] = &[
     migration!(3, "0003_people"),
     migration!(4, "0004_site"),
     migration!(5, "0005_sent"),
-    migration!(6, "0006_occurrences"),
 ];
 
 /// What only PostgreSQL has.
@@ -141,7 +140,8 @@ fn applied<D: Database>(rows: Vec<Row>, migrations: &[Migration]) -> Result<Vec<
         };
         if checksum != checksum_of(known) {
             return damaged(format!(
-                "its schema version {version} ({name}) is not the one that this Andon knows"
+                "its schema version {version} ({name}) is not the one that this Andon knows: another version made it. Go on with that version, \
+                 or start with an empty database or a new data folder"
             ));
         }
         done.push(version);
