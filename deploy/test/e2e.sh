@@ -26,12 +26,13 @@ cleanup() {
 }
 trap cleanup EXIT
 
-# Starts Andon on free ports with an outbox folder for e-mails; sets ingest, dashboard and key.
+# Starts Andon in a data folder, with further options, on free ports with an outbox folder for e-mails; sets ingest, dashboard and key.
 start() {
   local dir=$1
+  shift
   mkdir -p "$dir"
   "$andon" up --data-dir "$dir" --ingest 127.0.0.1:0 --dashboard 127.0.0.1:0 --web-dir web/dist \
-    --alert-to lead@example.com --json >"$dir/out.log" 2>"$dir/err.log" &
+    --alert-to lead@example.com --json "$@" >"$dir/out.log" 2>"$dir/err.log" &
   started=$!
   for _ in $(seq 300); do
     grep -q '"event":"ready"' "$dir/out.log" && break
@@ -47,7 +48,7 @@ start() {
 }
 
 echo "== browser =="
-start "$data/browser"
+start "$data/browser" --config web/e2e/plant.toml
 (
   cd web
   ANDON_CHROMIUM="${CHROMIUM:-/usr/bin/chromium}" ANDON_DASHBOARD_URL="$dashboard" ANDON_INGEST_URL="$ingest" ANDON_KEY="$key" ANDON_OUTBOX="$data/browser/outbox" npm run e2e
