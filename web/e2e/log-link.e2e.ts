@@ -34,7 +34,7 @@ describe.skipIf(andon.outbox === undefined)('the link to the log in an e-mail', 
   });
 
   it.each(['device', 'application', 'user', 'area'] as const)(
-    'opens the records of a %s from 5 minutes before, and no others',
+    'opens the records of its subject, %s, from 5 minutes before, and no others',
     async (kind) => {
       const say = (who: object, message: string, minutes: number) => ({
         ...who,

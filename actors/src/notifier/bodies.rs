@@ -116,7 +116,8 @@ fn html_paragraph(out: &mut String, p: &Paragraph, language: Language) {
         "<div style=\"background:#FFFFFF;border-left:8px solid {colour};padding:14px;margin:0 0 14px\">\
          <p style=\"margin:0;color:{colour};font-weight:bold\">{shape} {} · {}</p>\
          <h1 style=\"margin:2px 0 8px;font-size:22px;line-height:1.25;overflow-wrap:anywhere\">{}</h1>\
-         <p style=\"margin:0 0 12px;padding-left:10px;border-left:3px solid #8A9097;font-size:18px;white-space:pre-wrap;overflow-wrap:anywhere\">{}</p>",
+         <p style=\"margin:0 0 12px;padding-left:10px;border-left:3px solid #8A9097;font-size:18px;\
+         white-space:pre-wrap;overflow-wrap:anywhere\">{}</p>",
         escaped(&p.priority),
         escaped(&p.rule),
         escaped(&p.subject),
