@@ -31,7 +31,7 @@ pub const DEPTH_MAX: usize = 12;
 pub const INTROSPECTION_DEPTH_MAX: usize = 24;
 /// Fields that a query may come to, a page counted by its size: a full page of whole records, and room beside it.
 pub const COMPLEXITY_MAX: usize = 50_000;
-/// Reads of stores and changes that one query may ask for, under whatever names: they all run at once.
+/// Searches, other reads at the first level and changes that one query may ask for, under whatever names: reads all run at once.
 pub const READS_MAX: usize = 100;
 /// What each of them costs at least.
 pub(crate) const READ_COMPLEXITY: usize = COMPLEXITY_MAX / READS_MAX;

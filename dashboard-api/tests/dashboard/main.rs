@@ -6,5 +6,6 @@ mod common;
 mod export;
 mod graphql;
 mod http;
+mod limits;
 mod recent;
 mod socket;

@@ -373,7 +373,7 @@ mod tests {
         let index = TantivyIndex::open(dir.path(), IndexOptions::default()).await.unwrap();
         let mut going = Vec::new();
         for _ in 0..SEARCHES_MAX {
-            let (end, ended) = mpsc::channel::<()>();
+            let (end, ended) = mpsc::sync_channel::<()>(1);
             let (begin, begun) = oneshot::channel();
             let asked = index.clone();
             let search = tokio::spawn(async move {
