@@ -1,6 +1,7 @@
 //! Where the crates meet: each needs something as a trait, and here is what gives it.
 
 use crate::bus;
+pub use crate::live_feed::feed_live;
 use andon_actors::entries::RECORDS;
 use andon_actors::judging::Judging;
 use andon_actors::notifier::{FailureLog, Notifier, RecentLines};
@@ -265,35 +266,6 @@ pub async fn watch_shards(judging: Judging, health: watch::Sender<ShardsHealth>,
             .is_ok()
         {
             return;
-        }
-    }
-}
-
-/// Hands what becomes durable to the live feed. Starts at the head: history is asked for, not streamed.
-pub async fn feed_live(journal: Journal, live: LiveFeed, bus: Option<Arc<LiveBus>>, mut stop: watch::Receiver<bool>) {
-    let mut reader = journal.reader(journal.durable_seq() + 1);
-    loop {
-        let next = tokio::select! {
-            next = reader.next() => next,
-            _ = stop.wait_for(|s| *s) => return,
-        };
-        match next {
-            Ok(entry) if entry.kind == RECORDS => {
-                if let Some(bus) = bus.as_ref().filter(|b| b.records_wanted()) {
-                    bus.publish(
-                        LiveKind::Records,
-                        bus::encode_batch(journal.id(), entry.seq, &entry.body),
-                    );
-                }
-                if let Ok(batch) = andon_engine::batch::Batch::parse(entry.body.clone(), journal.id(), entry.seq) {
-                    live.publish_records(Arc::new(batch));
-                }
-            }
-            Ok(_) => {}
-            Err(e) => {
-                tracing::error!(error = %e, "the live feed cannot read the journal");
-                return;
-            }
         }
     }
 }

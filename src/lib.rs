@@ -34,6 +34,7 @@ mod companion;
 pub mod config;
 pub mod dashboard;
 pub mod exit;
+mod live_feed;
 pub mod notifier;
 pub mod secret;
 pub mod up;

@@ -6,7 +6,7 @@ mod notifier_world;
 use andon_engine::effect::AlertReason;
 use andon_engine::incident::Incident;
 use andon_engine::rule::{Condition, Direction, Limit};
-use andon_engine::subject::SubjectKind::{Application, Device};
+use andon_engine::subject::SubjectKind::{Application, Area, Device, User};
 use andon_engine::time::{Span, Timestamp};
 use notifier_world::{World, configuration};
 use std::sync::Arc;
@@ -53,7 +53,7 @@ async fn in_english() {
     let want = "\
 P1 critical · Device CNV-03 · Fatal error
 
-Motor overload: drive tripped at 14.2 A
+| Motor overload: drive tripped at 14.2 A
 
 When: 2026-11-23 02:10:05 CET (2026-11-23 01:10:05 UTC)
 Why now: new incident
@@ -75,8 +75,8 @@ Runbook:
 Cabinet K7, lock-out step 3
 
 Last lines:
-  02:10:04 ERROR deadlock detected
-  02:10:05 ERROR <b>retry</b> failed
+  2026-11-23 02:10:04.250 CET ERROR deadlock detected
+  2026-11-23 02:10:05.000 CET ERROR <b>retry</b> failed
 
 -- 
 The link is yours alone, shows this incident only, and works for 12 hours.
@@ -117,7 +117,7 @@ async fn in_german() {
     for line in [
         "Was für Sie zurückgehalten wurde: +1 Alarm zurückgehalten, 1 Störung, 1.235 weitere Fehler.\n",
         "Anlass: ein neuer Fehler in einer bekannten Störung\n",
-        "Not-Aus am Ausschleuser\n",
+        "| Not-Aus am Ausschleuser\n",
         "Anzahl: 1.236 Fehler: 1.235 weitere Fehler seit der letzten Nachricht\n",
     ] {
         assert!(digest.contains(line), "{line:?} in {digest}");
@@ -125,7 +125,7 @@ async fn in_german() {
 }
 
 #[tokio::test]
-async fn a_limit_shows_its_worst_value_with_its_unit_and_an_area_its_device_log() {
+async fn a_limit_shows_its_worst_value_with_its_unit() {
     let w = World::new(configuration()).await;
     w.configure(|c| {
         c.rules[0].condition = Condition::Limit(Limit {
@@ -137,24 +137,77 @@ async fn a_limit_shows_its_worst_value_with_its_unit_and_an_area_its_device_log(
             on_delay: Span::ZERO,
         });
     });
-    let mut i = w.incident(
-        "errors-per-application",
-        andon_engine::subject::SubjectKind::Area,
-        "Hall 2",
-    );
+    let mut i = w.incident("errors-per-application", Area, "Hall 2");
     i.peak = Some(81.4);
     i.max_level = None;
-    i.device = Some(Arc::from("OVEN 1&x=y#z"));
     w.raise(&i, AlertReason::Opened).await;
     w.step().await;
     let mail = w.last_mail();
     assert!(mail.text.contains("Worst value: 81.4 °C\n"), "{}", mail.text);
     assert!(mail.text.contains("Count: 5 records\n"), "{}", mail.text);
-    assert!(
-        mail.text.contains("/live?device_id=OVEN%201%26x%3Dy%23z&from="),
-        "{}",
-        mail.text
-    );
+}
+
+/// The links are those that the page of the live tail reads: see web/src/lib/record-filter.ts.
+#[tokio::test]
+async fn the_link_to_the_log_is_to_the_records_of_the_subject_from_five_minutes_before() {
+    let w = World::new(configuration()).await;
+    for (kind, name) in [
+        (Device, "device_id"),
+        (Application, "application"),
+        (User, "user_id"),
+        (Area, "area"),
+    ] {
+        let mut i = w.incident("errors-per-application", kind, "OVEN 1&x=y#z+ü");
+        i.device = Some(Arc::from("CNV-03"));
+        i.application = Some(Arc::from("wms"));
+        w.raise(&i, AlertReason::Opened).await;
+        // One person gets one e-mail in 5 minutes.
+        assert_eq!(w.after(Span::mins(6)).await.sent, 1, "{kind:?}");
+        let mail = w.last_mail();
+        let from = i.first_at.minus(Span::mins(5)).to_string().replace(':', "%3A");
+        let want = format!("\nhttps://andon.example.com/live?{name}=OVEN%201%26x%3Dy%23z%2B%C3%BC&from={from}\n");
+        assert!(mail.text.contains(&want), "{want} in {}", mail.text);
+    }
+}
+
+#[tokio::test]
+async fn no_line_of_a_record_can_pass_for_one_of_ours() {
+    let own = "Open the incident:\nhttps://evil.example/incidents/1?token=x\r\n\r\n-- \nSent by Andon.\n\u{85}\u{2028}Runbook:\u{b}rm -rf /\n";
+    let w = World::new(configuration()).await;
+    let mut i = conveyor(&w);
+    i.title = Arc::from(own);
+    w.raise(&i, AlertReason::Opened).await;
+    assert_eq!(w.step().await.sent, 1);
+    let mail = w.last_mail().text;
+    let message = "\n| Open the incident:\n| https://evil.example/incidents/1?token=x\n|\n| -- \n| Sent by Andon.\n";
+    assert!(mail.contains(message), "{mail}");
+    for line in mail.lines().filter(|l| !l.starts_with("| ")) {
+        assert!(
+            !line.contains("evil.example") && !line.contains("rm -rf"),
+            "{line:?} in {mail}"
+        );
+    }
+    for ours in ["Open the incident:", "-- "] {
+        assert_eq!(mail.lines().filter(|l| *l == ours).count(), 1, "{ours:?} in {mail}");
+    }
+}
+
+#[tokio::test]
+async fn one_message_has_one_clock() {
+    for (zone, want) in [
+        ("America/New_York", "2026-11-22 20:10:04.250 EST"),
+        ("Asia/Kolkata", "2026-11-23 06:40:04.250 IST"),
+        ("Nowhere/Atall", "2026-11-23 01:10:04.250 UTC"),
+    ] {
+        let w = World::new(configuration()).await;
+        w.configure(|c| c.sites[0].time_zone = Arc::from(zone));
+        w.raise(&conveyor(&w), AlertReason::Opened).await;
+        w.step().await;
+        let mail = w.last_mail();
+        let line = format!("{want} ERROR deadlock detected");
+        assert!(mail.text.contains(&format!("\n  {line}\n")), "{zone}: {}", mail.text);
+        assert!(mail.html.contains(&line), "{zone}: {}", mail.html);
+    }
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! Export of a whole search, and the live tail: records as lines, without a cap, in constant memory.
 
 mod csv;
+mod formula;
 mod ndjson;
 mod query;
 mod stream;

@@ -6,7 +6,7 @@ mod incident;
 mod mutation;
 mod query;
 
-pub use filter::check as check_filter;
+pub use filter::{check as check_filter, check_area, devices_of};
 pub use mutation::{Mutation, OperationResult};
 pub use query::Query;
 
@@ -31,6 +31,10 @@ pub const DEPTH_MAX: usize = 12;
 pub const INTROSPECTION_DEPTH_MAX: usize = 24;
 /// Fields that a query may come to, a page counted by its size: a full page of whole records, and room beside it.
 pub const COMPLEXITY_MAX: usize = 50_000;
+/// Searches, other reads at the first level and changes that one query may ask for, under whatever names: reads all run at once.
+pub const READS_MAX: usize = 100;
+/// What each of them costs at least.
+pub(crate) const READ_COMPLEXITY: usize = COMPLEXITY_MAX / READS_MAX;
 /// Entries of a page.
 pub const PAGE_MAX: u32 = 1_000;
 /// Bytes of records in a page: past it the page is shorter than asked, and says that another follows.
@@ -82,6 +86,12 @@ pub(crate) fn page_complexity(first: i32, child: usize) -> usize {
     usize::try_from(first.clamp(1, PAGE_MAX as i32))
         .unwrap_or(1)
         .saturating_mul(child.max(1))
+        .max(READ_COMPLEXITY)
+}
+
+/// What it costs to read or change one thing in a store.
+pub(crate) fn read_complexity(child: usize) -> usize {
+    child.max(READ_COMPLEXITY)
 }
 
 /// What a page of records costs: a record is read whole whatever is asked of it, so few fields are not cheap.
@@ -98,7 +108,8 @@ pub(crate) fn recent_complexity(first: i32, child: usize) -> usize {
 /// stretch to thin it, so few points are not cheap.
 pub(crate) fn trace_complexity(points: i32, child: usize) -> usize {
     let points = usize::try_from(points.clamp(1, TRACE_POINTS_MAX as i32)).unwrap_or(1);
-    (points / 8).max(200).saturating_mul(child.max(2))
+    let thinned = (points / 8).max(200).saturating_mul(child.max(2));
+    read_complexity(thinned)
 }
 
 type Root = Schema<Query, Mutation, EmptySubscription>;

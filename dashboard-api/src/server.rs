@@ -102,7 +102,7 @@ pub(crate) struct Shared {
     pub(crate) logs: Arc<dyn LogIndex>,
     pub(crate) live: LiveFeed,
     pub(crate) stopping: watch::Receiver<bool>,
-    context: Arc<Services>,
+    pub(crate) context: Arc<Services>,
     executor: Executor,
     keys: KeyLookup,
     links: LinkTokens,

@@ -2,31 +2,18 @@
 
 use crate::http::Fault;
 use axum::body::Body;
-use axum::http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, header};
 use axum::response::{Html, IntoResponse, Response};
-use std::fmt;
 use std::path::PathBuf;
 use tower_http::services::ServeDir;
 
 /// Where the built web app comes from.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub enum WebApp {
-    /// A directory with `index.html` and `assets/`.
+    /// A directory with `index.html` and `assets/`. A file may have a `.br` and a `.gz` copy beside it, which the build makes.
     Directory(PathBuf),
-    /// Built into the binary: gives the bytes of a path such as `assets/index-1a2b.js`.
-    Embedded(fn(&str) -> Option<&'static [u8]>),
     /// None: `/` says so. For a service that only scripts use.
     Absent,
-}
-
-impl fmt::Debug for WebApp {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            WebApp::Directory(path) => write!(f, "Directory({})", path.display()),
-            WebApp::Embedded(_) => f.write_str("Embedded"),
-            WebApp::Absent => f.write_str("Absent"),
-        }
-    }
 }
 
 /// A file of the app; for a page's address that is no file, `index.html`, whose script knows the page.
@@ -39,46 +26,46 @@ pub(crate) async fn serve(app: &WebApp, request: Request<Body>) -> Response {
         )
         .into_response();
     }
-    let path = request.uri().path().to_owned();
-    let is_page = wants_page(&path, request.headers());
-    let head = request.method() == Method::HEAD;
-    let found = match app {
-        WebApp::Absent => return absent(),
-        WebApp::Directory(dir) => {
-            let (mut parts, _) = request.into_parts();
-            let file = from_directory(dir, &parts).await;
-            if file.is_none() && is_page {
-                parts.uri = axum::http::Uri::from_static("/");
-                from_directory(dir, &parts).await.map(|r| (r, "/".to_owned()))
-            } else {
-                file.map(|r| (r, path))
-            }
-        }
-        WebApp::Embedded(get) => {
-            let name = if path == "/" {
-                "index.html"
-            } else {
-                path.trim_start_matches('/')
-            };
-            match get(name) {
-                Some(bytes) => Some((embedded(name, bytes, head), path)),
-                None if is_page => get("index.html").map(|bytes| (embedded("index.html", bytes, head), "/".to_owned())),
-                None => None,
-            }
-        }
+    let WebApp::Directory(dir) = app else {
+        return absent();
     };
-    let Some((mut response, path)) = found else {
+    let (mut parts, _) = request.into_parts();
+    let is_page = wants_page(parts.uri.path(), &parts.headers);
+    let named_by_content = parts.uri.path().starts_with("/assets/");
+    if !named_by_content {
+        always_whole(&mut parts.headers);
+    }
+    let mut found = from_directory(dir, &parts).await;
+    if found.is_none() && is_page {
+        parts.uri = Uri::from_static("/");
+        found = from_directory(dir, &parts).await;
+    }
+    let Some(mut response) = found else {
         return Fault::new(StatusCode::NOT_FOUND, "NOT_FOUND", "there is nothing at this address").into_response();
     };
-    // What the build names by its content never changes; everything else is asked for anew.
-    let cache = match path.starts_with("/assets/") {
-        true => "public, max-age=31536000, immutable",
-        false => "no-cache",
+    let headers = response.headers_mut();
+    let cache = if named_by_content {
+        "public, max-age=31536000, immutable"
+    } else {
+        headers.remove(header::ETAG);
+        headers.remove(header::LAST_MODIFIED);
+        "no-cache"
     };
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(cache));
     response
-        .headers_mut()
-        .insert(header::CACHE_CONTROL, HeaderValue::from_static(cache));
-    response
+}
+
+/// Takes away what would let a browser keep an old copy. Validators are made of a file's time and size, and the `index.html` of another
+/// build may have both: an old one names scripts that are gone. The files are small.
+fn always_whole(headers: &mut HeaderMap) {
+    for name in [
+        header::IF_NONE_MATCH,
+        header::IF_MODIFIED_SINCE,
+        header::IF_MATCH,
+        header::IF_UNMODIFIED_SINCE,
+    ] {
+        headers.remove(name);
+    }
 }
 
 /// Is this the address of a page, opened by a browser, rather than of a file that ought to be there?
@@ -96,7 +83,8 @@ fn wants_page(path: &str, headers: &HeaderMap) -> bool {
 
 async fn from_directory(dir: &PathBuf, parts: &axum::http::request::Parts) -> Option<Response> {
     let request = Request::from_parts(parts.clone(), Body::empty());
-    let response = ServeDir::new(dir).try_call(request).await;
+    let mut files = ServeDir::new(dir).precompressed_br().precompressed_gzip();
+    let response = files.try_call(request).await;
     match response {
         Ok(r) if r.status() == StatusCode::NOT_FOUND => None,
         // A directory without a slash at its end: the app has no such pages.
@@ -109,30 +97,6 @@ async fn from_directory(dir: &PathBuf, parts: &axum::http::request::Parts) -> Op
             None
         }
     }
-}
-
-fn embedded(name: &str, bytes: &'static [u8], head: bool) -> Response {
-    let kind = match name.rsplit('.').next().unwrap_or_default() {
-        "html" => "text/html; charset=utf-8",
-        "js" | "mjs" => "text/javascript",
-        "css" => "text/css",
-        "svg" => "image/svg+xml",
-        "png" => "image/png",
-        "ico" => "image/x-icon",
-        "woff2" => "font/woff2",
-        "json" | "map" => "application/json",
-        "webmanifest" => "application/manifest+json",
-        "mp3" => "audio/mpeg",
-        "wav" => "audio/wav",
-        "txt" => "text/plain; charset=utf-8",
-        _ => "application/octet-stream",
-    };
-    let body = if head { Body::empty() } else { Body::from(bytes) };
-    let headers = [
-        (header::CONTENT_TYPE, HeaderValue::from_static(kind)),
-        (header::CONTENT_LENGTH, bytes.len().into()),
-    ];
-    (headers, body).into_response()
 }
 
 fn absent() -> Response {

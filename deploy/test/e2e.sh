@@ -24,13 +24,15 @@ stop() {
 }
 trap 'rm -rf "$data"' EXIT
 
-# Starts Andon on free ports with an outbox folder for e-mails; sets ingest, dashboard and key. It ends with the part that started it.
+# Starts Andon in a data folder, with further options, on free ports with an outbox folder for e-mails; sets ingest, dashboard and key.
+# It ends with the part that started it.
 start() {
   local dir=$1
+  shift
   trap stop EXIT
   mkdir -p "$dir"
   "$andon" up --data-dir "$dir" --ingest 127.0.0.1:0 --dashboard 127.0.0.1:0 --web-dir web/dist \
-    --alert-to lead@example.com --json >"$dir/out.log" 2>"$dir/err.log" &
+    --alert-to lead@example.com --json "$@" >"$dir/out.log" 2>"$dir/err.log" &
   started=$!
   # As long as it takes: it says itself when it cannot.
   until grep -q '"event":"ready"' "$dir/out.log"; do
@@ -46,7 +48,7 @@ start() {
 }
 
 browser() {
-  start "$data/browser"
+  start "$data/browser" --config web/e2e/plant.toml
   cd web
   ANDON_CHROMIUM="${CHROMIUM:-/usr/bin/chromium}" ANDON_DASHBOARD_URL="$dashboard" ANDON_INGEST_URL="$ingest" ANDON_KEY="$key" ANDON_OUTBOX="$data/browser/outbox" npm run e2e
 }

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { linksIn } from './eml';
+import { linksIn, logLinksIn } from './eml';
 
 /** The running Andon that the tests drive, from the environment. Says at once all that is missing. */
 export interface Andon {
@@ -50,6 +50,16 @@ export async function until<T>(what: string, ask: () => Promise<T | undefined>, 
 
 /** Links to incidents in the e-mails of the outbox that mention `word`, newest e-mail first. */
 export async function linksInOutbox(outbox: string, word: string): Promise<URL[]> {
+  return (await mailsIn(outbox)).flatMap((raw) => linksIn(raw, word));
+}
+
+/** The same of links to the log. */
+export async function logLinksInOutbox(outbox: string, word: string): Promise<URL[]> {
+  return (await mailsIn(outbox)).flatMap((raw) => logLinksIn(raw, word));
+}
+
+/** Newest first, one character a byte. */
+async function mailsIn(outbox: string): Promise<string[]> {
   // The folder comes with the first e-mail.
   const names = (await readdir(outbox, { recursive: true }).catch(() => [])).filter((name) => name.endsWith('.eml'));
   const mails = await Promise.all(
@@ -58,5 +68,5 @@ export async function linksInOutbox(outbox: string, word: string): Promise<URL[]
       return { modifiedMs: (await stat(path)).mtimeMs, raw: await readFile(path, 'latin1') };
     }),
   );
-  return mails.sort((a, b) => b.modifiedMs - a.modifiedMs).flatMap(({ raw }) => linksIn(raw, word));
+  return mails.sort((a, b) => b.modifiedMs - a.modifiedMs).map(({ raw }) => raw);
 }

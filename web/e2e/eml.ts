@@ -1,9 +1,21 @@
+const incidentLinks = /https?:\/\/[^\s"'<>]+\/incidents\/[0-9a-f]{32}\?[^\s"'<>]*token=[^\s"'<>)]+/g;
+const logLinks = /https?:\/\/[^\s"'<>]+\/live\?[^\s"'<>)]+/g;
+
 /** Links to incidents with a token in an e-mail that mentions `word`. `raw` is the message, one character a byte. */
 export function linksIn(raw: string, word: string): URL[] {
+  return linksLike(incidentLinks, raw, word);
+}
+
+/** Links to the log in an e-mail that mentions `word`. */
+export function logLinksIn(raw: string, word: string): URL[] {
+  return linksLike(logLinks, raw, word);
+}
+
+function linksLike(pattern: RegExp, raw: string, word: string): URL[] {
   const texts = partsOf(raw).filter(({ type }) => type === 'text/plain' || type === 'text/html');
   if (!texts.some(({ text }) => text.includes(word))) return [];
   const plain = texts.find(({ type }) => type === 'text/plain') ?? texts[0];
-  const found = plain?.text.match(/https?:\/\/[^\s"'<>]+\/incidents\/[0-9a-f]{32}\?[^\s"'<>]*token=[^\s"'<>)]+/g) ?? [];
+  const found = plain?.text.match(pattern) ?? [];
   return [...new Set(found)].map((link) => new URL(link.replaceAll('&amp;', '&')));
 }
 

@@ -6,6 +6,9 @@ use std::fmt::Write as _;
 
 const RULER: &str = "----------------------------------------";
 
+/// Begins each line that a record wrote, so that none of them can pass for one of ours.
+const RECORD_MARK: &str = "|";
+
 pub(super) fn text(letter: &Letter) -> String {
     let mut out = String::new();
     for line in &letter.intro {
@@ -30,7 +33,13 @@ pub(super) fn text(letter: &Letter) -> String {
 
 fn text_paragraph(out: &mut String, p: &Paragraph, language: Language) {
     let _ = writeln!(out, "{} · {} · {}\n", p.priority, p.subject, p.rule);
-    let _ = writeln!(out, "{}\n", p.message);
+    for line in p.message.lines() {
+        let _ = match line {
+            "" => writeln!(out, "{RECORD_MARK}"),
+            line => writeln!(out, "{RECORD_MARK} {line}"),
+        };
+    }
+    out.push('\n');
     for (label, value) in &p.facts {
         let _ = writeln!(out, "{label}: {value}");
     }
@@ -107,7 +116,8 @@ fn html_paragraph(out: &mut String, p: &Paragraph, language: Language) {
         "<div style=\"background:#FFFFFF;border-left:8px solid {colour};padding:14px;margin:0 0 14px\">\
          <p style=\"margin:0;color:{colour};font-weight:bold\">{shape} {} · {}</p>\
          <h1 style=\"margin:2px 0 8px;font-size:22px;line-height:1.25;overflow-wrap:anywhere\">{}</h1>\
-         <p style=\"margin:0 0 12px;font-size:18px;white-space:pre-wrap;overflow-wrap:anywhere\">{}</p>",
+         <p style=\"margin:0 0 12px;padding-left:10px;border-left:3px solid #8A9097;font-size:18px;\
+         white-space:pre-wrap;overflow-wrap:anywhere\">{}</p>",
         escaped(&p.priority),
         escaped(&p.rule),
         escaped(&p.subject),

@@ -14,6 +14,7 @@ use andon_engine::time::{Span, Timestamp};
 use andon_storage::link_token::{LINK_LIFETIME, LinkTokens};
 use andon_storage::ports::deliveries::{ChannelKind, Notice, NoticeItem, NoticeKind};
 use jiff::tz::TimeZone;
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 /// Incidents that one message shows; the rest is a number.
@@ -165,25 +166,26 @@ impl Writer<'_> {
         url
     }
 
-    /// The log of the incident's subject, from a little before it began.
+    /// The log of the incident's subject, from a little before it began. The page that it opens reads these names in
+    /// `web/src/lib/record-filter.ts`.
     pub(super) fn log_link(&self, incident: &Incident) -> String {
         let mut url = format!("{}/live?", self.public_url.trim_end_matches('/'));
-        let (name, value) = match incident.subject.kind {
-            SubjectKind::Application => ("application", Some(&incident.subject.id)),
-            SubjectKind::Device => ("device_id", Some(&incident.subject.id)),
-            SubjectKind::User => ("user_id", Some(&incident.subject.id)),
-            SubjectKind::Area => ("device_id", incident.device.as_ref()),
+        let name = match incident.subject.kind {
+            SubjectKind::Application => "application",
+            SubjectKind::Device => "device_id",
+            SubjectKind::User => "user_id",
+            SubjectKind::Area => "area",
         };
-        if let Some(value) = value {
-            let _ = write!(url, "{name}={}&", percent_encoded(value));
-        }
+        let subject = percent_encoded(&incident.subject.id);
         let from = incident.first_at.minus(Span::mins(5));
-        let _ = write!(url, "from={}", percent_encoded(&from.to_string()));
+        let from = percent_encoded(&from.to_string());
+        let _ = write!(url, "{name}={subject}&from={from}");
         url
     }
 
     fn paragraph(&self, notice: &Notice, told: &Told<'_>, language: Language) -> Paragraph {
         let incident = told.incident;
+        let zone = self.zone(incident);
         let message = if told.item.text.trim().is_empty() {
             &incident.title
         } else {
@@ -200,7 +202,12 @@ impl Writer<'_> {
             ),
             message: cleaned(message, TITLE_BYTES),
             facts: self.facts(notice, told, language),
-            lines: told.lines.iter().take(LINES).map(|l| one_line(l, LINE_BYTES)).collect(),
+            lines: told
+                .lines
+                .iter()
+                .take(LINES)
+                .map(|l| one_line(&in_site_time(l, &zone), LINE_BYTES))
+                .collect(),
             runbook: self
                 .rule(incident)
                 .and_then(|r| r.runbook.as_ref())
@@ -361,6 +368,20 @@ pub(super) fn site_time(t: Timestamp, zone: &TimeZone) -> String {
         local.strftime("%Y-%m-%d %H:%M:%S %Z"),
         utc.strftime(utc_format)
     )
+}
+
+/// A line of the log, which begins with its time in UTC, by the clock of everything else in the message.
+fn in_site_time<'a>(line: &'a str, zone: &TimeZone) -> Cow<'a, str> {
+    let Some((at, rest)) = line.split_once(' ') else {
+        return Cow::Borrowed(line);
+    };
+    match at.parse::<jiff::Timestamp>() {
+        Ok(at) => {
+            let at = at.to_zoned(zone.clone());
+            Cow::Owned(format!("{} {rest}", at.strftime("%Y-%m-%d %H:%M:%S%.3f %Z")))
+        }
+        Err(_) => Cow::Borrowed(line),
+    }
 }
 
 /// Readable text: no control characters but line breaks, none of the invisible ones that turn the direction of what follows, at

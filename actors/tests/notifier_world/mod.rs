@@ -332,8 +332,8 @@ fn notifier(
         incidents: store.clone(),
         config,
         lines: Arc::new(Lines(vec![
-            "02:10:04 ERROR deadlock detected".into(),
-            "02:10:05 ERROR <b>retry</b> failed".into(),
+            "2026-11-23T01:10:04.250000Z ERROR deadlock detected".into(),
+            "2026-11-23T01:10:05.000000Z ERROR <b>retry</b> failed".into(),
         ])),
         mailer: Arc::new(mailer),
         secrets,

@@ -1,8 +1,10 @@
 //! Query parameters of export and tail: the filter, each field a parameter.
 
 use super::csv::CsvOptions;
+use crate::graphql::{check_area, check_filter, devices_of};
 use crate::view::scalar::{parse_hex, parse_time};
 use andon_engine::level::Level;
+use andon_engine::rule::Configuration;
 use andon_storage::ports::log_index::LogFilter;
 use std::collections::HashSet;
 
@@ -10,6 +12,7 @@ use std::collections::HashSet;
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct ExportQuery {
     pub(crate) filter: LogFilter,
+    pub(crate) area: Option<String>,
     pub(crate) csv: CsvOptions,
 }
 
@@ -31,8 +34,17 @@ impl ExportQuery {
             }
             q.set(&name, value, endpoint).map_err(|e| format!("{name}: {e}"))?;
         }
-        crate::graphql::check_filter(&q.filter)?;
+        check_filter(&q.filter)?;
+        check_area(q.area.as_deref())?;
         Ok(q)
+    }
+
+    /// The filter, with the devices of the area that the configuration in force names.
+    pub(crate) fn filter_by(&self, configuration: &Configuration) -> LogFilter {
+        LogFilter {
+            device_ids: self.area.as_deref().map(|area| devices_of(area, configuration)),
+            ..self.filter.clone()
+        }
     }
 
     fn set(&mut self, name: &str, value: String, endpoint: Endpoint) -> Result<(), String> {
@@ -43,6 +55,7 @@ impl ExportQuery {
         match (name, endpoint) {
             ("application", _) => f.application = Some(value),
             ("device_id", _) => f.device_id = Some(value),
+            ("area", _) => self.area = Some(value),
             ("user_id", _) => f.user_id = Some(value),
             ("source", _) => f.source = Some(value),
             ("item_id", _) => f.item_id = Some(value),

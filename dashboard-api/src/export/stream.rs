@@ -25,7 +25,12 @@ pub(crate) async fn export_ndjson(
     Query(pairs): Query<Vec<(String, String)>>,
 ) -> Result<Response, Fault> {
     let q = ExportQuery::parse(pairs, Endpoint::Ndjson).map_err(Fault::bad_input)?;
-    let body = body(shared.logs.clone(), q.filter, Form::Ndjson).await?;
+    let body = body(
+        shared.logs.clone(),
+        q.filter_by(&shared.context.configuration()),
+        Form::Ndjson,
+    )
+    .await?;
     Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], body).into_response())
 }
 
@@ -34,7 +39,12 @@ pub(crate) async fn export_csv(
     Query(pairs): Query<Vec<(String, String)>>,
 ) -> Result<Response, Fault> {
     let q = ExportQuery::parse(pairs, Endpoint::Csv).map_err(Fault::bad_input)?;
-    let body = body(shared.logs.clone(), q.filter, Form::Csv(q.csv)).await?;
+    let body = body(
+        shared.logs.clone(),
+        q.filter_by(&shared.context.configuration()),
+        Form::Csv(q.csv),
+    )
+    .await?;
     let headers = [
         (header::CONTENT_TYPE, "text/csv; charset=utf-8; header=present"),
         (header::CONTENT_DISPOSITION, "attachment; filename=\"records.csv\""),

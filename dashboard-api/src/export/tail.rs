@@ -6,6 +6,7 @@ use crate::http::Fault;
 use crate::live::matcher::Matcher;
 use crate::live::{LiveFeed, Place};
 use crate::server::Shared;
+use andon_engine::rule::Configuration;
 use axum::body::Body;
 use axum::extract::{Query, State};
 use axum::http::header;
@@ -28,12 +29,13 @@ pub(crate) async fn tail_ndjson(
 ) -> Result<Response, Fault> {
     let q = ExportQuery::parse(pairs, Endpoint::Tail).map_err(Fault::bad_input)?;
     let tail = Tail {
-        matcher: Matcher::new(q.filter),
+        matcher: Matcher::new(q.filter, q.area),
         // Before the answer starts: what is published once the reader has the headers is in the tail.
         place: shared.live.records_from_now(),
         changes: shared.live.changes(),
         feed: shared.live.clone(),
         stopping: shared.stopping.clone(),
+        configuration: shared.context.configuration.clone(),
     };
     let pieces = stream::unfold(tail, async |mut t| {
         t.next().await.map(|piece| (Ok::<_, Infallible>(piece), t))
@@ -51,6 +53,7 @@ struct Tail {
     place: Place,
     changes: watch::Receiver<u64>,
     stopping: watch::Receiver<bool>,
+    configuration: watch::Receiver<Arc<Configuration>>,
 }
 
 impl Tail {
@@ -73,6 +76,7 @@ impl Tail {
     }
 
     fn news(&mut self) -> Vec<u8> {
+        self.matcher.follow(&self.configuration.borrow());
         let news = self.feed.records_since(self.place);
         self.place = news.place;
         let (mut dropped, mut bytes) = (news.lost, 0);

@@ -1,5 +1,6 @@
 //! Errors of GraphQL: each with a code that a program can act on.
 
+use super::{COMPLEXITY_MAX, READS_MAX};
 use andon_storage::ports::StoreError;
 use async_graphql::{Error, ErrorExtensions, Response, ServerError, Value};
 
@@ -66,14 +67,22 @@ pub fn bad_input(message: impl Into<String>) -> Error {
 /// Gives a code to the errors that GraphQL itself raised before any resolver ran.
 pub fn with_codes(mut response: Response) -> Response {
     for error in &mut response.errors {
-        if !has_code(error) {
-            let code = match error.message.as_str() {
-                "Query is too complex." | "Query is nested too deep." => Code::TooComplex,
-                m if m.contains("recursion") || m.contains("directives") => Code::TooComplex,
-                _ => Code::GraphqlInvalid,
-            };
-            error.extensions.get_or_insert_default().set("code", code.as_str());
+        if has_code(error) {
+            continue;
         }
+        let code = match error.message.as_str() {
+            "Query is too complex." => {
+                error.message = format!(
+                    "the query asks for too much at once: more than {READS_MAX} reads, or pages and fields that come to more than \
+                     {COMPLEXITY_MAX}. Ask for less, or send several queries"
+                );
+                Code::TooComplex
+            }
+            "Query is nested too deep." => Code::TooComplex,
+            m if m.contains("recursion") || m.contains("directives") => Code::TooComplex,
+            _ => Code::GraphqlInvalid,
+        };
+        error.extensions.get_or_insert_default().set("code", code.as_str());
     }
     response
 }

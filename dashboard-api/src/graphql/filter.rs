@@ -4,6 +4,7 @@ use super::error::bad_input;
 use crate::view::scalar::{DateTime, Level, SubjectKind, parse_hex};
 use andon_engine::ids::{IncidentId, RecordId};
 use andon_engine::limits::{KEY_BYTES_MAX, TYPE_BYTES_MAX};
+use andon_engine::rule::Configuration;
 use andon_engine::time::Timestamp;
 use andon_storage::ports::incidents;
 use andon_storage::ports::log_index::{LogFilter, PageKey};
@@ -50,6 +51,8 @@ impl IncidentFilter {
 pub(crate) struct RecordFilter {
     pub application: Option<String>,
     pub device_id: Option<String>,
+    /// Every device that the configuration puts in this area.
+    pub area: Option<String>,
     pub user_id: Option<String>,
     pub source: Option<String>,
     pub item_id: Option<String>,
@@ -73,10 +76,12 @@ pub(crate) struct RecordFilter {
 }
 
 impl RecordFilter {
-    pub(crate) fn of_store(self) -> Result<LogFilter> {
+    pub(crate) fn of_store(self, configuration: &Configuration) -> Result<LogFilter> {
+        check_area(self.area.as_deref()).map_err(bad_input)?;
         let filter = LogFilter {
             application: self.application,
             device_id: self.device_id,
+            device_ids: self.area.map(|area| devices_of(&area, configuration)),
             user_id: self.user_id,
             source: self.source,
             item_id: self.item_id,
@@ -99,6 +104,25 @@ impl RecordFilter {
         };
         check(&filter).map_err(bad_input)?;
         Ok(filter)
+    }
+}
+
+/// The devices that the configuration puts in `area`. Records name no area, so it stands for these.
+pub fn devices_of(area: &str, configuration: &Configuration) -> Vec<String> {
+    let devices = configuration.devices.iter();
+    devices
+        .filter(|d| d.area.as_deref() == Some(area))
+        .map(|d| d.id.to_string())
+        .collect()
+}
+
+/// As [`check`], for the name of an area.
+pub fn check_area(area: Option<&str>) -> std::result::Result<(), String> {
+    match area {
+        Some(area) if area.len() > KEY_BYTES_MAX => {
+            Err(format!("area has {} bytes: at most {KEY_BYTES_MAX}", area.len()))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -1,7 +1,7 @@
 //! What an incident resolves beyond its own row.
 
 use super::error::{bad_input, store};
-use super::{INCIDENT_RECORDS_MAX, Services};
+use super::{INCIDENT_RECORDS_MAX, Services, devices_of};
 use crate::view::incident::{Alert, Delivery, FingerprintCount, Incident, TimelineEntry};
 use crate::view::record::Record;
 use crate::view::rule::Rule;
@@ -83,6 +83,7 @@ impl Incident {
             .filter(|n| (1..=INCIDENT_RECORDS_MAX).contains(n));
         let limit =
             limit.ok_or_else(|| bad_input(format!("first is {first}: it must be 1 to {INCIDENT_RECORDS_MAX}")))?;
+        let cx = Services::of(ctx)?;
         let subject = Some(i.subject.id.to_string());
         let mut filter = LogFilter {
             to: Some(i.last_at.plus(Span::micros(1))),
@@ -92,14 +93,9 @@ impl Incident {
             SubjectKind::Device => filter.device_id = subject,
             SubjectKind::Application => filter.application = subject,
             SubjectKind::User => filter.user_id = subject,
-            // The index knows no areas: what the opening record named stands for it.
-            SubjectKind::Area => match (&i.device, &i.application) {
-                (Some(d), _) => filter.device_id = Some(d.to_string()),
-                (None, Some(a)) => filter.application = Some(a.to_string()),
-                (None, None) => return Ok(Vec::new()),
-            },
+            SubjectKind::Area => filter.device_ids = Some(devices_of(&i.subject.id, &cx.configuration())),
         }
-        let found = Services::of(ctx)?
+        let found = cx
             .logs
             .search(&filter, Order::NewestFirst, None, limit)
             .await

@@ -42,6 +42,7 @@ pub struct Mutation;
 #[Object]
 impl Mutation {
     /// Acknowledging what is acknowledged changes nothing and is no error; a comment is added all the same.
+    #[graphql(complexity = "crate::graphql::read_complexity(child_complexity)")]
     async fn acknowledge(
         &self,
         ctx: &Context<'_>,
@@ -59,6 +60,7 @@ impl Mutation {
         op.run(actions).await
     }
 
+    #[graphql(complexity = "crate::graphql::read_complexity(child_complexity)")]
     async fn comment(&self, ctx: &Context<'_>, incident_id: ID, text: String) -> Result<OperationResult> {
         let text = remark("text", text)?;
         let op = Operator::start(ctx, &incident_id, false).await?;
@@ -66,6 +68,7 @@ impl Mutation {
     }
 
     /// Until a time in the future, at most 8 hours ahead.
+    #[graphql(complexity = "crate::graphql::read_complexity(child_complexity)")]
     async fn shelve(
         &self,
         ctx: &Context<'_>,
@@ -83,6 +86,7 @@ impl Mutation {
         op.run(vec![Action::Shelve { until: until.0, reason }]).await
     }
 
+    #[graphql(complexity = "crate::graphql::read_complexity(child_complexity)")]
     async fn unshelve(&self, ctx: &Context<'_>, incident_id: ID) -> Result<OperationResult> {
         let op = Operator::start(ctx, &incident_id, false).await?;
         if op.before.shelved.is_none() {
@@ -91,6 +95,7 @@ impl Mutation {
         op.run(vec![Action::Unshelve]).await
     }
 
+    #[graphql(complexity = "crate::graphql::read_complexity(child_complexity)")]
     async fn close(&self, ctx: &Context<'_>, incident_id: ID, cause: String) -> Result<OperationResult> {
         let cause = remark("cause", cause)?;
         let op = Operator::start(ctx, &incident_id, false).await?;

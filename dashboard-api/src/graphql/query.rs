@@ -114,6 +114,7 @@ impl Query {
         ))
     }
 
+    #[graphql(complexity = "crate::graphql::read_complexity(child_complexity)")]
     async fn incident(&self, ctx: &Context<'_>, id: ID) -> Result<Option<Incident>> {
         let id = incident_id(&id)?;
         viewer(ctx)?.may_see(id)?;
@@ -139,16 +140,13 @@ impl Query {
         viewer(ctx)?.may_read()?;
         let first = page(first)?;
         let after = after.as_deref().map(PageKey::decode).transpose()?;
-        let filter = filter.unwrap_or_default().of_store()?;
+        let cx = Services::of(ctx)?;
+        let filter = filter.unwrap_or_default().of_store(&cx.configuration())?;
         let order = match order {
             RecordOrder::NewestFirst => Order::NewestFirst,
             RecordOrder::OldestFirst => Order::OldestFirst,
         };
-        let found = Services::of(ctx)?
-            .logs
-            .search(&filter, order, after, first + 1)
-            .await
-            .map_err(store)?;
+        let found = cx.logs.search(&filter, order, after, first + 1).await.map_err(store)?;
         let mut page = Connection::new(after.is_some(), found.len() > first as usize);
         let mut bytes = 0;
         for stored in found.iter().take(first as usize) {
@@ -169,6 +167,7 @@ impl Query {
         Ok(page)
     }
 
+    #[graphql(complexity = "crate::graphql::read_complexity(child_complexity)")]
     async fn record(&self, ctx: &Context<'_>, id: ID) -> Result<Option<Record>> {
         viewer(ctx)?.may_read()?;
         let id: RecordId = id
@@ -195,10 +194,12 @@ impl Query {
         Ok(found.iter().map(|r| Record::whole(&r.record())).collect())
     }
 
+    #[graphql(complexity = "crate::graphql::read_complexity(child_complexity)")]
     async fn record_count(&self, ctx: &Context<'_>, filter: Option<RecordFilter>) -> Result<Long> {
         viewer(ctx)?.may_read()?;
-        let filter = filter.unwrap_or_default().of_store()?;
-        Ok(Services::of(ctx)?.logs.count(&filter).await.map_err(store)?.into())
+        let cx = Services::of(ctx)?;
+        let filter = filter.unwrap_or_default().of_store(&cx.configuration())?;
+        Ok(cx.logs.count(&filter).await.map_err(store)?.into())
     }
 
     /// By id.
@@ -262,7 +263,7 @@ impl Query {
     }
 
     /// Minutes of one reading of one device, oldest first; `from` included, `to` excluded, at most 7 days apart.
-    #[graphql(complexity = "200 * child_complexity")]
+    #[graphql(complexity = "crate::graphql::read_complexity(200 * child_complexity)")]
     async fn rollups(
         &self,
         ctx: &Context<'_>,
@@ -347,6 +348,7 @@ impl Query {
             .collect())
     }
 
+    #[graphql(complexity = "crate::graphql::read_complexity(child_complexity)")]
     async fn status(&self, ctx: &Context<'_>) -> Result<Status> {
         viewer(ctx)?.may_read()?;
         let cx = Services::of(ctx)?;

@@ -55,9 +55,12 @@ pub struct EventFilter {
     /// 16 hex digits.
     pub fingerprint: Option<String>,
     pub text: Option<String>,
+    /// Event time, RFC 3339, included.
+    pub from: Option<String>,
+    /// Event time, RFC 3339, excluded.
+    pub to: Option<String>,
     /// Room `reading`: only this reading.
     pub reading: Option<String>,
-    /// Room `incident`.
     pub area: Option<String>,
     /// Room `incident`.
     pub subject_kind: Option<SubjectKind>,

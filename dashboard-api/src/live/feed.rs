@@ -102,6 +102,18 @@ impl LiveFeed {
         }
     }
 
+    /// Journal entries that could not be read: whoever listens is told that records are missing, at least one for each.
+    pub fn publish_missed(&self, entries: u64) {
+        if entries > 0 {
+            self.publish(|s, seq| s.records.lose(seq, entries));
+        }
+    }
+
+    /// A read of what is to be published here failed. It will be tried again.
+    pub fn count_read_failure(&self) {
+        crate::telemetry::live_read_failed();
+    }
+
     /// An incident as it is now, once its row is committed (readers ask the store for more).
     pub fn publish_incident(&self, mut incident: Incident) {
         incident.fingerprints = Vec::new();
@@ -258,6 +270,15 @@ impl<T> Ring<T> {
         }
     }
 
+    /// Forgets what it holds and counts `units` more as gone, so that no reader takes what comes next for the whole.
+    fn lose(&mut self, seq: u64, units: u64) {
+        self.units += units;
+        self.items.clear();
+        self.weight = 0;
+        self.gone_seq = seq;
+        self.gone_units = self.units;
+    }
+
     /// Units published up to `seq`; `None` when what came after `seq` is no longer whole.
     fn units_at(&self, seq: u64) -> Option<u64> {
         if seq < self.gone_seq {
@@ -327,6 +348,20 @@ mod tests {
         // Heavier than the ring alone: still there for who is in time.
         ring.push(6, 6, 1_000, 1);
         assert_eq!(ring.since(Place { seq: 5, units: 23 }, 6, usize::MAX).items, vec![6]);
+    }
+
+    #[test]
+    fn what_could_not_be_read_counts_as_missed_by_everybody() {
+        let feed = LiveFeed::new();
+        let place = feed.records_from_now();
+        feed.publish_missed(0);
+        assert_eq!(feed.records_since(place).lost, 0);
+        feed.publish_missed(7);
+        let news = feed.records_since(place);
+        assert_eq!((news.items.len(), news.lost), (0, 7));
+        assert_eq!(feed.records_since(news.place).lost, 0);
+        assert_eq!(feed.resume_records(&feed.position(place)), Err(Gap::TooOld));
+        assert!(feed.resume_records(&feed.position(news.place)).is_ok());
     }
 
     #[test]

@@ -1,7 +1,10 @@
 //! The filter of the log index, applied to records as they pass.
 
+use crate::graphql::devices_of;
 use andon_engine::record::Record;
+use andon_engine::rule::Configuration;
 use andon_storage::ports::log_index::LogFilter;
+use std::collections::HashSet;
 
 /// A filter made ready to be asked often.
 #[derive(Debug, Clone)]
@@ -9,12 +12,36 @@ pub(crate) struct Matcher {
     filter: LogFilter,
     /// Each a run of words that must stand one after another; a single word is a run of one.
     phrases: Vec<Vec<String>>,
+    area: Option<Area>,
+}
+
+/// The devices of an area, as of a version of the configuration.
+#[derive(Debug, Clone)]
+struct Area {
+    name: String,
+    version: Option<u64>,
+    devices: HashSet<String>,
 }
 
 impl Matcher {
-    pub(crate) fn new(filter: LogFilter) -> Self {
+    pub(crate) fn new(filter: LogFilter, area: Option<String>) -> Self {
         let phrases = filter.text.as_deref().map(phrases).unwrap_or_default();
-        Self { filter, phrases }
+        let area = area.map(|name| Area {
+            name,
+            version: None,
+            devices: HashSet::new(),
+        });
+        Self { filter, phrases, area }
+    }
+
+    /// Takes the devices of the area out of the configuration in force. An area matches nothing before it.
+    pub(crate) fn follow(&mut self, configuration: &Configuration) {
+        if let Some(area) = &mut self.area
+            && area.version != Some(configuration.version)
+        {
+            area.version = Some(configuration.version);
+            area.devices = devices_of(&area.name, configuration).into_iter().collect();
+        }
     }
 
     pub(crate) fn matches(&self, r: &Record<'_>) -> bool {
@@ -22,6 +49,10 @@ impl Matcher {
         let same = |want: &Option<String>, is: Option<&str>| want.as_deref().is_none_or(|w| is == Some(w));
         // The cheap and choosy first.
         same(&f.device_id, r.device_id)
+            && self
+                .area
+                .as_ref()
+                .is_none_or(|a| r.device_id.is_some_and(|d| a.devices.contains(d)))
             && same(&f.application, r.application)
             && f.level.is_none_or(|l| r.level == Some(l))
             && f.min_level.is_none_or(|l| r.level.is_some_and(|is| is >= l))
@@ -172,7 +203,7 @@ mod tests {
                 false,
             ),
         ] {
-            assert_eq!(Matcher::new(filter.clone()).matches(&r), want, "{filter:?}");
+            assert_eq!(Matcher::new(filter.clone(), None).matches(&r), want, "{filter:?}");
         }
     }
 }

@@ -5,6 +5,7 @@ use super::feed::{Gap, LiveFeed, Place};
 use super::matcher::Matcher;
 use crate::view::incident::Incident as IncidentView;
 use crate::view::record::{LiveReading, Record as RecordView};
+use crate::view::scalar::{parse_hex, parse_time};
 use andon_engine::incident::Incident;
 use andon_engine::record::Record;
 use andon_engine::rule::Configuration;
@@ -75,7 +76,7 @@ impl Subscription {
         Ok(Self {
             name: request.subscription,
             room: request.room,
-            matcher: Matcher::new(filter),
+            matcher: Matcher::new(filter, f.area.clone()),
             reading: f.reading,
             area: f.area,
             subject_kind: f.subject_kind.map(Into::into),
@@ -108,6 +109,7 @@ impl Subscription {
                 place: self.place,
             });
         }
+        self.matcher.follow(configuration);
         let quiet_for = now.duration_since(self.told_at);
         let tell_position = quiet_for >= POSITION_EVERY;
         match self.room {
@@ -296,15 +298,13 @@ fn log_filter(f: &EventFilter) -> Result<LogFilter, String> {
         type_prefix: f.kind.clone(),
         level: f.level.map(Into::into),
         min_level: f.min_level.map(Into::into),
-        fingerprint: f
-            .fingerprint
-            .as_deref()
-            .map(crate::view::scalar::parse_hex)
-            .transpose()?,
+        fingerprint: f.fingerprint.as_deref().map(parse_hex).transpose()?,
         text: f.text.clone(),
-        from: None,
-        to: None,
+        from: f.from.as_deref().map(parse_time).transpose()?,
+        to: f.to.as_deref().map(parse_time).transpose()?,
+        device_ids: None,
     };
+    crate::graphql::check_area(f.area.as_deref())?;
     crate::graphql::check_filter(&filter)?;
     Ok(filter)
 }

@@ -102,6 +102,8 @@ async fn hostile_values_survive_and_run_nowhere() {
     let row = reader.records().next().unwrap().unwrap();
     assert_eq!(&row[4], format!("'{message}"));
     assert_eq!((&row[6], &row[8], &row[9], &row[12]), ("'@wms", "'-u", "'+s", "'\t1"));
+    let fields: serde_json::Value = serde_json::from_str(&row[11]).unwrap();
+    assert_eq!(fields, json!({"a": "=1"}));
     let raw = s.client.get("/export.csv?guard=0").await;
     let row = csv::Reader::from_reader(&raw.body[..])
         .records()

@@ -117,14 +117,6 @@ async fn health_and_metrics_answer() {
     bare.stop().await;
 }
 
-fn embedded(path: &str) -> Option<&'static [u8]> {
-    match path {
-        "index.html" => Some(b"<!doctype html>app"),
-        "assets/index-1a2b.js" => Some(b"export {};"),
-        _ => None,
-    }
-}
-
 #[tokio::test]
 async fn the_web_app_s_files_are_served_and_its_pages_are_its_index() {
     let dir = tempfile::tempdir().unwrap();
@@ -138,36 +130,95 @@ async fn the_web_app_s_files_are_served_and_its_pages_are_its_index() {
         .join(format!("andon-secret-{}", std::process::id()));
     std::fs::write(&secret, "secret").unwrap();
     let up = format!("/../{}", secret.file_name().unwrap().to_str().unwrap());
-    for app in [WebApp::Directory(dir.path().to_owned()), WebApp::Embedded(embedded)] {
-        let s = Server::start_with(|a| a.web = app.clone()).await.unwrap();
-        for page in ["/", "/index.html", "/incidents/00?token=x", "/board/pick", "/unknown"] {
-            let a = s
-                .client
-                .send("GET", page, &[("accept", "text/html,*/*;q=0.8")], String::new())
-                .await;
-            assert_eq!((a.status, a.text()), (200, "<!doctype html>app"), "{app:?} {page}");
-            assert_eq!(a.header("cache-control"), "no-cache");
-            assert!(a.header("content-type").starts_with("text/html"), "{page}");
-        }
-        let script = s.client.get("/assets/index-1a2b.js").await;
-        assert_eq!((script.status, script.text()), (200, "export {};"));
-        assert!(script.header("cache-control").contains("immutable"));
-        assert!(script.header("content-type").contains("javascript"));
-        let encoded = up.replace("..", "%2e%2e");
-        for missing in ["/assets/gone.js", "/favicon.ico", "/assets/%00"] {
-            assert_eq!(s.client.get(missing).await.status, 404, "{app:?} {missing}");
-        }
-        for outside in [up.as_str(), encoded.as_str()] {
-            assert!(
-                !s.client.get(outside).await.text().contains("secret"),
-                "{app:?} {outside}"
-            );
-        }
-        assert_eq!(s.client.send("POST", "/", &[], String::new()).await.status, 405);
-        assert_eq!(s.client.send("HEAD", "/", &[], String::new()).await.body.len(), 0);
-        s.stop().await;
+    let s = Server::start_with(|a| a.web = WebApp::Directory(dir.path().to_owned()))
+        .await
+        .unwrap();
+    for page in ["/", "/index.html", "/incidents/00?token=x", "/board/pick", "/unknown"] {
+        let a = s
+            .client
+            .send("GET", page, &[("accept", "text/html,*/*;q=0.8")], String::new())
+            .await;
+        assert_eq!((a.status, a.text()), (200, "<!doctype html>app"), "{page}");
+        assert_eq!(a.header("cache-control"), "no-cache");
+        assert!(a.header("content-type").starts_with("text/html"), "{page}");
     }
+    let script = s.client.get("/assets/index-1a2b.js").await;
+    assert_eq!((script.status, script.text()), (200, "export {};"));
+    assert!(script.header("cache-control").contains("immutable"));
+    assert!(script.header("content-type").contains("javascript"));
+    let encoded = up.replace("..", "%2e%2e");
+    for missing in ["/assets/gone.js", "/favicon.ico", "/assets/%00"] {
+        assert_eq!(s.client.get(missing).await.status, 404, "{missing}");
+    }
+    for outside in [up.as_str(), encoded.as_str()] {
+        assert!(!s.client.get(outside).await.text().contains("secret"), "{outside}");
+    }
+    assert_eq!(s.client.send("POST", "/", &[], String::new()).await.status, 405);
+    assert_eq!(s.client.send("HEAD", "/", &[], String::new()).await.body.len(), 0);
+    s.stop().await;
     std::fs::remove_file(secret).unwrap();
+}
+
+#[tokio::test]
+async fn a_file_is_sent_as_small_as_the_browser_takes_it_and_only_one_named_by_its_content_is_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("assets")).unwrap();
+    for (name, whole) in [
+        ("index.html", "<!doctype html>app"),
+        ("assets/index-1a2b.js", "export {};"),
+    ] {
+        std::fs::write(dir.path().join(name), whole).unwrap();
+        for encoding in ["br", "gz"] {
+            // Not really compressed: the service has only to choose.
+            std::fs::write(dir.path().join(format!("{name}.{encoding}")), encoding).unwrap();
+        }
+    }
+    let s = Server::start_with(|a| a.web = WebApp::Directory(dir.path().to_owned()))
+        .await
+        .unwrap();
+    for (accepted, encoding, body) in [
+        ("gzip, deflate, br, zstd", "br", "br"),
+        ("gzip, br;q=0", "gzip", "gz"),
+        ("gzip", "gzip", "gz"),
+        ("br;q=1.0, gzip;q=0.5, *;q=0", "br", "br"),
+        ("identity", "", ""),
+        ("gzip;q=0", "", ""),
+        ("nonsense;;q=x", "", ""),
+    ] {
+        let headers = [("accept-encoding", accepted), ("accept", "text/html")];
+        for (path, whole, kind) in [
+            ("/", "<!doctype html>app", "text/html"),
+            ("/incidents/00", "<!doctype html>app", "text/html"),
+            ("/assets/index-1a2b.js", "export {};", "text/javascript"),
+        ] {
+            let a = s.client.send("GET", path, &headers, String::new()).await;
+            let body = if body.is_empty() { whole } else { body };
+            assert_eq!((a.status, a.text()), (200, body), "{accepted} {path}");
+            assert_eq!(a.header("content-encoding"), encoding, "{accepted} {path}");
+            assert!(a.header("content-type").starts_with(kind), "{accepted} {path}");
+            assert_eq!(a.header("vary"), "accept-encoding", "{accepted} {path}");
+        }
+    }
+    let script = s.client.get("/assets/index-1a2b.js").await;
+    assert_eq!(script.header("cache-control"), "public, max-age=31536000, immutable");
+
+    // Another build: its page has the same size and, in an image whose files all have one time, the same age.
+    let page = dir.path().join("index.html");
+    let before = s.client.get("/").await;
+    let age = std::fs::metadata(&page).unwrap().modified().unwrap();
+    std::fs::write(&page, "<!doctype html>new").unwrap();
+    let file = std::fs::File::options().write(true).open(&page).unwrap();
+    file.set_modified(age).unwrap();
+    let validators = [("if-none-match", "etag"), ("if-modified-since", "last-modified")].map(|(ask, say)| match before
+        .header(say)
+    {
+        "" => (ask, "\"none\""),
+        value => (ask, value),
+    });
+    let after = s.client.send("GET", "/", &validators, String::new()).await;
+    assert_eq!((after.status, after.text()), (200, "<!doctype html>new"));
+    assert_eq!(after.header("cache-control"), "no-cache");
+    s.stop().await;
 }
 
 #[tokio::test]

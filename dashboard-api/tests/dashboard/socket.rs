@@ -109,6 +109,53 @@ fn messages(event: &Value) -> Vec<&str> {
 }
 
 #[tokio::test]
+async fn the_records_of_a_user_and_of_an_area_are_followed_from_a_time_on() {
+    let s = Server::start().await;
+    let mut socket = Socket::connect(&s).await;
+    let from = "2026-11-23T02:31:13Z";
+    for (name, filter) in [
+        ("area", json!({"area": "pick", "from": from})),
+        (
+            "user",
+            json!({"userId": "anna", "from": from, "to": "2026-11-23T02:31:14Z"}),
+        ),
+    ] {
+        socket
+            .subscribe(json!({"subscription": name, "room": "record", "filter": filter}))
+            .await;
+    }
+    let of_anna = |at, message| Record {
+        user_id: Some("anna"),
+        ..record(at, "CNV-04", message)
+    };
+    s.live.publish_records(Arc::new(batch(
+        1,
+        &[
+            record(-1, "CNV-03", "before"),
+            record(0, "CNV-03", "third"),
+            record(0, "CNV-04", "elsewhere"),
+            of_anna(-1, "too early"),
+            of_anna(0, "of anna"),
+            of_anna(1_000_000, "too late"),
+        ],
+    )));
+    let mut got = [socket.event().await, socket.event().await];
+    got.sort_by_key(|e| e["subscription"].to_string());
+    assert_eq!(messages(&got[0]), ["third"]);
+    assert_eq!(messages(&got[1]), ["of anna"]);
+    for filter in [json!({"from": "yesterday"}), json!({"area": "x".repeat(200)})] {
+        let answer = socket
+            .ask(
+                "subscribe",
+                json!({"subscription": "x", "room": "record", "filter": filter}),
+            )
+            .await;
+        assert_eq!(answer["code"], "BAD_INPUT", "{answer}");
+    }
+    s.stop().await;
+}
+
+#[tokio::test]
 async fn each_room_gets_what_its_filter_takes() {
     let s = Server::start().await;
     let mut socket = Socket::connect(&s).await;

@@ -37,6 +37,9 @@ fn matches(f: &LogFilter, r: &Record<'_>) -> bool {
     }) && r.is_log()
         && same(&f.application, r.application)
         && same(&f.device_id, r.device_id)
+        && f.device_ids
+            .as_ref()
+            .is_none_or(|any| r.device_id.is_some_and(|d| any.iter().any(|one| one == d)))
         && same(&f.user_id, r.user_id)
         && same(&f.source, r.source)
         && same(&f.item_id, r.item_id)
@@ -237,6 +240,7 @@ fn any(rng: &mut StdRng) -> LogFilter {
     LogFilter {
         application: rare(rng, key),
         device_id: rare(rng, key),
+        device_ids: rare(rng, |r| (0..r.random_range(0..4)).map(|_| key(r)).collect()),
         user_id: rare(rng, long_key),
         source: rare(rng, long_key),
         item_id: rare(rng, long_key),
@@ -286,6 +290,7 @@ fn of_record(rng: &mut StdRng, r: &Generated) -> LogFilter {
     ] = keys;
     LogFilter {
         application,
+        device_ids: often(rng, device_id.clone().map(|d| vec!["other".to_owned(), d])),
         device_id,
         user_id,
         source,

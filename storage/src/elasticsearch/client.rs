@@ -9,12 +9,18 @@ use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::error::Error as _;
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// What is told of an error's reason: it may quote a document.
 const REASON_CHARS_MAX: usize = 500;
 /// No answer to what is asked here comes near it; one that says it is longer is not read.
 const ANSWER_BYTES_MAX: u64 = 512 * 1024 * 1024;
+
+/// Searches that the node is asked at once; the others wait here. Without a bound a crowd of askers would fill its queues, and the
+/// writer would be turned away.
+const SEARCHES_MAX: usize = 16;
 
 /// The kind of the complaint about an index that is not there.
 pub(super) const NO_INDEX: &str = "index_not_found_exception";
@@ -29,6 +35,7 @@ pub(super) struct Client {
     /// Without credentials.
     address: String,
     timeout: Duration,
+    searches: Arc<Semaphore>,
 }
 
 pub(super) struct Answer {
@@ -132,7 +139,14 @@ impl Client {
             inner,
             address,
             timeout,
+            searches: Arc::new(Semaphore::new(SEARCHES_MAX)),
         }
+    }
+
+    /// To be held while a search is under way. In the order of asking.
+    pub(super) async fn search_permit(&self) -> SemaphorePermit<'_> {
+        let permit = self.searches.acquire().await;
+        permit.expect("the semaphore is never closed")
     }
 
     pub(super) fn address(&self) -> &str {

@@ -25,6 +25,10 @@ pub(super) fn query(filter: &LogFilter) -> Result<Value> {
             all.push(json!({ "term": { field: key_term(value) } }));
         }
     }
+    if let Some(devices) = &filter.device_ids {
+        let terms: Vec<_> = devices.iter().map(|d| key_term(d)).collect();
+        all.push(json!({ "terms": { "device_id": terms } }));
+    }
     if let Some(prefix) = &filter.type_prefix {
         all.push(type_prefix(prefix));
     }

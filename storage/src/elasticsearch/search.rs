@@ -75,6 +75,7 @@ impl Hits {
 /// Searches all indices of log records. All answer, or it is an error: never fewer results without a word. Indices whose least and
 /// greatest event time rule them out are skipped (`pre_filter_shard_size`).
 pub(super) async fn ask(client: &Client, names: &Names, mut body: Value) -> Result<Found> {
+    let _permit = client.search_permit().await;
     body["timeout"] = format!("{}ms", client.timeout().as_millis().max(1)).into();
     let path = format!("/{}/_search", names.all_logs());
     let parameters = [

@@ -14,6 +14,8 @@ use bytes::Bytes;
 pub struct LogFilter {
     pub application: Option<String>,
     pub device_id: Option<String>,
+    /// Any of these devices: those of an area, which records do not name. None at all matches nothing.
+    pub device_ids: Option<Vec<String>>,
     pub user_id: Option<String>,
     pub source: Option<String>,
     pub item_id: Option<String>,

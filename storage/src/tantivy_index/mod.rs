@@ -75,7 +75,7 @@ struct Shared {
     fields: Fields,
     reader: IndexReader,
     writer: Mutex<Writer>,
-    searches: Semaphore,
+    searches: Arc<Semaphore>,
 }
 
 impl TantivyIndex {
@@ -129,13 +129,18 @@ impl TantivyIndex {
         &self,
         f: impl FnOnce(&Searcher, &Fields) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let permit = self.shared.searches.acquire().await;
-        let _permit = permit.map_err(|e| StoreError::Unavailable {
+        let permit = self.shared.searches.clone().acquire_owned().await;
+        let permit = permit.map_err(|e| StoreError::Unavailable {
             store: STORE,
             reason: e.to_string(),
         })?;
         let shared = self.shared.clone();
-        blocking(move || f(&shared.reader.searcher(), &shared.fields)).await
+        blocking(move || {
+            // Held by the thread: it goes on when its asker has gone away.
+            let _permit = permit;
+            f(&shared.reader.searcher(), &shared.fields)
+        })
+        .await
     }
 }
 
@@ -216,7 +221,7 @@ fn try_open(dir: &Path, options: IndexOptions) -> Result<Shared> {
         fields,
         reader,
         writer,
-        searches: Semaphore::new(SEARCHES_MAX),
+        searches: Arc::new(Semaphore::new(SEARCHES_MAX)),
     })
 }
 
@@ -353,5 +358,41 @@ impl LogCounts for TantivyIndex {
             counts::top(searcher, &*query, by, limit as usize)
         })
         .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+    use tokio::sync::oneshot;
+
+    #[tokio::test]
+    async fn a_search_that_nobody_waits_for_counts_until_it_ends() {
+        let dir = tempfile::tempdir().unwrap();
+        let index = TantivyIndex::open(dir.path(), IndexOptions::default()).await.unwrap();
+        let mut going = Vec::new();
+        for _ in 0..SEARCHES_MAX {
+            let (end, ended) = mpsc::sync_channel::<()>(1);
+            let (begin, begun) = oneshot::channel();
+            let asked = index.clone();
+            let search = tokio::spawn(async move {
+                asked
+                    .read(move |_, _| {
+                        let _ = begin.send(());
+                        let _ = ended.recv();
+                        Ok(())
+                    })
+                    .await
+            });
+            begun.await.unwrap();
+            // Its asker goes away: the thread does not.
+            search.abort();
+            assert!(search.await.unwrap_err().is_cancelled());
+            going.push(end);
+        }
+        assert_eq!(index.shared.searches.available_permits(), 0);
+        drop(going);
+        assert_eq!(index.count(&LogFilter::default()).await.unwrap(), 0);
     }
 }

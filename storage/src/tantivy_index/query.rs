@@ -8,7 +8,7 @@ use crate::words::{key_term, runs};
 use andon_engine::level::Level;
 use std::ops::Bound;
 use tantivy::Term;
-use tantivy::query::{AllQuery, BooleanQuery, PhraseQuery, Query, RangeQuery, TermQuery};
+use tantivy::query::{AllQuery, BooleanQuery, PhraseQuery, Query, RangeQuery, TermQuery, TermSetQuery};
 use tantivy::schema::{Field, IndexRecordOption};
 
 fn term(term: Term) -> Box<dyn Query> {
@@ -31,6 +31,10 @@ pub(super) fn query(f: &Fields, filter: &LogFilter) -> Result<Box<dyn Query>> {
         if let Some(value) = value {
             all.push(term(Term::from_field_text(field, &key_term(value))));
         }
+    }
+    if let Some(devices) = &filter.device_ids {
+        let terms = devices.iter().map(|d| Term::from_field_text(f.device_id, &key_term(d)));
+        all.push(Box::new(TermSetQuery::new(terms)));
     }
     if let Some(prefix) = &filter.type_prefix {
         all.push(type_prefix(f.kind, prefix));

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
 use tokio::task::AbortHandle;
 
 pub struct Request {
@@ -13,6 +14,8 @@ pub struct Request {
 pub enum Fate {
     Forward,
     Answer(u16, String),
+    /// Answers as soon as there is a permit.
+    AnswerOn(Arc<Semaphore>, u16, String),
     /// The node does it, and nobody hears of it.
     LoseAnswer,
 }
@@ -89,7 +92,15 @@ async fn serve(mut client: TcpStream, node: &str, decide: &Mutex<Decide>) -> std
         body: bytes.split_off(head_end),
     };
     let fate = (decide.lock().unwrap())(&request);
+    let fate = match fate {
+        Fate::AnswerOn(permits, status, body) => {
+            permits.acquire().await.unwrap().forget();
+            Fate::Answer(status, body)
+        }
+        fate => fate,
+    };
     match fate {
+        Fate::AnswerOn(..) => unreachable!("it has just become an answer"),
         Fate::Answer(status, body) => {
             let length = body.len();
             let head = format!(

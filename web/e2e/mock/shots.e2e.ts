@@ -80,6 +80,11 @@ describe('the pages', () => {
     await page.getByText('37 records left out here').waitFor();
     await shot('live-left-out', false);
 
+    await page.goto(`${service.url}/live?user_id=anna.meyer&area=Sorter+hall&from=2026-11-23T01:05:05.000000Z`);
+    await page.getByText('User anna.meyer').waitFor();
+    expect(await overflow(page)).toBe(0);
+    await shot('live-of-user', false);
+
     expect(browser.faults).toEqual([]);
     await page.context().close();
   });

@@ -34,6 +34,8 @@ export type Priority = 'P1' | 'P2' | 'P3' | 'P4';
 /** Every condition given must hold. */
 export type RecordFilter = {
   application?: string | null | undefined;
+  /** Every device that the configuration puts in this area. */
+  area?: string | null | undefined;
   deviceId?: string | null | undefined;
   /** 16 hex digits. */
   fingerprint?: string | null | undefined;
@@ -542,10 +544,12 @@ export type OpenIncidentsQuery = {
 export type RecentRecordsQueryVariables = Exact<{
   filter?: RecordFilter | null | undefined;
   first: number;
+  after?: string | null | undefined;
 }>;
 
 export type RecentRecordsQuery = {
   records: {
+    pageInfo: { hasNextPage: boolean; endCursor: string | null };
     nodes: Array<{
       recordId: string;
       timestamp: string;
@@ -2145,6 +2149,11 @@ export const RecentRecordsDocument = {
           variable: { kind: 'Variable', name: { kind: 'Name', value: 'first' } },
           type: { kind: 'NonNullType', type: { kind: 'NamedType', name: { kind: 'Name', value: 'Int' } } },
         },
+        {
+          kind: 'VariableDefinition',
+          variable: { kind: 'Variable', name: { kind: 'Name', value: 'after' } },
+          type: { kind: 'NamedType', name: { kind: 'Name', value: 'String' } },
+        },
       ],
       selectionSet: {
         kind: 'SelectionSet',
@@ -2165,6 +2174,11 @@ export const RecentRecordsDocument = {
               },
               {
                 kind: 'Argument',
+                name: { kind: 'Name', value: 'after' },
+                value: { kind: 'Variable', name: { kind: 'Name', value: 'after' } },
+              },
+              {
+                kind: 'Argument',
                 name: { kind: 'Name', value: 'order' },
                 value: { kind: 'EnumValue', value: 'NEWEST_FIRST' },
               },
@@ -2172,6 +2186,17 @@ export const RecentRecordsDocument = {
             selectionSet: {
               kind: 'SelectionSet',
               selections: [
+                {
+                  kind: 'Field',
+                  name: { kind: 'Name', value: 'pageInfo' },
+                  selectionSet: {
+                    kind: 'SelectionSet',
+                    selections: [
+                      { kind: 'Field', name: { kind: 'Name', value: 'hasNextPage' } },
+                      { kind: 'Field', name: { kind: 'Name', value: 'endCursor' } },
+                    ],
+                  },
+                },
                 {
                   kind: 'Field',
                   name: { kind: 'Name', value: 'nodes' },

@@ -508,6 +508,8 @@ export type RecordEdge = {
 /** Every condition given must hold. */
 export type RecordFilter = {
   application?: InputMaybe<Scalars['String']['input']>;
+  /** Every device that the configuration puts in this area. */
+  area?: InputMaybe<Scalars['String']['input']>;
   deviceId?: InputMaybe<Scalars['String']['input']>;
   /** 16 hex digits. */
   fingerprint?: InputMaybe<Scalars['String']['input']>;

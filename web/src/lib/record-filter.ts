@@ -10,38 +10,53 @@ export interface RecordFilterState {
   minLevel?: Level;
   deviceId?: string;
   application?: string;
+  userId?: string;
+  /** All devices that the configuration puts there. */
+  area?: string;
+  /** Event time, RFC 3339, included. */
+  from?: string;
 }
 
-/** The names in the URL are those of `/export.ndjson`: one vocabulary for links, exports and scripts. */
+/**
+ * The names in the URL are those of `/export.ndjson`: one vocabulary for links, exports and scripts. The e-mails' links to the log use
+ * them too. Written in this order.
+ */
 const parameterOf = {
   text: 'text',
   minLevel: 'min_level',
   deviceId: 'device_id',
   application: 'application',
+  userId: 'user_id',
+  area: 'area',
+  from: 'from',
 } as const satisfies Record<keyof Required<RecordFilterState>, string>;
+const keys = Object.keys(parameterOf) as (keyof typeof parameterOf)[];
 
 /** Longest value taken from a URL; the server's own bound of a name is 128 bytes. */
 const VALUE_CHARS_MAX = 256;
 
+const rfc3339 = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$/;
+
 /** Reads what it knows and leaves out what it cannot read: a mistyped link shows more, never an error page. */
 export function readRecordFilter(search: URLSearchParams): RecordFilterState {
   const filter: RecordFilterState = {};
-  const value = (name: string) => search.get(name)?.trim().slice(0, VALUE_CHARS_MAX);
-  const text = value(parameterOf.text);
-  const deviceId = value(parameterOf.deviceId);
-  const application = value(parameterOf.application);
-  const minLevel = levels.find((level) => level === value(parameterOf.minLevel)?.toUpperCase());
-  if (text) filter.text = text;
-  if (deviceId) filter.deviceId = deviceId;
-  if (application) filter.application = application;
-  if (minLevel) filter.minLevel = minLevel;
+  for (const key of keys) {
+    const value = search.get(parameterOf[key])?.trim().slice(0, VALUE_CHARS_MAX);
+    if (!value) continue;
+    if (key === 'minLevel') {
+      const level = levels.find((known) => known === value.toUpperCase());
+      if (level) filter.minLevel = level;
+    } else if (key !== 'from' || (rfc3339.test(value) && !Number.isNaN(Date.parse(value)))) {
+      filter[key] = value;
+    }
+  }
   return filter;
 }
 
-/** The inverse of {@link readRecordFilter}; parameters stand in one fixed order. */
+/** The inverse of {@link readRecordFilter}. */
 export function writeRecordFilter(filter: RecordFilterState): URLSearchParams {
   const search = new URLSearchParams();
-  for (const key of ['text', 'minLevel', 'deviceId', 'application'] as const) {
+  for (const key of keys) {
     const value = filter[key]?.trim();
     if (value) search.set(parameterOf[key], value);
   }

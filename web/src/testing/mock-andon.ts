@@ -9,7 +9,7 @@ import { aStatus, aTimelineEntry, live, liveRecord } from '@/testing/factories';
  * A dashboard service in memory, for component tests and for looking at the pages without the real one. It runs the real schema
  * on the generated types, so that it cannot answer what the service would not.
  *
- * What differs from the service: no storage, no complexity limits, no paging, no time-outs; `text` is one substring; who
+ * What differs from the service: no storage, no complexity limits, only records are paged, no time-outs; `text` is one substring; who
  * asks is always the operator on loopback. Failures come by sentinels: a token `expired` or `invalid`, the incident
  * {@link UNAVAILABLE_ID}, and {@link MockAndon.fail} for the next request.
  */
@@ -30,6 +30,10 @@ interface Asker {
 export class MockAndon {
   readonly incidents = new Map<string, Incident>();
   readonly records: LogRecord[] = [];
+  /** Which area the configuration puts a device in. */
+  readonly areas = new Map<string, string>();
+  /** Records that were sent as answers to `records`. */
+  fetched = 0;
   status: Status = aStatus();
   /** Every operation that was asked, in order. */
   readonly asked: { operation: string; variables: Record<string, unknown>; token: string | undefined }[] = [];
@@ -76,7 +80,7 @@ export class MockAndon {
       type: 'records',
       subscription,
       position: this.#position(),
-      records: records.filter((record) => matches(record, filter)).map(liveRecord),
+      records: records.filter((record) => this.#matches(record, filter)).map(liveRecord),
       dropped,
     }));
   }
@@ -167,11 +171,9 @@ export class MockAndon {
     }
   }
 
-  #recent(filter: RecordFilter | null | undefined, first: number): LogRecord[] {
-    return this.records
-      .filter((record) => matches(record, filter ?? undefined))
-      .toReversed()
-      .slice(0, first);
+  #matches(record: LogRecord, filter: EventFilter | RecordFilter | null | undefined): boolean {
+    const area = filter?.area;
+    return matches(record, filter ?? undefined) && (area == null || this.areas.get(record.deviceId ?? '') === area);
   }
 
   readonly #root = {
@@ -185,9 +187,13 @@ export class MockAndon {
       if (id === UNAVAILABLE_ID) throw fault('UNAVAILABLE', 'the relational store cannot be reached');
       return this.incidents.get(id) ?? null;
     },
-    records: ({ filter, first }: { filter?: RecordFilter; first: number }, asker: Asker) => {
+    records: ({ filter, first, after }: { filter?: RecordFilter; first: number; after?: string }, asker: Asker) => {
       forbidLink(asker);
-      return connection(this.#recent(filter, first), false);
+      const found = this.records.filter((record) => this.#matches(record, filter)).toReversed();
+      const start = after == null ? 0 : Number(after) + 1;
+      const page = found.slice(start, start + first);
+      this.fetched += page.length;
+      return connection(page, found.length > start + first, start);
     },
     record: ({ id }: { id: string }) => this.records.find(({ recordId }) => recordId === id) ?? null,
     status: (_: object, asker: Asker) => {
@@ -272,10 +278,17 @@ function forbidLink({ token }: Asker): void {
   if (token !== undefined) throw fault('FORBIDDEN', 'a link shows its incident only');
 }
 
-function connection<T>(nodes: T[], hasNextPage: boolean) {
+/** A page whose first entry has the place `start` in the whole. */
+function connection<T>(nodes: T[], hasNextPage: boolean, start = 0) {
+  const cursors = nodes.map((_, index) => String(start + index));
   return {
-    pageInfo: { hasPreviousPage: false, hasNextPage, startCursor: null, endCursor: null },
-    edges: nodes.map((node, index) => ({ node, cursor: String(index) })),
+    pageInfo: {
+      hasPreviousPage: start > 0,
+      hasNextPage,
+      startCursor: cursors[0] ?? null,
+      endCursor: cursors.at(-1) ?? null,
+    },
+    edges: nodes.map((node, index) => ({ node, cursor: cursors[index] })),
     nodes,
   };
 }
@@ -283,6 +296,8 @@ function connection<T>(nodes: T[], hasNextPage: boolean) {
 function matches(record: LogRecord, filter: EventFilter | RecordFilter | undefined): boolean {
   if (!filter) return true;
   return (
+    (filter.userId == null || record.userId === filter.userId) &&
+    (filter.from == null || Date.parse(record.timestamp) >= Date.parse(filter.from)) &&
     (filter.application == null || record.application === filter.application) &&
     (filter.deviceId == null || record.deviceId === filter.deviceId) &&
     (filter.minLevel == null || levels.indexOf(record.level ?? '') >= levels.indexOf(filter.minLevel)) &&

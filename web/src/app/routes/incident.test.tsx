@@ -22,6 +22,17 @@ const mutations = (andon: MockAndon) =>
 const panel = (name: string) => screen.findByRole('region', { name });
 
 describe('the page of an incident', () => {
+  it.each([
+    ['DEVICE', '/live?device_id=x+1'],
+    ['APPLICATION', '/live?application=x+1'],
+    ['USER', '/live?user_id=x+1'],
+    ['AREA', '/live?area=x+1'],
+  ] as const)('follows the records of its subject, %s, and of nothing else', async (kind, href) => {
+    const subject = { __typename: 'Subject', kind, id: 'x 1' } as const;
+    renderApp(`/incidents/${id}`, withIncident({ subject, device: 'CNV-03', application: 'wms' }));
+    expect(await screen.findByRole('link', { name: 'Follow live' })).toHaveAttribute('href', href);
+  });
+
   it('tells what, where, how often, since when, and what to do', async () => {
     renderApp(
       `/incidents/${id}`,

@@ -16,7 +16,10 @@ const filters = (andon: MockAndon) =>
 
 /** The page with `stored` shown and the feed running. */
 async function openLive(path = '/live', ...stored: Parameters<MockAndon['append']>[0]) {
-  const andon = new MockAndon();
+  return openLiveOf(new MockAndon(), path, ...stored);
+}
+
+async function openLiveOf(andon: MockAndon, path: string, ...stored: Parameters<MockAndon['append']>[0]) {
   andon.append(stored);
   const app = renderApp(path, andon);
   await waitFor(() => {
@@ -161,6 +164,82 @@ describe('the live tail', () => {
     });
     await line(/line 3/);
     expect(asked()).toBe(before);
+  });
+});
+
+describe('the log of an incident, as an e-mail links it', () => {
+  const from = '2026-11-23T02:26:13.000000Z';
+  const at = (time: string) => `2026-11-23T${time}.000000Z`;
+  const stored = [
+    record(1, { timestamp: at('02:26:12'), userId: 'anna', deviceId: 'CNV-03' }),
+    record(2, { timestamp: at('02:26:13'), userId: 'anna', deviceId: 'CNV-04' }),
+    record(3, { timestamp: at('02:27:00'), userId: 'bob', deviceId: 'CNV-03', application: 'mes' }),
+    record(4, { timestamp: at('02:28:00'), userId: null, deviceId: 'CNV-05', application: 'wcs' }),
+    record(5, { timestamp: at('02:29:00'), userId: 'anna', deviceId: null }),
+  ];
+  const shown = () => lines().map((text) => /line \d/.exec(text)?.[0]);
+
+  it.each([
+    ['a user', `user_id=anna&from=${from}`, ['line 5', 'line 2']],
+    ['an area', `area=Sorter%202&from=${from}`, ['line 4', 'line 3']],
+    ['a device', `device_id=CNV-03&from=${from}`, ['line 3']],
+    ['an application', `application=wms&from=${from}`, ['line 5', 'line 2']],
+  ])('opens the records of %s from that time on, and no others', async (_subject, search, expected) => {
+    const andon = new MockAndon();
+    andon.areas.set('CNV-03', 'Sorter 2').set('CNV-05', 'Sorter 2');
+    await openLiveOf(andon, `/live?${search}`, ...stored);
+    await waitFor(() => {
+      expect(shown()).toEqual(expected);
+    });
+    const [followed] = filters(andon);
+    act(() => {
+      andon.append(
+        stored.map((old, n) => ({ ...old, recordId: hexId(100 + n), message: `late ${old.message ?? ''}` })),
+      );
+    });
+    await waitFor(() => {
+      expect(lines()).toHaveLength(2 * expected.length);
+    });
+    expect(followed).toMatchObject({ from });
+    for (const format of ['CSV', 'NDJSON']) {
+      const href = screen.getByRole('link', { name: format }).getAttribute('href') ?? '';
+      expect([...new URL(href, 'http://x').searchParams]).toEqual([...new URLSearchParams(search)]);
+    }
+  });
+
+  it('fetches all of them and not the last page alone', async () => {
+    const many = Array.from({ length: 1_203 }, (_, n) => record(n + 1, { userId: 'anna', timestamp: at('02:30:00') }));
+    const { andon } = await openLive(`/live?user_id=anna&from=${from}`, ...many);
+    const pages = andon.asked.filter(({ operation }) => operation === 'RecentRecords');
+    expect(pages.length).toBeGreaterThan(1);
+    expect(screen.queryByText(/newest 2,000/)).not.toBeInTheDocument();
+    expect(lines().length).toBeGreaterThan(0);
+    expect(andon.fetched).toBe(1_203);
+  });
+
+  it('says that there are more than it shows', async () => {
+    const many = Array.from({ length: 2_100 }, (_, n) => record(n + 1, { userId: 'anna', timestamp: at('02:30:00') }));
+    await openLive(`/live?user_id=anna&from=${from}`, ...many);
+    expect(await screen.findByText(/The newest 2,000 records are shown/)).toBeInTheDocument();
+  });
+
+  it('names what the bar has no field for, and lets it be taken away', async () => {
+    const { andon, user, router } = await openLive(`/live?user_id=anna&area=Sorter%202&from=${from}`);
+    expect(screen.getByText('User anna')).toBeInTheDocument();
+    expect(screen.getByText('Area Sorter 2')).toBeInTheDocument();
+    expect(screen.getByText('Since 2026-11-23 03:26:13.000 Europe/Berlin')).toBeInTheDocument();
+    await user.click(screen.getByRole('button', { name: 'Remove: User anna' }));
+    await waitFor(() => {
+      expect(router.state.location.search).toBe('?area=Sorter+2&from=2026-11-23T02%3A26%3A13.000000Z');
+    });
+    await waitFor(() => {
+      expect(filters(andon)).toEqual([{ area: 'Sorter 2', from }]);
+    });
+    await user.click(screen.getByRole('button', { name: 'Clear' }));
+    await waitFor(() => {
+      expect(router.state.location.search).toBe('');
+    });
+    expect(screen.queryByText('Area Sorter 2')).not.toBeInTheDocument();
   });
 });
 

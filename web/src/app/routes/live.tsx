@@ -1,4 +1,5 @@
 import { useSearchParams } from 'react-router';
+import { TAIL_ROWS_MAX } from '@/features/live/api/live-buffer';
 import { useLiveRecords } from '@/features/live/api/live-records';
 import { FilterBar } from '@/features/live/components/filter-bar';
 import { Tail } from '@/features/live/components/tail';
@@ -46,6 +47,11 @@ export function Component() {
           NDJSON
         </a>
       </div>
+      {filter.from !== undefined && view.rows.length >= TAIL_ROWS_MAX && (
+        <p className="text-sm font-semibold">
+          The newest {TAIL_ROWS_MAX.toLocaleString('en')} records are shown. CSV and NDJSON have all of them since then.
+        </p>
+      )}
       {fault && <FaultNotice fault={fault} />}
       <Tail buffer={buffer} view={view} paused={paused} loading={loading} filtered={Object.keys(filter).length > 0} />
     </div>

@@ -24,13 +24,17 @@ export type EventFilter = { application?: string, deviceId?: string, userId?: st
  */
 fingerprint?: string, text?: string, 
 /**
+ * Event time, RFC 3339, included.
+ */
+from?: string, 
+/**
+ * Event time, RFC 3339, excluded.
+ */
+to?: string, 
+/**
  * Room `reading`: only this reading.
  */
-reading?: string, 
-/**
- * Room `incident`.
- */
-area?: string, 
+reading?: string, area?: string, 
 /**
  * Room `incident`.
  */

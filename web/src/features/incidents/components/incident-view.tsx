@@ -277,11 +277,7 @@ function Faults({ details }: { details: Details }) {
   );
 }
 
-function subjectFilter({ subject, device, application }: IncidentSummaryFragment): RecordFilterState {
-  if (subject.kind === 'DEVICE') return { deviceId: subject.id };
-  if (subject.kind === 'APPLICATION') return { application: subject.id };
-  return {
-    ...(device === null ? {} : { deviceId: device }),
-    ...(application === null ? {} : { application }),
-  };
+function subjectFilter({ subject }: IncidentSummaryFragment): RecordFilterState {
+  const key = { DEVICE: 'deviceId', APPLICATION: 'application', USER: 'userId', AREA: 'area' } as const;
+  return { [key[subject.kind]]: subject.id };
 }

@@ -1,6 +1,8 @@
 import { useEffect, useState, type ReactNode } from 'react';
 import { useSearchParams } from 'react-router';
 import { levels, readRecordFilter, writeRecordFilter, type RecordFilterState } from '@/lib/record-filter';
+import { useSite } from '@/lib/site';
+import { siteDateTimeZone } from '@/lib/time';
 import { Button } from '@/ui/button';
 
 /** Typing settles for this long before the address, and with it the subscription, changes. */
@@ -100,9 +102,16 @@ export function FilterBar() {
           }}
         />
       </Labelled>
+      <Others
+        filter={filter}
+        onRemove={(key) => {
+          const { [key]: _removed, ...rest } = filter;
+          setDraft({ over: inUrl, filter: rest });
+        }}
+      />
       {!empty && (
         <Button
-          className="max-md:-order-1"
+          className="max-md:-order-1 md:col-start-5 md:row-start-1"
           onClick={() => {
             setDraft({ over: inUrl, filter: {} });
             setSearch(new URLSearchParams(), { replace: true });
@@ -112,6 +121,43 @@ export function FilterBar() {
         </Button>
       )}
     </form>
+  );
+}
+
+/** What only links ask for: shown, so that nobody takes a part for the whole, and to be taken away. */
+function Others({
+  filter,
+  onRemove,
+}: {
+  filter: RecordFilterState;
+  onRemove: (key: 'userId' | 'area' | 'from') => void;
+}) {
+  const { timeZone } = useSite();
+  const { userId, area, from } = filter;
+  const words = {
+    ...(userId === undefined ? {} : { userId: `User ${userId}` }),
+    ...(area === undefined ? {} : { area: `Area ${area}` }),
+    ...(from === undefined ? {} : { from: `Since ${siteDateTimeZone(from, timeZone)}` }),
+  };
+  const given = (['userId', 'area', 'from'] as const).filter((key) => key in words);
+  if (given.length === 0) return null;
+  return (
+    <ul className="col-span-full flex flex-wrap gap-2">
+      {given.map((key) => (
+        <li key={key} className="flex max-w-full items-center border border-edge bg-raised pl-3 text-sm">
+          <span className="min-w-0 break-words">{words[key]}</span>
+          <Button
+            kind="quiet"
+            aria-label={`Remove: ${words[key] ?? ''}`}
+            onClick={() => {
+              onRemove(key);
+            }}
+          >
+            ✕
+          </Button>
+        </li>
+      ))}
+    </ul>
   );
 }
 
