@@ -4,7 +4,7 @@
 mod notifier_world;
 
 use andon_engine::effect::AlertReason;
-use andon_engine::incident::Incident;
+use andon_engine::incident::{Incident, Occurrence};
 use andon_engine::rule::{Condition, Direction, Limit};
 use andon_engine::subject::SubjectKind::{Application, Area, Device, User};
 use andon_engine::time::{Span, Timestamp};
@@ -26,6 +26,11 @@ fn conveyor(w: &World) -> Incident {
     i.source = Some(Arc::from("PLC-12"));
     i.count = 1;
     i.first_at = i.opened_at;
+    i.occurrence = Occurrence {
+        first_at: i.opened_at,
+        opened_at: i.opened_at,
+        count: 1,
+    };
     i
 }
 
@@ -41,6 +46,33 @@ fn text(w: &World, i: &Incident) -> String {
         .unwrap()
         .to_owned();
     text.replace(&token, "TOKEN").replace(&i.id.to_string(), "INCIDENT")
+}
+
+/// Two FATALs with 14 quiet minutes between are no fault that goes on for 14 minutes.
+#[tokio::test]
+async fn what_came_back_says_since_when_and_how_often_of_this_time_and_in_all() {
+    for (language, since, count) in [
+        (
+            "en",
+            "Since: 2026-11-23 02:09:55",
+            "Count: 3 errors; 1 error since it came back",
+        ),
+        (
+            "de",
+            "Seit: 2026-11-23 02:09:55",
+            "Anzahl: 3 Fehler; 1 Fehler seit der Wiederkehr",
+        ),
+    ] {
+        let w = world(language).await;
+        let mut i = conveyor(&w);
+        i.first_at = i.opened_at.minus(Span::mins(14));
+        i.occurrence.first_at = i.opened_at.minus(Span::secs(10));
+        (i.count, i.reopened) = (3, 1);
+        w.raise(&i, AlertReason::Reopened).await;
+        w.step().await;
+        let text = w.last_mail().text;
+        assert!(text.contains(since) && text.contains(count), "{text}");
+    }
 }
 
 #[tokio::test]

@@ -223,8 +223,9 @@ impl Writer<'_> {
         let time = |t: Timestamp| site_time(t, &zone);
         let errors = incident.max_level.is_some_and(|l| l >= Level::Error);
         let mut facts = vec![(language.when(), time(item.at))];
-        if incident.first_at < item.at {
-            facts.push((language.since(), time(incident.first_at)));
+        let since = incident.occurrence.first_at;
+        if since < item.at {
+            facts.push((language.since(), time(since)));
         }
         facts.push((language.why(), self.why(notice, item, &zone, language)));
         facts.push((language.state(), state(incident, &zone, language)));
@@ -236,6 +237,10 @@ impl Writer<'_> {
                 language.further(item.further, errors),
                 language.since_last()
             );
+        }
+        if incident.reopened > 0 {
+            let newest = language.records(incident.occurrence.count, errors);
+            let _ = write!(count, "; {newest} {}", language.since_back(incident.reopened));
         }
         facts.push((language.count(), count));
         let mut fact = |label, value: Option<&str>| {

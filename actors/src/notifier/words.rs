@@ -127,6 +127,17 @@ impl Language {
         format!("{} {}", self.number(n), self.noun(n, errors))
     }
 
+    /// `since it came back the 2nd time`, where the count that stands before it is of that occurrence.
+    pub(super) fn since_back(self, times: u32) -> String {
+        let n = self.number(u64::from(times));
+        match self {
+            Language::English if times == 1 => "since it came back".to_owned(),
+            Language::English => format!("since it came back for time {n}"),
+            Language::German if times == 1 => "seit der Wiederkehr".to_owned(),
+            Language::German => format!("seit der {n}. Wiederkehr"),
+        }
+    }
+
     /// `500 further errors`.
     pub(super) fn further(self, n: u64, errors: bool) -> String {
         let further = match (self, n) {
@@ -211,6 +222,8 @@ mod tests {
         assert_eq!(German.further(1, true), "1 weiterer Fehler");
         assert_eq!(German.further(1_234_567, false), "1.234.567 weitere Meldungen");
         assert_eq!(English.records(1_000, false), "1,000 records");
+        assert_eq!(English.since_back(1), "since it came back");
+        assert_eq!(German.since_back(3), "seit der 3. Wiederkehr");
         assert_eq!(English.records(1, true), "1 error");
         assert_eq!(English.length(59), "59 min");
         assert_eq!(English.length(185), "3 h 05 min");
