@@ -14,7 +14,7 @@
 
 use andon_benches::{START, Sample, Samples, criterion, rng, size};
 use andon_engine::batch::{Batch, BatchBuilder};
-use andon_engine::condition::window::CountWindow;
+use andon_engine::condition::window::{CountWindow, Mark};
 use andon_engine::dedup::RetrySet;
 use andon_engine::entity::Entity;
 use andon_engine::fingerprint::fingerprint;
@@ -111,7 +111,7 @@ fn window(c: &mut Criterion) {
             now = now.plus(every);
             n += 1;
             w.prune(now, now, MINUTE);
-            w.add(now.minus(late[n % late.len()]), now, MINUTE, 5)
+            w.add(now.minus(late[n % late.len()]), now, Mark::default(), MINUTE, 5)
         };
         for _ in 0..4_000 {
             black_box(add());

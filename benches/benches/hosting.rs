@@ -9,7 +9,7 @@
 //! `cargo bench -p andon-benches --bench hosting`
 
 use andon_benches::{START, criterion, measures, rng, size};
-use andon_engine::condition::window::CountWindow;
+use andon_engine::condition::window::{CountWindow, Mark};
 use andon_engine::time::{Span, Timestamp};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
@@ -41,7 +41,7 @@ impl Device {
         const MINUTE: Span = Span::secs(60);
         self.newest = self.newest.max(at);
         self.window.prune(self.newest, self.newest, MINUTE);
-        black_box(self.window.add(at, at, MINUTE, 5));
+        black_box(self.window.add(at, at, Mark::default(), MINUTE, 5));
     }
 }
 

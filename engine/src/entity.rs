@@ -116,7 +116,6 @@ impl Entity {
                 provenance,
                 now,
                 is_in_place,
-                is_active: state.is_active(),
             };
             let (seen, breached) = state.observe(subject, rule, &input, &evidence);
             outcome.breached += breached;
@@ -161,11 +160,9 @@ impl Entity {
             at,
             until: None,
             is_over: false,
-            records: 0,
             peak: None,
             text: None,
             begun_by: None,
-            earlier: Vec::new(),
         };
         state_of(&mut live.rules, rule).breach(subject, rule, &breach, evidence);
     }

@@ -265,6 +265,56 @@ fn what_opened_it_is_not_told_again_as_new() {
 }
 
 #[test]
+fn a_fingerprint_is_counted_for_the_records_of_its_incident_only() {
+    let mut b = Bench::application();
+    for n in 0..20 {
+        assert!(b.error(f64::from(n) * 50.0, "lock timeout").is_empty(), "two a minute");
+    }
+    b.five_errors(1_020.0);
+    let i = b.incident();
+    let fingerprints = b.entity.fingerprints(i.id);
+    assert_eq!((i.count, fingerprints.len(), fingerprints[0].count), (5, 1, 5));
+}
+
+#[test]
+fn the_worst_level_is_that_of_all_its_records() {
+    let mut b = Bench::application();
+    b.log(Level::Fatal, 0.0, 0.0, "disk full");
+    for s in 1..5 {
+        b.error(f64::from(s), "disk full");
+    }
+    assert_eq!(b.incident().rule, RuleId::new("errors-per-application"));
+    assert_eq!(b.incident().max_level, Some(Level::Fatal));
+    let out = b.log(Level::Fatal, 5.0, 5.0, "disk full");
+    assert!(kinds(&out).is_empty(), "it was FATAL from the start");
+}
+
+#[test]
+fn a_new_incident_knows_what_it_shares_with_the_one_before() {
+    let mut b = Bench::new(SubjectKind::Application, "wms", vec![]);
+    let mut rule = default_rules(&RouteId::new("default")).remove(0);
+    rule.condition = Condition::Count {
+        count: 2,
+        within: Span::secs(60),
+    };
+    (rule.off_delay, rule.reopen_within) = (Span::ZERO, Span::ZERO);
+    b.set = Arc::new(RuleSet::compile(Arc::new(Configuration {
+        rules: vec![rule],
+        ..Configuration::default()
+    })));
+    for (s, message) in [(0.0, "a"), (10.0, "b"), (55.0, "c")] {
+        b.error(s, message);
+    }
+    let first = b.incident();
+    // The first returned to normal a minute after its first error; the third error is within a minute of the fourth.
+    b.error(100.0, "d");
+    let second = b.incident();
+    assert_ne!(first.id, second.id);
+    assert_eq!((second.count, b.entity.fingerprints(second.id).len()), (2, 2));
+    assert!(kinds(&b.error(101.0, "c")).is_empty(), "c was there from the start");
+}
+
+#[test]
 fn it_returns_to_normal_reopens_and_after_the_reopen_time_is_a_new_incident() {
     let mut b = Bench::application();
     b.five_errors(0.0);

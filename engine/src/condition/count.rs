@@ -1,13 +1,16 @@
 //! `count`: at least N matching records within W.
 
-use super::window::CountWindow;
+use super::window::{CountWindow, Mark};
 use super::{Breach, Deadline, Finding, Found, Input, Now, Seen};
+use crate::incident::evidence::LazyTemplate;
+use crate::incident::held::Begun;
 use crate::level::Level;
-use crate::limits::{LATENESS, RECENT_FINGERPRINTS_MAX};
+use crate::limits::RECENT_FINGERPRINTS_MAX;
 use crate::rule::Rule;
 use crate::sources::Lateness;
 use crate::time::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 const NO_LONGER: &str = "the condition no longer holds";
@@ -19,15 +22,13 @@ pub(crate) struct CountState {
     window: CountWindow,
     /// The last instant at which the present breach is known to hold; `None` while there is none.
     holds_until: Option<Timestamp>,
-    /// Fingerprints of the window before an incident opens, so that what opened it is not reported again as new.
+    /// The fingerprints seen last, the newest at the end: what opened an incident is not reported again as new.
     recent: Vec<Recent>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Recent {
     fingerprint: u64,
-    last_at: Timestamp,
-    count: u64,
     template: Arc<str>,
 }
 
@@ -52,11 +53,13 @@ impl CountState {
             };
         }
         let at = judgement.at;
-        if !input.is_active {
-            self.remember(input, within);
-        }
+        self.remember(input.template);
         self.window.prune(now.event, now.received, within);
-        let breach = self.window.add(at, record.received_at, within, count);
+        let mark = Mark {
+            fingerprint: record.fingerprint,
+            level: record.level,
+        };
+        let breach = self.window.add(at, record.received_at, mark, within, count);
         let truncated = self.window.truncated();
         let Some(breach) = breach else {
             found.push(Finding::Record { peak: None });
@@ -69,25 +72,14 @@ impl CountState {
         if !is_over {
             self.holds_until = self.holds_until.max(Some(breach.until));
         }
-        let opens = !input.is_active || is_over;
         found.push(Finding::Breach(Breach {
             first_at: breach.first,
             at: breach.at,
             until: Some(breach.until),
             is_over,
-            records: if opens {
-                self.window.count_between(breach.first, breach.until)
-            } else {
-                1
-            },
             peak: None,
             text: None,
             begun_by: None,
-            earlier: if opens {
-                self.take_recent(breach.first, breach.until, record.fingerprint)
-            } else {
-                Vec::new()
-            },
         }));
         Seen {
             truncated,
@@ -126,46 +118,52 @@ impl CountState {
     pub(super) fn step_back(&mut self, within: Span, at: Timestamp) {
         self.window.forget_after(at);
         self.holds_until = self.holds_until.map(|t| t.min(at.plus(within)));
-        for r in &mut self.recent {
-            r.last_at = r.last_at.min(at);
-        }
     }
 
-    fn remember(&mut self, input: &Input<'_>, within: Span) {
-        let (template, at) = (input.template, input.judgement.at);
-        if template.fingerprint == 0 {
+    fn remember(&mut self, template: &LazyTemplate<'_>) {
+        let fingerprint = template.fingerprint;
+        if fingerprint == 0 {
             return;
         }
-        if let Some(r) = self.recent.iter_mut().find(|r| r.fingerprint == template.fingerprint) {
-            r.last_at = r.last_at.max(at);
-            r.count += 1;
-            return;
-        }
-        if self.recent.len() >= RECENT_FINGERPRINTS_MAX {
-            let floor = input.now.event.minus(within).minus(LATENESS);
-            self.recent.retain(|r| r.last_at >= floor);
-            if self.recent.len() >= RECENT_FINGERPRINTS_MAX {
-                self.recent.remove(0);
+        let newest = match self.recent.iter().rposition(|r| r.fingerprint == fingerprint) {
+            Some(at) if at + 1 == self.recent.len() => return,
+            Some(at) => self.recent.remove(at),
+            None => {
+                if self.recent.len() >= RECENT_FINGERPRINTS_MAX {
+                    self.recent.remove(0);
+                }
+                Recent {
+                    fingerprint,
+                    template: template.text(),
+                }
             }
-        }
-        self.recent.push(Recent {
-            fingerprint: template.fingerprint,
-            last_at: at,
-            count: 1,
-            template: template.text(),
-        });
+        };
+        self.recent.push(newest);
     }
 
-    /// Those seen in `[from, to]`; the record that breached is counted by itself.
-    fn take_recent(&mut self, from: Timestamp, to: Timestamp, own: u64) -> Vec<(u64, u64, Arc<str>)> {
-        let (mine, others) = self
-            .recent
-            .drain(..)
-            .partition(|r| r.last_at >= from && r.last_at <= to);
-        self.recent = others;
-        let mine: Vec<Recent> = mine;
-        mine.into_iter()
-            .map(|r| (r.fingerprint, r.count - u64::from(r.fingerprint == own), r.template))
-            .collect()
+    /// What belongs to an occurrence of `[from, to]`. The record that breached is among the records, but not among the
+    /// fingerprints: it counts its own.
+    pub(super) fn begun(&self, from: Timestamp, to: Timestamp, own: u64) -> Begun {
+        let events = self.window.between(from, to);
+        let records = events.len() as u64;
+        let mut max_level = None;
+        let mut counts: HashMap<u64, u64> = HashMap::new();
+        for mark in events {
+            max_level = max_level.max(mark.level);
+            *counts.entry(mark.fingerprint).or_default() += 1;
+        }
+        if let Some(n) = counts.get_mut(&own) {
+            *n -= 1;
+        }
+        let earlier = self.recent.iter().filter_map(|r| {
+            let n = counts.get(&r.fingerprint).copied().filter(|n| *n > 0)?;
+            Some((r.fingerprint, n, r.template.clone()))
+        });
+        Begun {
+            first_at: from,
+            records,
+            max_level,
+            earlier: earlier.collect(),
+        }
     }
 }

@@ -104,11 +104,9 @@ fn finding(limit: &Limit, change: LimitChange, at: Timestamp, begun_by: Option<(
             at,
             until: None,
             is_over: false,
-            records: 1,
             peak: Some(peak),
             text: Some(limit_text(limit, peak)),
             begun_by,
-            earlier: Vec::new(),
         }),
         LimitChange::Normal { at } => Finding::Normal { at, why: BACK_WITHIN },
     }

@@ -11,12 +11,12 @@ pub mod window;
 
 use crate::ids::RecordId;
 use crate::incident::evidence::{Evidence, LazyTemplate, Provenance};
+use crate::incident::held::Begun;
 use crate::record::Record;
 use crate::rule::{Condition, Rule};
 use crate::sources::Judgement;
 use crate::time::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
 
 /// Event time and receipt as far as an entity has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,15 +74,11 @@ pub(crate) struct Breach {
     pub(crate) until: Option<Timestamp>,
     /// It came late, and its time is over.
     pub(crate) is_over: bool,
-    /// Records that belong to it.
-    pub(crate) records: u64,
     pub(crate) peak: Option<f64>,
     /// What to say, where it is not the record's own message.
     pub(crate) text: Option<String>,
     /// The record that began it and how that came in, where it is not the one being judged.
     pub(crate) begun_by: Option<(RecordId, Provenance)>,
-    /// Fingerprints seen since it began, with their counts.
-    pub(crate) earlier: Vec<(u64, u64, Arc<str>)>,
 }
 
 /// A record as a condition takes it.
@@ -95,8 +91,6 @@ pub(crate) struct Input<'a> {
     pub(crate) now: Now,
     /// It came in its place: neither late, nor, for a shared subject, from a source that delivers late.
     pub(crate) is_in_place: bool,
-    /// The incident is active: nothing has to be remembered for its opening.
-    pub(crate) is_active: bool,
 }
 
 /// What one condition has seen of one subject.
@@ -176,6 +170,16 @@ impl State {
             (State::Count(s), Condition::Count { within, .. }) => s.step_back(*within, at),
             (State::Limit(s), _) => s.step_back(at),
             _ => {}
+        }
+    }
+
+    /// What belongs to the occurrence that begins with `breach`, found with a record of the fingerprint `own`.
+    pub(crate) fn begun(&self, breach: &Breach, own: u64) -> Begun {
+        let first_at = breach.first_at;
+        match self {
+            State::Count(s) => s.begun(first_at, breach.until.unwrap_or(breach.at), own),
+            State::Limit(_) => Begun::with(first_at, 1),
+            State::Silence => Begun::with(first_at, 0),
         }
     }
 

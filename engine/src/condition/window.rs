@@ -7,14 +7,23 @@
 //! longer ago than that. So a record that is put in its place finds what it needs, and so do the records of a buffer that is emptied
 //! out of order, among live ones or after them: they arrive within minutes of each other, however old they are.
 
+use crate::level::Level;
 use crate::limits::{LATENESS, WINDOW_ENTRIES_MAX};
 use crate::time::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 
-/// A matching event: when it happened, and when it was received.
+/// A matching event: when it happened, when it was received, and what kind of event it was.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-struct Seen(Timestamp, Timestamp);
+struct Seen(Timestamp, Timestamp, #[serde(default)] Mark);
+
+/// What an incident has to know of each event that belongs to it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mark {
+    /// 0 where there is no message.
+    pub fingerprint: u64,
+    pub level: Option<Level>,
+}
 
 /// The times of the matching events, ascending, up to [`WINDOW_ENTRIES_MAX`].
 ///
@@ -47,12 +56,19 @@ impl CountWindow {
 
     /// Takes an event at `t` in and judges every window of `within` that contains it. When several hold `count` events, the one
     /// that ends first says since when. A `count` of 0 is read as 1, a negative `within` as 0.
-    pub fn add(&mut self, t: Timestamp, received_at: Timestamp, within: Span, count: u32) -> Option<Breach> {
+    pub fn add(
+        &mut self,
+        t: Timestamp,
+        received_at: Timestamp,
+        mark: Mark,
+        within: Span,
+        count: u32,
+    ) -> Option<Breach> {
         let mut place = match self.seen.back() {
             Some(last) if last.0 > t => self.seen.partition_point(|x| x.0 <= t),
             _ => self.seen.len(),
         };
-        self.seen.insert(place, Seen(t, received_at));
+        self.seen.insert(place, Seen(t, received_at, mark));
         self.received_at = self.received_at.max(Some(received_at));
         if self.seen.len() > WINDOW_ENTRIES_MAX {
             let gone = self.seen.pop_front().map(|s| s.0);
@@ -92,11 +108,11 @@ impl CountWindow {
         }
     }
 
-    /// How many events lie in `[from, to]`.
-    pub fn count_between(&self, from: Timestamp, to: Timestamp) -> u64 {
+    /// The events in `[from, to]`.
+    pub fn between(&self, from: Timestamp, to: Timestamp) -> impl ExactSizeIterator<Item = Mark> + '_ {
         let start = self.seen.partition_point(|s| s.0 < from);
         let end = self.seen.partition_point(|s| s.0 <= to);
-        end.saturating_sub(start) as u64
+        self.seen.range(start..end.max(start)).map(|s| s.2)
     }
 
     /// Event time has reached `watermark`, and it is `received_at`: forgets, from the old end, what is older than
@@ -162,6 +178,10 @@ mod tests {
     use proptest::prelude::*;
 
     const MINUTE: Span = Span::secs(60);
+    const NO_MARK: Mark = Mark {
+        fingerprint: 0,
+        level: None,
+    };
 
     fn at(us: i64) -> Timestamp {
         Timestamp(1_700_000_000_000_000 + us)
@@ -171,7 +191,10 @@ mod tests {
         let rel = |t: Timestamp| t.0 - at(0).0;
         times
             .iter()
-            .map(|t| w.add(at(*t), at(*t), within, count).map(|b| (rel(b.first), rel(b.at))))
+            .map(|t| {
+                w.add(at(*t), at(*t), NO_MARK, within, count)
+                    .map(|b| (rel(b.first), rel(b.at)))
+            })
             .collect()
     }
 
@@ -223,10 +246,13 @@ mod tests {
             Timestamp::MAX,
             Timestamp::MIN,
         ] {
-            w.add(t, t, Span::MAX, 3);
+            w.add(t, t, NO_MARK, Span::MAX, 3);
             w.prune(Timestamp::MIN, Timestamp::MIN, Span::MAX);
         }
-        assert_eq!(w.add(Timestamp(1), Timestamp(1), Span::secs(1), u32::MAX), None);
+        assert_eq!(
+            w.add(Timestamp(1), Timestamp(1), NO_MARK, Span::secs(1), u32::MAX),
+            None
+        );
         w.prune(Timestamp::MAX, Timestamp::MAX, Span::ZERO);
         assert_eq!(w.bounds(), Some((Timestamp::MAX, Timestamp::MAX)));
     }
@@ -236,15 +262,20 @@ mod tests {
         let mut w = CountWindow::new();
         let cap = WINDOW_ENTRIES_MAX as i64;
         for i in 0..cap {
-            w.add(at(i), at(i), MINUTE, u32::MAX);
+            w.add(at(i), at(i), NO_MARK, MINUTE, u32::MAX);
         }
         assert!(!w.truncated() && w.len() == WINDOW_ENTRIES_MAX);
         assert!(
-            w.add(at(cap), at(cap), MINUTE, WINDOW_ENTRIES_MAX as u32).is_some(),
+            w.add(at(cap), at(cap), NO_MARK, MINUTE, WINDOW_ENTRIES_MAX as u32)
+                .is_some(),
             "in order it is exact up to the cap"
         );
         assert!(w.truncated() && w.len() == WINDOW_ENTRIES_MAX);
-        assert_eq!(w.add(at(0), at(0), MINUTE, 1), None, "no room for one older than all");
+        assert_eq!(
+            w.add(at(0), at(0), NO_MARK, MINUTE, 1),
+            None,
+            "no room for one older than all"
+        );
         assert_eq!(w.bounds(), Some((at(1), at(cap))));
         w.prune(
             at(0).plus(LATENESS).plus(MINUTE),
@@ -273,7 +304,7 @@ mod tests {
     fn a_step_of_the_clock_leaves_nothing_in_the_future() {
         let mut w = CountWindow::new();
         for us in [0, 10, 20] {
-            w.add(at(us), at(us), MINUTE, 9);
+            w.add(at(us), at(us), NO_MARK, MINUTE, 9);
         }
         w.forget_after(at(10));
         assert_eq!((w.len(), w.bounds()), (2, Some((at(0), at(10)))));
@@ -285,13 +316,13 @@ mod tests {
         let hour = Span::hours(1);
         // Three of an hour ago, received now; then event time moves on to now.
         for us in [0, 1, 2] {
-            assert_eq!(w.add(at(us), at(us).plus(hour), MINUTE, 5), None);
+            assert_eq!(w.add(at(us), at(us).plus(hour), NO_MARK, MINUTE, 5), None);
         }
         w.prune(at(0).plus(hour), at(0).plus(hour), MINUTE);
         assert_eq!(w.len(), 3);
-        assert_eq!(w.add(at(4), at(10).plus(hour), MINUTE, 5), None);
+        assert_eq!(w.add(at(4), at(10).plus(hour), NO_MARK, MINUTE, 5), None);
         let breach = w
-            .add(at(3), at(11).plus(hour), MINUTE, 5)
+            .add(at(3), at(11).plus(hour), NO_MARK, MINUTE, 5)
             .expect("five within a minute");
         assert_eq!(
             (breach.first, breach.at, breach.until),
@@ -341,7 +372,7 @@ mod tests {
             let (mut w, mut naive, mut t) = (CountWindow::new(), Naive::default(), 0);
             for (step, equal) in steps {
                 t += if equal { 0 } else { step };
-                prop_assert_eq!(w.add(at(t), at(0), Span(within), count), naive.add(at(t), Span(within), count));
+                prop_assert_eq!(w.add(at(t), at(0), NO_MARK, Span(within), count), naive.add(at(t), Span(within), count));
                 prop_assert!(w.seen.iter().map(|s| s.0).is_sorted());
             }
         }
@@ -357,7 +388,7 @@ mod tests {
                 let late = if ahead % 3 == 0 { behind } else { 0 };
                 let t = at((newest - late) * 1_000_000);
                 let (within, now) = (Span::secs(within), at(newest * 1_000_000));
-                prop_assert_eq!(w.add(t, now, within, count), naive.add(t, within, count));
+                prop_assert_eq!(w.add(t, now, NO_MARK, within, count), naive.add(t, within, count));
                 w.prune(now, now, within);
             }
         }
@@ -365,7 +396,7 @@ mod tests {
         #[test]
         fn a_checkpoint_brings_it_back(times in proptest::collection::vec(any::<i64>(), 0..20)) {
             let mut w = CountWindow::new();
-            for t in times { w.add(Timestamp(t), Timestamp(t), MINUTE, 3); }
+            for t in times { w.add(Timestamp(t), Timestamp(t), NO_MARK, MINUTE, 3); }
             let text = serde_json::to_string(&w).unwrap();
             prop_assert_eq!(serde_json::from_str::<CountWindow>(&text).unwrap(), w);
         }

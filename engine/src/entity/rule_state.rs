@@ -5,7 +5,7 @@ use crate::control::{Action, Operation};
 use crate::effect::Effect;
 use crate::ids::{Position, RuleId};
 use crate::incident::evidence::Evidence;
-use crate::incident::held::{Breached, Held};
+use crate::incident::held::Held;
 use crate::incident::transition::Change;
 use crate::incident::{Activity, Incident};
 use crate::limits::{LATE_INCIDENTS_MAX, LATENESS};
@@ -54,10 +54,6 @@ impl RuleState {
     }
     pub(super) fn present(&self) -> Option<&Held> {
         self.present.as_deref()
-    }
-
-    pub(super) fn is_active(&self) -> bool {
-        self.present.as_ref().is_some_and(|h| h.is_active())
     }
 
     /// As if it had never been: forgetting it changes no judgement.
@@ -144,14 +140,10 @@ impl RuleState {
             self.breach_found_late(subject, rule, breach, &evidence);
             return;
         }
-        let begun = Breached {
-            first_at: breach.first_at,
-            records: breach.records,
-        };
+        let own = evidence.template.map_or(0, |t| t.fingerprint);
         match &mut self.present {
             Some(held) if held.is_active() => {
                 held.join(rule, &evidence);
-                return;
             }
             Some(held)
                 if held
@@ -159,7 +151,7 @@ impl RuleState {
                     .returned_at
                     .is_some_and(|r| breach.at.since(r) <= rule.reopen_within) =>
             {
-                held.reopen(rule, &evidence, begun);
+                held.reopen(rule, &evidence, self.condition.begun(breach, own));
             }
             _ => {
                 self.retire(
@@ -168,12 +160,8 @@ impl RuleState {
                     "recurred",
                     "it came back after the reopen time: a new incident",
                 );
+                let begun = self.condition.begun(breach, own);
                 self.present = Some(Held::open(subject, rule, &evidence, begun, Change::Opened));
-            }
-        }
-        if let Some(held) = &mut self.present {
-            for (fingerprint, count, template) in &breach.earlier {
-                held.count_earlier(*fingerprint, *count, template.clone());
             }
         }
     }
@@ -207,14 +195,10 @@ impl RuleState {
         {
             self.leaving.push(*self.late.remove(oldest).held);
         }
-        let begun = Breached {
-            first_at: breach.first_at,
-            records: breach.records,
-        };
-        let mut held = Held::open(subject, rule, evidence, begun, Change::FoundLate);
-        for (fingerprint, count, template) in &breach.earlier {
-            held.count_earlier(*fingerprint, *count, template.clone());
-        }
+        let begun = self
+            .condition
+            .begun(breach, evidence.template.map_or(0, |t| t.fingerprint));
+        let held = Held::open(subject, rule, evidence, begun, Change::FoundLate);
         self.late.push(Late {
             held,
             from,

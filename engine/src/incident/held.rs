@@ -11,6 +11,7 @@ use super::{Acknowledgement, Activity, Incident, Occurrence, Shelving, TimelineE
 use crate::control::{Action, Operation};
 use crate::effect::{Alert, AlertReason, Effect};
 use crate::ids::{AlertId, IncidentId, OperationId, Position, RecordId};
+use crate::level::Level;
 use crate::limits::{OCCURRENCES_REMEMBERED, OPERATIONS_REMEMBERED, REPEAT_EVERY};
 use crate::rule::{Condition, Direction, Rule};
 use crate::ruleset::RuleSet;
@@ -56,13 +57,26 @@ struct Pending {
     counted: bool,
 }
 
-/// A breach as an incident needs to know it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Breached {
-    /// Event time of the first record that belongs to it.
+/// What belongs to an occurrence when it begins.
+#[derive(Clone, Debug)]
+pub(crate) struct Begun {
+    /// Event time of its first record.
     pub(crate) first_at: Timestamp,
-    /// Records that belong to it.
     pub(crate) records: u64,
+    pub(crate) max_level: Option<Level>,
+    /// Fingerprints of its records but the one that breached, with their counts.
+    pub(crate) earlier: Vec<(u64, u64, Arc<str>)>,
+}
+
+impl Begun {
+    pub(crate) fn with(first_at: Timestamp, records: u64) -> Self {
+        Self {
+            first_at,
+            records,
+            max_level: None,
+            earlier: Vec::new(),
+        }
+    }
 }
 
 impl Held {
@@ -71,12 +85,12 @@ impl Held {
         subject: &Subject,
         rule: &Rule,
         evidence: &Evidence<'_>,
-        breach: Breached,
+        begun: Begun,
         change: Change,
     ) -> Box<Held> {
         let late = change == Change::FoundLate;
         let mut held = Box::new(Held {
-            head: new_incident(subject, rule, evidence, breach),
+            head: new_incident(subject, rule, evidence, &begun),
             fingerprints: Fingerprints::default(),
             ended: Vec::new(),
             operated: Vec::new(),
@@ -99,6 +113,7 @@ impl Held {
         }
         held.alert(rule, AlertReason::Opened, evidence);
         held.count_fingerprint(evidence);
+        held.count_earlier(begun);
         held
     }
 
@@ -125,7 +140,7 @@ impl Held {
     }
 
     /// The condition holds again.
-    pub(crate) fn reopen(&mut self, rule: &Rule, evidence: &Evidence<'_>, breach: Breached) {
+    pub(crate) fn reopen(&mut self, rule: &Rule, evidence: &Evidence<'_>, begun: Begun) {
         if !self.change(Change::Reopened, evidence.position) {
             return;
         }
@@ -133,13 +148,14 @@ impl Held {
         self.head.acknowledged = None;
         self.head.reopened += 1;
         self.head.occurrence = Occurrence {
-            first_at: breach.first_at,
+            first_at: begun.first_at,
             opened_at: evidence.at,
-            count: breach.records,
+            count: begun.records,
         };
         // Whether it is history is a matter of what brings it back, not of what opened it.
         self.head.historical = evidence.provenance.historical;
-        self.head.count += breach.records;
+        self.head.count += begun.records;
+        self.head.max_level = self.head.max_level.max(begun.max_level);
         self.learn(rule, evidence);
         self.line(
             TimelineKind::Reopened,
@@ -150,6 +166,7 @@ impl Held {
         );
         self.alert(rule, AlertReason::Reopened, evidence);
         self.count_fingerprint(evidence);
+        self.count_earlier(begun);
     }
 
     /// A further record of the newest occurrence: a repeat, unless its fingerprint or its level is new.
@@ -207,8 +224,10 @@ impl Held {
     }
 
     /// Fingerprints seen since the breach began belong to it from the start.
-    pub(crate) fn count_earlier(&mut self, fingerprint: u64, by: u64, template: Arc<str>) {
-        self.fingerprints.count(fingerprint, by, || template);
+    fn count_earlier(&mut self, begun: Begun) {
+        for (fingerprint, by, template) in begun.earlier {
+            self.fingerprints.count(fingerprint, by, || template);
+        }
         self.head.fingerprints_truncated = self.fingerprints.truncated;
     }
 
@@ -475,10 +494,10 @@ fn incident_id(subject: &Subject, rule: &Rule, evidence: &Evidence<'_>, first_at
     IncidentId(h.digest128())
 }
 
-fn new_incident(subject: &Subject, rule: &Rule, evidence: &Evidence<'_>, breach: Breached) -> Incident {
+fn new_incident(subject: &Subject, rule: &Rule, evidence: &Evidence<'_>, begun: &Begun) -> Incident {
     let owned = |s: Option<&str>| s.map(Arc::from);
     Incident {
-        id: incident_id(subject, rule, evidence, breach.first_at),
+        id: incident_id(subject, rule, evidence, begun.first_at),
         rule: rule.id.clone(),
         subject: subject.clone(),
         priority: rule.priority,
@@ -486,20 +505,20 @@ fn new_incident(subject: &Subject, rule: &Rule, evidence: &Evidence<'_>, breach:
         acknowledged: None,
         shelved: None,
         closed_cause: None,
-        first_at: breach.first_at,
+        first_at: begun.first_at,
         opened_at: evidence.at,
         last_at: evidence.at,
         returned_at: None,
         first_record: evidence.record,
         last_record: evidence.record,
-        count: breach.records,
+        count: begun.records,
         reopened: 0,
         occurrence: Occurrence {
-            first_at: breach.first_at,
+            first_at: begun.first_at,
             opened_at: evidence.at,
-            count: breach.records,
+            count: begun.records,
         },
-        max_level: evidence.level,
+        max_level: evidence.level.max(begun.max_level),
         peak: evidence.peak,
         title: Arc::from(clip(&evidence.text)),
         error_type: owned(evidence.error_type),
