@@ -13,6 +13,7 @@ pub mod ports;
 mod request;
 mod retry;
 mod server;
+mod unknown;
 mod wire;
 
 pub use admission::Permit;

@@ -27,6 +27,7 @@ use crate::metrics::{
 };
 use crate::ports::{Grant, Intake, IntakeEntry, IntakeError, Keys};
 use crate::retry::{Answer, Attempt, Claim, Retries};
+use crate::unknown::Unknown;
 use crate::wire::Connection;
 
 /// Keeps the hash of a request's key apart from that of a record's id of the same text.
@@ -49,6 +50,7 @@ pub(crate) struct Shared {
     pub(crate) pool: Pool,
     pub(crate) rates: Limiter,
     pub(crate) retries: Arc<Retries>,
+    pub(crate) unknown: Unknown,
     /// Appends outlive the connection that asked for them.
     pub(crate) commits: TaskTracker,
     pub(crate) stopping: AtomicBool,
@@ -409,6 +411,7 @@ impl Commit {
             metrics::gauge!(RETRY_WINDOW_SECONDS).set(shared.retries.effective_window(received_at).as_secs_f64());
         }
         claim.settle(answer.clone(), received_at);
+        shared.unknown.report(&head.grant.id, &decoded.unknown_levels);
         let format = if decoded.lines { "ndjson" } else { "json" };
         metrics::counter!(RECORDS_ACCEPTED, "format" => format).increment(u64::from(accepted));
         metrics::counter!(RECORDS_REJECTED).increment(u64::from(decoded.found - decoded.records));

@@ -25,6 +25,7 @@ use crate::metrics::{CONNECTIONS, CONNECTIONS_CLOSED};
 use crate::ports::{Intake, Keys, SharedRates};
 use crate::request::{MetricsHook, ReadyHook, Shared, handle};
 use crate::retry::Retries;
+use crate::unknown::Unknown;
 use crate::wire::{Connection, Overdue, Watched};
 
 /// After an accept that failed for want of descriptors or memory.
@@ -74,6 +75,7 @@ impl Gateway {
             clock,
             rates: Limiter::default(),
             retries: Arc::new(Retries::default()),
+            unknown: Unknown::default(),
             commits: TaskTracker::new(),
             stopping: AtomicBool::new(false),
             metrics: None,

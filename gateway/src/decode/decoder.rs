@@ -361,6 +361,9 @@ impl<'a> Decoder<'a> {
             Ok(hash) => {
                 self.out.found += 1;
                 self.out.ids.extend(hash.map(|h| (place, h)));
+                if let Some(word) = work.unknown_level.take() {
+                    self.out.unknown_levels.add(word);
+                }
                 Ok(None)
             }
             Err(Refusal::Fault(fault)) => Ok(Some(fault)),

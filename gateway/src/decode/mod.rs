@@ -10,6 +10,7 @@
 //! - Bytes that are not UTF-8 are read as Latin-1, each by itself, and the record is flagged.
 //! - A record for which the key has no permission refuses the whole body ([`DecodeError::Forbidden`]).
 
+mod aliases;
 mod decoder;
 mod names;
 mod read;
@@ -38,6 +39,9 @@ pub const EXCERPT_BYTES_MAX: usize = 4 * 1024;
 pub const REJECTED_MAX: usize = 10_000;
 /// Excerpts of one body together, for the same reason.
 pub const EXCERPTS_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Levels of one body that are told when they mean none that is known.
+const UNKNOWN_WORDS_MAX: usize = 8;
 
 /// What a body is said to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,8 +103,27 @@ pub struct Decoded {
     pub ids: Vec<(u32, u128)>,
     /// Records found, accepted or not.
     pub found: u32,
+    /// Levels that meant none that is known, among the accepted records.
+    pub unknown_levels: UnknownLevels,
     /// It was NDJSON.
     pub lines: bool,
+}
+
+/// Levels of one body that meant none that is known.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct UnknownLevels {
+    pub records: u32,
+    /// Those that came first, shortened, each once.
+    pub words: Vec<String>,
+}
+
+impl UnknownLevels {
+    fn add(&mut self, word: String) {
+        self.records += 1;
+        if self.words.len() < UNKNOWN_WORDS_MAX && !self.words.contains(&word) {
+            self.words.push(word);
+        }
+    }
 }
 
 /// Why nothing of a body is accepted.

@@ -14,7 +14,8 @@ use andon_engine::record::{Flags, Record};
 use simd_json::Node;
 use std::borrow::Cow;
 
-use super::names::{Field, Members};
+use super::aliases::Field;
+use super::names::Members;
 use super::value::{self, FIELDS_DEPTH_MAX, Unwritable, Writer};
 use super::{DecodeOptions, read};
 
@@ -58,6 +59,8 @@ pub(super) struct Workspace {
     /// Values of top-level members that go into `fields`.
     rest: Vec<usize>,
     fields: Vec<u8>,
+    /// The level of the record just packed, when it meant none that is known.
+    pub(super) unknown_level: Option<String>,
 }
 
 /// Packs the record at `at`. Returns the hash of its id, when it has one.
@@ -76,9 +79,14 @@ pub(super) fn pack(
         }
         .into());
     };
-    let Workspace { rest, fields: text } = work;
+    let Workspace {
+        rest,
+        fields: text,
+        unknown_level,
+    } = work;
     rest.clear();
     text.clear();
+    *unknown_level = None;
 
     let mut members = Members::default();
     let (mut kind, mut user_id, mut id, mut item_id, mut order_id) = (None, None, None, None, None);
@@ -119,7 +127,7 @@ pub(super) fn pack(
         };
         *plain = if value::is_null(node) { None } else { Some(value) };
     }
-    members.look_inside(nodes, rest);
+    members.settle(nodes, fields, rest);
 
     let nul = &mut flags;
     let mut optional = |value: Option<usize>, bytes_max| value.map(|v| read::key(nodes, v, bytes_max, nul)).transpose();
@@ -156,8 +164,14 @@ pub(super) fn pack(
         }
         .into());
     }
-    let level = match members.get(Field::Level) {
-        Some(v) => Some(read::level(nodes, v)?),
+    let level = match members.level(nodes, rest) {
+        Some((_, Some(level))) => Some(level),
+        // Nobody's record is lost for a name of its own: WARN is seen, and alarms nobody at night.
+        Some((v, None)) => {
+            nul.insert(Flags::LEVEL_UNKNOWN);
+            *unknown_level = Some(read::shown(nodes, v));
+            Some(Level::Warn)
+        }
         None => message.as_ref().map(|_| Level::Info),
     };
     let timestamp = match members.get(Field::Timestamp) {

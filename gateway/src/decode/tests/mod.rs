@@ -1,4 +1,6 @@
 mod bodies;
+mod loggers;
+mod names;
 mod records;
 
 use super::*;

@@ -89,8 +89,8 @@ fn what_shippers_write() {
         (r#"{"device_id":"d","message":null,"msg":"m"}"#, "INFO msg=m dev=d"),
         // What cannot fill the field is an ordinary member.
         (
-            r#"{"device_id":"d","message":"m","log":{"logger":"x"}}"#,
-            r#"INFO msg=m dev=d {"log":{"logger":"x"}}"#,
+            r#"{"device_id":"d","message":"m","log":{"origin":"x"}}"#,
+            r#"INFO msg=m dev=d {"log":{"origin":"x"}}"#,
         ),
         (
             r#"{"device_id":"d","message":"m","time":{"took":3},"msg":4,"severity":null}"#,
@@ -141,22 +141,49 @@ fn levels() {
             &format!("{expect} msg=m dev=d"),
         );
     }
-    for level in [
-        r#""loud""#,
-        r#""""#,
-        "30",
-        "-1",
-        "3.5",
-        "true",
-        "[]",
-        "1e99",
-        "18446744073709551615",
+    // One that means nothing loses no record: it is WARN, and kept as it came.
+    for (level, kept) in [
+        (r#""loud""#, r#""loud""#),
+        ("25", "25"),
+        ("100", "100"),
+        ("-1", "-1"),
+        ("3.5", "3.5"),
+        ("true", "true"),
+        ("[]", "[]"),
+        (r#"{"x":1}"#, r#"{"x":1}"#),
+        ("1e99", "1e+99"),
+        ("18446744073709551615", "18446744073709551615"),
     ] {
         check(
             &format!(r#"{{"device_id":"d","message":"m","level":{level}}}"#),
-            "~ is no level: use TRACE",
+            &format!(r#"WARN msg=m dev=d {{"level":{kept}}} !level_unknown"#),
         );
     }
+    // A text without a word is none.
+    for level in [r#""""#, r#""  ""#, "null"] {
+        check(
+            &format!(r#"{{"device_id":"d","message":"m","level":{level}}}"#),
+            "INFO msg=m dev=d",
+        );
+    }
+}
+
+#[test]
+fn levels_that_are_not_known_are_counted_and_the_first_few_named() {
+    let lines: Vec<_> = (0..30)
+        .map(|i| {
+            format!(
+                r#"{{"device_id":"d","message":"m","level":"odd {}"}}"#,
+                char::from(b'k' + i % 10)
+            )
+        })
+        .collect();
+    let bad = r#"{"level":"of a record that is refused","message":"m"}"#;
+    let long = format!(r#"{{"device_id":"d","message":"m","level":"{}"}}"#, "x".repeat(1_000));
+    let d = ndjson(format!("{long}\n{bad}\n{}", lines.join("\n")));
+    assert_eq!((d.records, d.rejected.len(), d.unknown_levels.records), (31, 1, 31));
+    let words = &d.unknown_levels.words;
+    assert_eq!((words.len(), words[0].len(), words[1].as_str()), (8, 40, "odd k"));
 }
 
 #[test]
