@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::body::BodyError;
 use crate::config::{IDEMPOTENCY_KEY_BYTES_MAX, RETRY_AFTER_SECS};
-use crate::decode::DecodeError;
+use crate::decode::{DecodeError, LeftOut};
 use crate::ports::IntakeError;
 
 pub(crate) type Reply = Response<Full<Bytes>>;
@@ -163,6 +163,8 @@ struct Outcome<'a> {
     accepted: u32,
     duplicates: u32,
     rejected: Vec<Named<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    left_out: Vec<Named<'a>>,
 }
 
 #[derive(Serialize)]
@@ -182,6 +184,7 @@ pub(crate) fn outcome(
     accepted: u32,
     duplicates: u32,
     rejected: &[Rejected],
+    left_out: &LeftOut,
     whole: Option<&DecodeError>,
 ) -> (StatusCode, Vec<u8>) {
     if let Some(e) = whole {
@@ -194,6 +197,15 @@ pub(crate) fn outcome(
             index: r.index,
             field: &r.field,
             reason: &r.reason,
+        })
+        .collect();
+    let left_out = left_out
+        .named
+        .iter()
+        .map(|l| Named {
+            index: l.index,
+            field: &l.field,
+            reason: &l.reason,
         })
         .collect();
     let nothing = accepted == 0 && duplicates == 0;
@@ -222,6 +234,7 @@ pub(crate) fn outcome(
         accepted,
         duplicates,
         rejected: named,
+        left_out,
     };
     (
         status,

@@ -8,6 +8,8 @@ pub const RECORDS_REJECTED: &str = "andon_records_rejected_total";
 pub const RECORDS_DUPLICATE: &str = "andon_records_duplicate_total";
 /// Counter, label `key`: accepted records whose level meant none of ours.
 pub const RECORDS_LEVEL_UNKNOWN: &str = "andon_records_level_unknown_total";
+/// Counter: readings of accepted records that were no numbers.
+pub const READINGS_LEFT_OUT: &str = "andon_readings_left_out_total";
 /// Counter, label `status`: answers.
 pub const HTTP_REQUESTS: &str = "andon_http_requests_total";
 /// Histogram, seconds: from the end of a request's head to its answer.

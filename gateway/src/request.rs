@@ -23,7 +23,8 @@ use crate::body::{self, Encoding};
 use crate::config::{Config, IDEMPOTENCY_KEY_BYTES_MAX};
 use crate::decode::{DecodeError, DecodeOptions, Decoded, Decoder, Format, excerpt};
 use crate::metrics::{
-    HTTP_REQUEST_SECONDS, HTTP_REQUESTS, RECORDS_ACCEPTED, RECORDS_DUPLICATE, RECORDS_REJECTED, RETRY_WINDOW_SECONDS,
+    HTTP_REQUEST_SECONDS, HTTP_REQUESTS, READINGS_LEFT_OUT, RECORDS_ACCEPTED, RECORDS_DUPLICATE, RECORDS_REJECTED,
+    RETRY_WINDOW_SECONDS,
 };
 use crate::ports::{Grant, Intake, IntakeEntry, IntakeError, Keys};
 use crate::retry::{Answer, Attempt, Claim, Retries};
@@ -386,7 +387,13 @@ impl Commit {
         };
         let duplicates: Vec<u32> = places.iter().map(|place| decoded.ids[*place].0).collect();
         let accepted = decoded.records - duplicates.len() as u32;
-        let (status, body) = answer::outcome(accepted, duplicates.len() as u32, &decoded.rejected, malformed.as_ref());
+        let (status, body) = answer::outcome(
+            accepted,
+            duplicates.len() as u32,
+            &decoded.rejected,
+            &decoded.left_out,
+            malformed.as_ref(),
+        );
         let answer = Answer {
             status: status.as_u16(),
             body: Arc::from(body),
@@ -415,6 +422,9 @@ impl Commit {
         let format = if decoded.lines { "ndjson" } else { "json" };
         metrics::counter!(RECORDS_ACCEPTED, "format" => format).increment(u64::from(accepted));
         metrics::counter!(RECORDS_REJECTED).increment(u64::from(decoded.found - decoded.records));
+        if decoded.left_out.count > 0 {
+            metrics::counter!(READINGS_LEFT_OUT).increment(u64::from(decoded.left_out.count));
+        }
         metrics::counter!(RECORDS_DUPLICATE).increment(duplicates.len() as u64);
         Ok(replay(answer))
     }

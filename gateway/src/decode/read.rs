@@ -186,10 +186,23 @@ pub(super) fn timestamp(nodes: &[Node<'_>], value: usize) -> Result<Timestamp, F
     time_of(nodes, value).or_else(|reason| fault(name(nodes, value), reason))
 }
 
+/// A reading that is no number.
+#[derive(Debug)]
+pub(super) struct Left {
+    pub(super) fault: Fault,
+    /// Its value, when that is short enough to be kept in `fields`.
+    pub(super) kept: Option<usize>,
+}
+
+/// Longer texts are no numbers.
+const NUMBER_BYTES_MAX: usize = 64;
+
+/// Readings by name. What is none goes to `left`, and takes nothing else with it.
 pub(super) fn readings<'i>(
     nodes: &[Node<'i>],
     value: usize,
     flags: &mut Flags,
+    left: &mut Vec<Left>,
 ) -> Result<Vec<(Cow<'i, str>, f64)>, Fault> {
     let Node::Object { len, .. } = nodes[value] else {
         return fault(
@@ -208,30 +221,73 @@ pub(super) fn readings<'i>(
     }
     let mut out: Vec<(Cow<'i, str>, f64)> = Vec::with_capacity(len);
     for (name, value) in value::members(nodes, value) {
-        let path = || format!("readings.{}", name.chars().take(KEY_BYTES_MAX).collect::<String>());
-        let name = check_key(without_nul(name, flags), KEY_BYTES_MAX)
-            .or_else(|reason| fault("readings", format!("a name in it {reason}")))?;
-        let number = match nodes[value] {
-            Node::Static(StaticNode::F64(n)) => n,
-            Node::Static(StaticNode::I64(n)) => n as f64,
-            Node::Static(StaticNode::U64(n)) => n as f64,
-            ref other => {
-                return fault(
-                    path(),
-                    format!(
-                        "must be a finite number, not {}: leave it out when there is none",
-                        value::kind(other)
-                    ),
-                );
-            }
-        };
-        if !number.is_finite() {
-            return fault(path(), "must be a finite number");
+        if value::is_null(&nodes[value]) {
+            continue;
         }
-        match out.iter_mut().find(|(n, _)| *n == name) {
-            Some(former) => former.1 = number,
-            None => out.push((name, number)),
+        match reading(nodes, name, value, flags) {
+            Ok((name, number)) => match out.iter_mut().find(|(n, _)| *n == name) {
+                Some(former) => former.1 = number,
+                None => out.push((name, number)),
+            },
+            Err(l) => left.push(l),
         }
     }
     Ok(out)
+}
+
+fn reading<'i>(
+    nodes: &[Node<'i>],
+    name: &'i str,
+    value: usize,
+    flags: &mut Flags,
+) -> Result<(Cow<'i, str>, f64), Left> {
+    let key = check_key(without_nul(name, flags), KEY_BYTES_MAX).map_err(|reason| Left {
+        fault: Fault {
+            field: "readings".into(),
+            reason: format!("a name in it {reason}"),
+        },
+        kept: None,
+    })?;
+    let number = match nodes[value] {
+        Node::Static(StaticNode::F64(n)) => Some(n),
+        Node::Static(StaticNode::I64(n)) => Some(n as f64),
+        Node::Static(StaticNode::U64(n)) => Some(n as f64),
+        Node::String(s) if s.len() <= NUMBER_BYTES_MAX => s.trim().parse().ok(),
+        _ => None,
+    };
+    match number.filter(|n| n.is_finite()) {
+        Some(number) => Ok((key, number)),
+        None => Err(Left {
+            fault: Fault {
+                field: format!("readings.{name}"),
+                reason: no_number(&nodes[value]),
+            },
+            kept: is_small(&nodes[value]).then_some(value),
+        }),
+    }
+}
+
+fn no_number(node: &Node<'_>) -> String {
+    match node {
+        Node::String(s)
+            if s.len() <= NUMBER_BYTES_MAX
+                && s.contains(',')
+                && s.replacen(',', ".", 1).trim().parse::<f64>().is_ok() =>
+        {
+            "has a comma: write the decimal point".into()
+        }
+        Node::Static(StaticNode::F64(_)) => "must be a finite number".into(),
+        other => format!(
+            "must be a finite number, not {}: leave it out when there is none",
+            value::kind(other)
+        ),
+    }
+}
+
+fn is_small(node: &Node<'_>) -> bool {
+    match node {
+        Node::String(s) => s.len() <= KEY_BYTES_MAX,
+        Node::Static(StaticNode::Bool(_)) => true,
+        _ => false,
+    }
 }

@@ -61,6 +61,8 @@ pub(super) struct Workspace {
     fields: Vec<u8>,
     /// The level of the record just packed, when it meant none that is known.
     pub(super) unknown_level: Option<String>,
+    /// Readings of the record just packed that are no numbers.
+    pub(super) left_out: Vec<read::Left>,
 }
 
 /// Packs the record at `at`. Returns the hash of its id, when it has one.
@@ -83,10 +85,12 @@ pub(super) fn pack(
         rest,
         fields: text,
         unknown_level,
+        left_out,
     } = work;
     rest.clear();
     text.clear();
     *unknown_level = None;
+    left_out.clear();
 
     let mut members = Members::default();
     let (mut kind, mut user_id, mut id, mut item_id, mut order_id) = (None, None, None, None, None);
@@ -154,10 +158,13 @@ pub(super) fn pack(
         .transpose()?
         .filter(|m| !m.is_empty());
     let readings = readings
-        .map(|v| read::readings(nodes, v, nul))
+        .map(|v| read::readings(nodes, v, nul, left_out))
         .transpose()?
         .unwrap_or_default();
     if message.is_none() && readings.is_empty() {
+        if !left_out.is_empty() {
+            return Err(left_out.swap_remove(0).fault.into());
+        }
         return Err(Fault {
             field: "message".into(),
             reason: "message is missing: a record needs a message or readings".into(),
@@ -198,6 +205,10 @@ pub(super) fn pack(
     let id = id.map(|v| read::sender_id(nodes, v, nul)).transpose()?;
     let trace_id = trace_id.map(|v| read::hex(nodes, v)).transpose()?;
     let span_id = span_id.map(|v| read::hex(nodes, v)).transpose()?;
+    // Before the others, which count more.
+    if !left_out.is_empty() {
+        rest.splice(0..0, left_out.iter().filter_map(|left| left.kept));
+    }
     write_fields(nodes, fields, rest, text, nul)?;
 
     if let Some(grant) = options.grant

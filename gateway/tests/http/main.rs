@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
 mod clients;
+mod edges;
 mod hardening;
 mod harness;
 mod http2;

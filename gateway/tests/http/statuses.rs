@@ -126,7 +126,7 @@ async fn nothing_acceptable_is_400_and_kept_for_whoever_mends_the_sender() {
     );
     assert_eq!(answer.json()["rejected"][0]["index"], 0);
 
-    let answer = server.post("[{\"device_id\":\"d\",\n\"message\":NaN}]").await;
+    let answer = server.post("[{\"device_id\":\"d\",\n\"message\":None}]").await;
     assert_eq!((answer.status, answer.code().as_str()), (400, "malformed"));
     assert!(
         answer.message().contains("byte 29, line 2: expected value"),
@@ -141,7 +141,7 @@ async fn nothing_acceptable_is_400_and_kept_for_whoever_mends_the_sender() {
             .collect::<Vec<_>>(),
         [(0, 1), (0, 1)]
     );
-    assert!(entries[1].rejected[0].excerpt.contains("NaN"));
+    assert!(entries[1].rejected[0].excerpt.contains("None"));
     server.is_undisturbed().await;
 }
 
