@@ -8,7 +8,9 @@ mod answer;
 mod body;
 pub mod config;
 pub mod decode;
+mod look_up;
 pub mod metrics;
+mod peers;
 pub mod ports;
 mod request;
 mod retry;
@@ -18,6 +20,6 @@ mod wire;
 
 pub use admission::Permit;
 pub use config::Config;
-pub use ports::{Grant, Intake, IntakeEntry, IntakeError, Keys, Rate, SharedRates};
+pub use ports::{Grant, Intake, IntakeEntry, IntakeError, Keys, KeysUnavailable, Rate, SharedRates};
 pub use request::{MetricsHook, ReadyHook};
 pub use server::{Gateway, Stopped};

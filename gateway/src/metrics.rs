@@ -18,7 +18,7 @@ pub const HTTP_REQUEST_SECONDS: &str = "andon_http_request_seconds";
 pub const IN_FLIGHT_BYTES: &str = "andon_ingest_in_flight_bytes";
 /// Gauge: open connections.
 pub const CONNECTIONS: &str = "andon_ingest_connections";
-/// Counter, label `reason` (`header`, `idle`, `full`): connections that we closed.
+/// Counter, label `reason` (`header`, `idle`, `full`, `peer`): connections that we closed.
 pub const CONNECTIONS_CLOSED: &str = "andon_ingest_connections_closed_total";
 /// Gauge, seconds: how far back retries are recognised now. Less than the retry window when there were too many.
 pub const RETRY_WINDOW_SECONDS: &str = "andon_retry_window_seconds";

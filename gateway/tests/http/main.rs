@@ -8,6 +8,7 @@ mod hardening;
 mod harness;
 mod http2;
 mod retries;
+mod shares;
 mod shippers;
 mod statuses;
 mod stopping;

@@ -455,7 +455,7 @@ async fn without_room_in_flight_a_request_is_turned_away() {
     );
     server.journal.set(Mode::Take);
     assert_eq!(first.answer().await.unwrap().status, 202);
-    // All of it is free again: a request without a length takes the whole.
+    // All of it is free again.
     let answer = server
         .post_with("Transfer-Encoding: chunked\r\n", chunked(GOOD.as_bytes(), 5))
         .await;
