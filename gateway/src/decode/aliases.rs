@@ -242,8 +242,8 @@ const SLOTS: usize = 512;
 /// [`NAMES`], [`MARKS`] and [`DEFERRED`], laid out for looking up.
 #[derive(Debug)]
 pub(super) struct Table {
-    /// Place in `aliases` plus 1, by [`slot`]; the next free one when that is taken.
-    slots: [u8; SLOTS],
+    /// Place in `aliases` plus 1, and the length of the name, by [`slot`]; in the next free one when that is taken.
+    slots: [[u8; 2]; SLOTS],
     aliases: Vec<Alias>,
     pub(super) objects: Vec<(&'static str, Vec<Inside>)>,
 }
@@ -253,7 +253,7 @@ pub(super) static TABLE: LazyLock<Table> = LazyLock::new(Table::new);
 impl Table {
     fn new() -> Self {
         let mut table = Table {
-            slots: [0; SLOTS],
+            slots: [[0; 2]; SLOTS],
             aliases: Vec::new(),
             objects: Vec::new(),
         };
@@ -279,10 +279,10 @@ impl Table {
         assert!(table.objects.len() <= OBJECTS_MAX && table.aliases.len() < SLOTS / 2);
         for (i, alias) in table.aliases.iter().enumerate() {
             let mut at = slot(alias.name.as_bytes());
-            while table.slots[at] != 0 {
+            while table.slots[at][0] != 0 {
                 at = (at + 1) % SLOTS;
             }
-            table.slots[at] = i as u8 + 1;
+            table.slots[at] = [i as u8 + 1, alias.name.len() as u8];
         }
         table
     }
@@ -311,9 +311,10 @@ impl Table {
     pub(super) fn find(&self, name: &str) -> Option<&Alias> {
         let mut at = slot(name.as_bytes());
         loop {
-            let alias = &self.aliases[(self.slots[at] as usize).checked_sub(1)?];
-            if alias.name == name {
-                return Some(alias);
+            let [place, len] = self.slots[at];
+            let place = usize::from(place).checked_sub(1)?;
+            if usize::from(len) == name.len() && self.aliases[place].name == name {
+                return Some(&self.aliases[place]);
             }
             at = (at + 1) % SLOTS;
         }

@@ -38,6 +38,7 @@ pub(super) struct Members {
     objects: [u32; OBJECTS_MAX],
     any_object: bool,
     deferred: [Option<usize>; DEFERRED.len()],
+    any_deferred: bool,
     marks: Marks,
 }
 
@@ -95,6 +96,7 @@ impl Members {
             (Some((field, rank, fits)), _) if fits(nodes, value) => self.offer(nodes, *field, *rank, value, rest),
             (_, Some(i)) => {
                 // Of two members of one name the last counts.
+                self.any_deferred = true;
                 rest.extend(self.deferred[*i].replace(value));
             }
             _ => self.other(node, name, value, rest),
@@ -118,13 +120,8 @@ impl Members {
 
     /// Looks at what waits until all members are known: names that depend on others, and objects.
     pub(super) fn settle(&mut self, nodes: &[Node<'_>], fields: Option<usize>, rest: &mut Vec<usize>) {
-        for i in 0..DEFERRED.len() {
-            if let Some(value) = self.deferred[i] {
-                match self.field_of(nodes, i, value) {
-                    Some(field) => self.offer(nodes, field, DEFERRED_RANK, value, rest),
-                    None => rest.push(value),
-                }
-            }
+        if self.any_deferred {
+            self.settle_deferred(nodes, rest);
         }
         if self.any_object {
             for (i, (_, insides)) in TABLE.objects.iter().enumerate() {
@@ -141,6 +138,17 @@ impl Members {
             && let Some((_, insides)) = TABLE.objects.iter().find(|(name, _)| *name == "fields")
         {
             self.look_inside(nodes, fields, insides, rest);
+        }
+    }
+
+    fn settle_deferred(&mut self, nodes: &[Node<'_>], rest: &mut Vec<usize>) {
+        for i in 0..DEFERRED.len() {
+            if let Some(value) = self.deferred[i] {
+                match self.field_of(nodes, i, value) {
+                    Some(field) => self.offer(nodes, field, DEFERRED_RANK, value, rest),
+                    None => rest.push(value),
+                }
+            }
         }
     }
 
