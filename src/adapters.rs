@@ -17,7 +17,7 @@ use andon_engine::level::Level;
 use andon_engine::rule::Configuration;
 use andon_engine::subject::SubjectKind;
 use andon_engine::time::Timestamp;
-use andon_gateway::{Grant, Intake, IntakeEntry, IntakeError, Keys, Rate, SharedRates};
+use andon_gateway::{Grant, Intake, IntakeEntry, IntakeError, Keys, KeysUnavailable, Rate, SharedRates};
 use andon_storage::journal::{Append, AppendError, Journal};
 use andon_storage::keys::KeyCache;
 use andon_storage::ports::keys::Scope;
@@ -63,6 +63,7 @@ impl Intake for JournalIntake {
 /// The gateway's view of the keys.
 pub struct SenderKeys(pub Arc<KeyCache>);
 
+#[async_trait]
 impl Keys for SenderKeys {
     fn find(&self, token: &str) -> Option<Arc<Grant>> {
         let row = self.0.find(token)?;
@@ -73,6 +74,11 @@ impl Keys for SenderKeys {
             devices: row.devices.clone(),
             records_per_second: row.records_per_second,
         }))
+    }
+
+    async fn refresh(&self) -> Result<(), KeysUnavailable> {
+        // The cache's own task logs that the store is away.
+        self.0.refresh().await.map(drop).map_err(|_| KeysUnavailable)
     }
 }
 

@@ -4,6 +4,7 @@
 //! ```text
 //! header   = version u8 (1) · flags u8 · received_at i64 · key_id · count u32 · retry hash u128 × count
 //!            · [hash u128 · status u16 · answer]      when flag 2 is set
+//!            · [hash of the body u128]                when flag 4 is set, which headers of older versions lack
 //!            · count u32 · rejected × count                                     (integers little-endian)
 //! rejected = index u32 · field · reason · excerpt
 //! text     = length u32 · UTF-8 bytes                 key_id, field, reason, excerpt; `answer` is bytes of the same form
@@ -19,6 +20,7 @@ pub const OWN_APPLICATION: &str = "andon";
 const VERSION: u8 = 1;
 const HISTORY: u8 = 1;
 const IDEMPOTENCY: u8 = 2;
+const BODY: u8 = 4;
 /// A rejection takes at least its index and three lengths.
 const REJECTED_BYTES_MIN: usize = 16;
 
@@ -44,6 +46,8 @@ pub struct Idempotency {
     pub status: u16,
     /// The body of the answer.
     pub answer: Arc<[u8]>,
+    /// Hash of the request's body, decompressed. `None` in entries of versions that did not keep it.
+    pub body: Option<u128>,
 }
 
 /// A record that was refused: it goes to quarantine.
@@ -77,11 +81,20 @@ pub fn encode_header(h: &IntakeHeader) -> Vec<u8> {
         .iter()
         .map(|r| r.field.len() + r.reason.len() + r.excerpt.len())
         .sum();
-    let answer = h.idempotency.as_ref().map_or(0, |i| i.answer.len() + 22);
+    let answer = h
+        .idempotency
+        .as_ref()
+        .map_or(0, |i| i.answer.len() + 22 + i.body.map_or(0, |_| 16));
     let size = 22 + h.key_id.len() + h.retry_hashes.len() * 16 + answer + h.rejected.len() * REJECTED_BYTES_MIN + texts;
     let mut out = Vec::with_capacity(size);
     out.push(VERSION);
-    out.push(if h.history { HISTORY } else { 0 } | if h.idempotency.is_some() { IDEMPOTENCY } else { 0 });
+    let body = h.idempotency.as_ref().and_then(|i| i.body);
+    let set = [
+        (h.history, HISTORY),
+        (h.idempotency.is_some(), IDEMPOTENCY),
+        (body.is_some(), BODY),
+    ];
+    out.push(set.into_iter().filter(|(is, _)| *is).map(|(_, flag)| flag).sum());
     out.extend_from_slice(&h.received_at.as_micros().to_le_bytes());
     put(&mut out, h.key_id.as_bytes());
     out.extend_from_slice(&(h.retry_hashes.len() as u32).to_le_bytes());
@@ -92,6 +105,9 @@ pub fn encode_header(h: &IntakeHeader) -> Vec<u8> {
         out.extend_from_slice(&i.hash.to_le_bytes());
         out.extend_from_slice(&i.status.to_le_bytes());
         put(&mut out, &i.answer);
+    }
+    if let Some(hash) = body {
+        out.extend_from_slice(&hash.to_le_bytes());
     }
     out.extend_from_slice(&(h.rejected.len() as u32).to_le_bytes());
     for r in &h.rejected {
@@ -127,7 +143,7 @@ pub fn decode_header(bytes: &[u8]) -> Result<(IntakeHeader, usize), InvalidHeade
         [other] => return Err(InvalidHeader::Version(other)),
     }
     let [flags] = r.array::<1>()?;
-    if flags & !(HISTORY | IDEMPOTENCY) != 0 {
+    if flags & !(HISTORY | IDEMPOTENCY | BODY) != 0 || flags & (IDEMPOTENCY | BODY) == BODY {
         return Err(InvalidHeader::Layout);
     }
     let received_at = Timestamp(i64::from_le_bytes(r.array()?));
@@ -140,10 +156,16 @@ pub fn decode_header(bytes: &[u8]) -> Result<(IntakeHeader, usize), InvalidHeade
     let idempotency = if flags & IDEMPOTENCY != 0 {
         let hash = u128::from_le_bytes(r.array()?);
         let status = u16::from_le_bytes(r.array()?);
+        let answer = Arc::from(r.slice()?);
+        let body = match flags & BODY {
+            0 => None,
+            _ => Some(u128::from_le_bytes(r.array()?)),
+        };
         Some(Idempotency {
             hash,
             status,
-            answer: Arc::from(r.slice()?),
+            answer,
+            body,
         })
     } else {
         None
@@ -225,6 +247,7 @@ mod tests {
                 hash: 9,
                 status: 202,
                 answer: Arc::from(&b"{\"accepted\":1}"[..]),
+                body: Some(11),
             }),
             rejected: vec![Rejected {
                 index: 4,
@@ -244,6 +267,23 @@ mod tests {
             assert_eq!(sender(&bytes), Ok(&*header.key_id));
             assert_eq!(decode_header(&bytes), Ok((header, end)));
         }
+    }
+
+    #[test]
+    fn a_header_of_a_version_that_kept_no_hash_of_the_body_is_read() {
+        let mut header = sample();
+        header.idempotency.as_mut().unwrap().body = None;
+        let bytes = encode_header(&header);
+        assert_eq!(
+            (bytes[0], bytes[1]),
+            (1, HISTORY | IDEMPOTENCY),
+            "as it was written before"
+        );
+        assert_eq!(decode_header(&bytes), Ok((header, bytes.len())));
+        // A hash of a body belongs to an answer.
+        let mut odd = encode_header(&IntakeHeader::default());
+        odd[1] = BODY;
+        assert_eq!(decode_header(&odd), Err(InvalidHeader::Layout));
     }
 
     #[test]
@@ -268,11 +308,11 @@ mod tests {
     proptest! {
         #[test]
         fn any_header_survives(at in any::<i64>(), key in ".{0,20}", history in any::<bool>(), hashes in proptest::collection::vec(any::<u128>(), 0..20),
-                               answer in proptest::option::of(proptest::collection::vec(any::<u8>(), 0..50)),
+                               answer in proptest::option::of(proptest::collection::vec(any::<u8>(), 0..50)), body in any::<Option<u128>>(),
                                rejected in proptest::collection::vec((any::<u32>(), ".{0,9}", ".{0,9}", ".{0,30}"), 0..9)) {
             let header = IntakeHeader {
                 received_at: Timestamp(at), key_id: key.into(), history, retry_hashes: hashes,
-                idempotency: answer.map(|a| Idempotency { hash: 1, status: 400, answer: Arc::from(a) }),
+                idempotency: answer.map(|a| Idempotency { hash: 1, status: 400, answer: Arc::from(a), body }),
                 rejected: rejected.into_iter().map(|(index, field, reason, excerpt)| Rejected { index, field, reason, excerpt }).collect(),
             };
             let bytes = encode_header(&header);

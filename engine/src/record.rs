@@ -60,12 +60,16 @@ impl Flags {
     /// Text that was not UTF-8 was read as Latin-1.
     pub const LATIN1: Flags = Flags(1 << 4);
 
-    const NAMES: [(Flags, &'static str); 5] = [
+    /// The sender's level meant none that is known: WARN stands in, and `fields` has the sender's.
+    pub const LEVEL_UNKNOWN: Flags = Flags(1 << 5);
+
+    const NAMES: [(Flags, &'static str); 6] = [
         (Flags::CLOCK_SKEW, "clock_skew"),
         (Flags::NUL_REPLACED, "nul_replaced"),
         (Flags::TIME_MISSING, "time_missing"),
         (Flags::HISTORY, "history"),
         (Flags::LATIN1, "latin1"),
+        (Flags::LEVEL_UNKNOWN, "level_unknown"),
     ];
 
     pub fn contains(self, other: Flags) -> bool {

@@ -1,71 +1,195 @@
-//! Who may come in now: bytes in flight over all requests, and records a second of each key.
+//! Who may come in now: bytes in flight over all requests and of each key, and records a second of each key.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
+use crate::config::{SMALL_BODY_BYTES, SMALL_RESERVE};
 use crate::metrics::{IN_FLIGHT_BYTES, RATE_FALLBACKS};
 use crate::ports::{Rate, SharedRates};
 
-/// The bytes that bodies may take at once. A request takes its worst case in one step, so that no two requests wait for each
-/// other half-way, and gives back the rest when its size is known.
+/// The bytes that bodies may take at once.
+///
+/// A request takes them as its body arrives, so that a slow one holds no more than it has sent, and never waits for them, so that no two
+/// requests wait for each other. A key may take more as long as it holds less than is left free: alone it comes to half of everything, of
+/// two greedy keys each to a third, and there is always something left for the next. One body of the greatest size is granted to each
+/// key while there is room. Small bodies have a reserve besides, so that an alarm passes when large bodies have taken all.
 #[derive(Debug, Clone)]
-pub(crate) struct Pool {
-    free: Arc<Semaphore>,
-    total: usize,
+pub(crate) struct Pool(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    parts: [Part; 2],
+    held: Mutex<Held>,
+}
+
+/// For bodies of any size, and for small ones only.
+const GENERAL: usize = 0;
+const SMALL: usize = 1;
+
+/// Limits of a part of the bytes.
+#[derive(Debug)]
+struct Part {
+    bytes: usize,
+    /// What one key may hold even when little is free.
+    key_bytes: usize,
+}
+
+/// Bytes held of each part, by all and by each key.
+#[derive(Debug, Default)]
+struct Held {
+    all: [usize; 2],
+    keys: HashMap<Arc<str>, [usize; 2]>,
 }
 
 /// A share of the bytes in flight; dropping it frees it.
 #[derive(Debug)]
 pub struct Permit {
-    permit: Option<OwnedSemaphorePermit>,
+    pool: Option<Pool>,
+    key: Arc<str>,
+    part: usize,
+    bytes: usize,
+    /// Taken besides the body, as long as it is being read.
+    decoder_bytes: usize,
 }
 
 impl Pool {
-    pub(crate) fn new(total: usize) -> Self {
-        let total = total.min(Semaphore::MAX_PERMITS).min(u32::MAX as usize);
-        Self {
-            free: Arc::new(Semaphore::new(total)),
-            total,
+    /// `body_bytes_max` is the size of the greatest body.
+    pub(crate) fn new(total: usize, body_bytes_max: usize) -> Self {
+        let reserve = total / SMALL_RESERVE;
+        let general = Part {
+            bytes: total - reserve,
+            key_bytes: body_bytes_max,
+        };
+        let small = Part {
+            bytes: reserve,
+            key_bytes: SMALL_BODY_BYTES,
+        };
+        Self(Arc::new(Shared {
+            parts: [general, small],
+            held: Mutex::default(),
+        }))
+    }
+
+    /// A share of this key that holds nothing yet.
+    pub(crate) fn permit(&self, key: &Arc<str>, decoder_bytes: usize) -> Permit {
+        Permit {
+            pool: Some(self.clone()),
+            key: Arc::clone(key),
+            part: GENERAL,
+            bytes: 0,
+            decoder_bytes,
         }
     }
 
-    /// `None` when so much is not free now. A request larger than everything takes everything.
-    pub(crate) fn take(&self, bytes: usize) -> Option<Permit> {
-        let n = bytes.min(self.total) as u32;
-        let permit = Arc::clone(&self.free).try_acquire_many_owned(n).ok()?;
-        metrics::gauge!(IN_FLIGHT_BYTES).increment(f64::from(n));
-        Some(Permit { permit: Some(permit) })
+    fn held(&self) -> MutexGuard<'_, Held> {
+        // A panic elsewhere leaves the counts whole: nothing panics while they are changed.
+        self.0.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Held {
+    /// Whether the key may hold `bytes` of the part instead of the `own` that one of its requests holds.
+    fn allows(&self, part: usize, limits: &Part, key: &str, own: usize, bytes: usize) -> bool {
+        let others = self.all[part] - own;
+        if others == 0 {
+            // Nobody waits for it, and a body that is larger than everything would never be taken otherwise.
+            return part == GENERAL || bytes <= limits.bytes;
+        }
+        let Some(free) = limits.bytes.checked_sub(others + bytes) else {
+            return false;
+        };
+        let of_key = self.keys.get(key).map_or(0, |held| held[part]) - own + bytes;
+        of_key <= free.max(limits.key_bytes)
+    }
+
+    fn change(&mut self, part: usize, key: &Arc<str>, own: usize, bytes: usize) {
+        self.all[part] = self.all[part] - own + bytes;
+        let held = self.keys.entry(Arc::clone(key)).or_default();
+        held[part] = held[part] - own + bytes;
+        if *held == [0, 0] {
+            self.keys.remove(key);
+        }
     }
 }
 
 impl Permit {
-    /// A share of nothing, for entries that did not come in by a request.
+    /// A share of nothing, for entries that did not come in by a request. It may grow without limit.
     pub fn none() -> Self {
-        Self { permit: None }
+        Self {
+            pool: None,
+            key: Arc::from(""),
+            part: GENERAL,
+            bytes: 0,
+            decoder_bytes: 0,
+        }
     }
 
     /// Bytes held.
     pub fn bytes(&self) -> usize {
-        self.permit.as_ref().map_or(0, OwnedSemaphorePermit::num_permits)
+        self.bytes
     }
 
-    /// Gives back what is held beyond `bytes`.
-    pub(crate) fn shrink(&mut self, bytes: usize) {
-        if let Some(permit) = &mut self.permit {
-            let excess = permit.num_permits().saturating_sub(bytes);
-            if let Some(rest) = permit.split(excess) {
-                metrics::gauge!(IN_FLIGHT_BYTES).decrement(rest.num_permits() as f64);
-            }
+    /// Grows to a body of so many bytes. False when they are not there; it then holds what it held.
+    #[must_use]
+    pub(crate) fn reach(&mut self, body_bytes: usize) -> bool {
+        let bytes = body_bytes + self.decoder_bytes;
+        bytes <= self.bytes || self.hold(body_bytes, bytes)
+    }
+
+    /// Whether a body of so many bytes would find room now.
+    pub(crate) fn could_reach(&self, body_bytes: usize) -> bool {
+        let bytes = body_bytes + self.decoder_bytes;
+        let room = |pool: &Pool| self.part_for(pool, &pool.held(), body_bytes, bytes).is_some();
+        bytes <= self.bytes || self.pool.as_ref().is_none_or(room)
+    }
+
+    fn hold(&mut self, body_bytes: usize, bytes: usize) -> bool {
+        let Some(pool) = self.pool.clone() else { return true };
+        let mut held = pool.held();
+        let Some(part) = self.part_for(&pool, &held, body_bytes, bytes) else {
+            return false;
+        };
+        if part == self.part {
+            held.change(part, &self.key, self.bytes, bytes);
+        } else {
+            held.change(part, &self.key, 0, bytes);
+            held.change(self.part, &self.key, self.bytes, 0);
         }
+        drop(held);
+        metrics::gauge!(IN_FLIGHT_BYTES).increment((bytes - self.bytes) as f64);
+        (self.part, self.bytes) = (part, bytes);
+        true
+    }
+
+    /// The part that has room for a body of this size.
+    fn part_for(&self, pool: &Pool, held: &Held, body_bytes: usize, bytes: usize) -> Option<usize> {
+        let parts = if body_bytes <= SMALL_BODY_BYTES {
+            GENERAL..=SMALL
+        } else {
+            GENERAL..=GENERAL
+        };
+        parts.into_iter().find(|&part| {
+            let own = if part == self.part { self.bytes } else { 0 };
+            held.allows(part, &pool.0.parts[part], &self.key, own, bytes)
+        })
+    }
+
+    /// Gives back what is held beyond `bytes`. The body has been read: its decoder is gone.
+    pub(crate) fn shrink(&mut self, bytes: usize) {
+        self.decoder_bytes = 0;
+        let Some(pool) = &self.pool else { return };
+        let bytes = bytes.min(self.bytes);
+        pool.held().change(self.part, &self.key, self.bytes, bytes);
+        metrics::gauge!(IN_FLIGHT_BYTES).decrement((self.bytes - bytes) as f64);
+        self.bytes = bytes;
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        metrics::gauge!(IN_FLIGHT_BYTES).decrement(self.bytes() as f64);
+        self.shrink(0);
     }
 }
 
@@ -215,19 +339,105 @@ mod tests {
         }
     }
 
+    const MIB: usize = 1 << 20;
+
+    fn pool() -> (Pool, impl Fn(&str) -> Permit) {
+        let pool = Pool::new(256 * MIB, 16 * MIB);
+        let of = pool.clone();
+        (pool, move |key: &str| of.permit(&key.into(), 0))
+    }
+
+    /// Bytes of each part, and how many keys hold some.
+    fn held(pool: &Pool) -> ([usize; 2], usize) {
+        let held = pool.held();
+        (held.all, held.keys.len())
+    }
+
+    /// The permit, if it gets so many bytes.
+    fn reached(mut permit: Permit, bytes: usize) -> Option<Permit> {
+        permit.reach(bytes).then_some(permit)
+    }
+
+    /// Permits of this key of this size, as many as it gets.
+    fn fill(permit: &impl Fn(&str) -> Permit, key: &str, bytes: usize) -> Vec<Permit> {
+        std::iter::from_fn(|| reached(permit(key), bytes)).collect()
+    }
+
     #[test]
-    fn bytes_are_taken_at_once_shrunk_and_given_back() {
-        let pool = Pool::new(100);
-        let mut a = pool.take(80).unwrap();
-        assert!(pool.take(30).is_none());
+    fn bytes_are_taken_as_they_come_shrunk_and_given_back() {
+        let (pool, permit) = pool();
+        let mut a = permit("k");
+        assert!(a.reach(10) && a.reach(2 * MIB) && a.reach(5));
+        assert_eq!(a.bytes(), 2 * MIB);
         a.shrink(10);
-        assert_eq!(a.bytes(), 10);
-        let b = pool.take(90).unwrap();
-        assert!(pool.take(1).is_none());
-        drop((a, b));
-        let all = pool.take(1_000).unwrap();
-        assert_eq!(all.bytes(), 100);
-        assert!(pool.take(1).is_none());
+        a.shrink(20);
+        assert_eq!((a.bytes(), held(&pool)), (10, ([10, 0], 1)));
+        drop(a);
+        assert_eq!(held(&pool), ([0, 0], 0));
+    }
+
+    #[test]
+    fn no_key_takes_more_than_is_left_for_others() {
+        let (pool, permit) = pool();
+        let first = fill(&permit, "greedy", 16 * MIB);
+        assert_eq!(first.len(), 7, "not quite half of 240 MiB");
+        let second = fill(&permit, "as greedy", 16 * MIB);
+        assert!(second.len() >= 3, "{}", second.len());
+        // However many come, each finds room for a body of the greatest size, until there is none at all.
+        let mut others = 0;
+        let mut kept = Vec::new();
+        while let Some(p) = reached(permit(&format!("k{others}")), 16 * MIB) {
+            kept.push(p);
+            others += 1;
+        }
+        assert!(others >= 3, "{others}");
+        assert!(pool.held().all[GENERAL] <= 240 * MIB);
+    }
+
+    #[test]
+    fn small_bodies_pass_when_large_ones_have_taken_all() {
+        let (pool, permit) = pool();
+        let large: Vec<_> = (0..100)
+            .flat_map(|k| fill(&permit, &format!("k{k}"), 5 * MIB))
+            .collect();
+        assert!(permit("k0").could_reach(60) && !permit("k0").could_reach(5 * MIB));
+        let mut alarm = permit("k0");
+        assert!(alarm.reach(60) && alarm.reach(SMALL_BODY_BYTES));
+        assert!(!alarm.reach(5 * MIB), "one that grows needs room like any other");
+        assert_eq!(alarm.bytes(), SMALL_BODY_BYTES);
+        // Nor does one key take the whole reserve.
+        let small = fill(&permit, "k0", SMALL_BODY_BYTES);
+        assert!((100..=200).contains(&small.len()), "{}", small.len());
+        let mut other = permit("other");
+        assert!(other.reach(SMALL_BODY_BYTES));
+        assert!(pool.held().all[SMALL] <= 16 * MIB);
+        drop(large);
+        assert!(alarm.reach(5 * MIB), "it moves to the others");
+        assert_eq!(pool.held().keys["k0"], [5 * MIB, small.len() * SMALL_BODY_BYTES]);
+        drop((alarm, small, other));
+        assert_eq!(held(&pool), ([0, 0], 0));
+    }
+
+    #[test]
+    fn decoders_count_until_the_body_is_read() {
+        let pool = Pool::new(10 * MIB, MIB);
+        let mut p = pool.permit(&"k".into(), 1_000);
+        assert!(p.reach(10));
+        assert_eq!(p.bytes(), 1_010);
+        p.shrink(10);
+        assert!(p.reach(20));
+        assert_eq!(p.bytes(), 20);
+    }
+
+    #[test]
+    fn a_body_larger_than_everything_is_taken_alone() {
+        let pool = Pool::new(100, 1_000);
+        let mut a = pool.permit(&"a".into(), 0);
+        assert!(a.reach(500) && a.reach(1_000));
+        let mut b = pool.permit(&"b".into(), 0);
+        assert!(!b.reach(50), "more than the reserve");
+        drop(a);
+        assert!(b.reach(50));
     }
 
     #[test]

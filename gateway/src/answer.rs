@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::body::BodyError;
 use crate::config::{IDEMPOTENCY_KEY_BYTES_MAX, RETRY_AFTER_SECS};
-use crate::decode::DecodeError;
+use crate::decode::{DecodeError, LeftOut};
 use crate::ports::IntakeError;
 
 pub(crate) type Reply = Response<Full<Bytes>>;
@@ -33,6 +33,12 @@ pub(crate) enum Refused {
     NoKey,
     #[error("the key is unknown or has been revoked")]
     WrongKey,
+    #[error(
+        "the key is not among those known, and new keys cannot be read now; nothing of the request was taken: send it again"
+    )]
+    KeysAway,
+    #[error("too many requests without a known key run on this connection: wait for their answers")]
+    Unknown,
     #[error("this key may not send records: it needs the scope ingest")]
     NotForIngest,
     #[error("Content-Type {0:?} is not known: send application/json or application/x-ndjson, in UTF-8")]
@@ -47,8 +53,10 @@ pub(crate) enum Refused {
     ContentLength { length: u64, max: usize },
     #[error("over this key's rate; nothing of the request was taken: send it again after {} s", secs_up(*.0))]
     Rate(Duration),
-    #[error("too many requests are in flight; nothing of this one was taken: send it again")]
-    Busy,
+    #[error(
+        "this Idempotency-Key was used for another body within the last 10 minutes; nothing of this request was taken: send each body with a key of its own, or without one"
+    )]
+    OtherBody,
     #[error(transparent)]
     Body(#[from] BodyError),
     #[error(transparent)]
@@ -75,6 +83,8 @@ impl Refused {
             Refused::AmbiguousLength => (S::BAD_REQUEST, "ambiguous_length"),
             Refused::NoKey => (S::UNAUTHORIZED, "no_key"),
             Refused::WrongKey => (S::UNAUTHORIZED, "wrong_key"),
+            Refused::KeysAway => (S::SERVICE_UNAVAILABLE, "keys"),
+            Refused::Unknown => (S::SERVICE_UNAVAILABLE, "busy"),
             Refused::NotForIngest => (S::FORBIDDEN, "scope"),
             Refused::ContentType(_) => (S::UNSUPPORTED_MEDIA_TYPE, "content_type"),
             Refused::ContentEncoding(_) => (S::UNSUPPORTED_MEDIA_TYPE, "content_encoding"),
@@ -84,7 +94,8 @@ impl Refused {
                 (S::PAYLOAD_TOO_LARGE, "too_large")
             }
             Refused::Rate(_) => (S::TOO_MANY_REQUESTS, "rate"),
-            Refused::Busy => (S::SERVICE_UNAVAILABLE, "busy"),
+            Refused::OtherBody => (S::UNPROCESSABLE_ENTITY, "idempotency_reused"),
+            Refused::Body(BodyError::NoRoom) => (S::SERVICE_UNAVAILABLE, "busy"),
             Refused::Body(BodyError::TooSlow) => (S::REQUEST_TIMEOUT, "too_slow"),
             Refused::Body(BodyError::Broken(_)) => (S::BAD_REQUEST, "broken_body"),
             Refused::Body(BodyError::Undecodable(_)) => (S::BAD_REQUEST, "bad_encoding"),
@@ -163,6 +174,8 @@ struct Outcome<'a> {
     accepted: u32,
     duplicates: u32,
     rejected: Vec<Named<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    left_out: Vec<Named<'a>>,
 }
 
 #[derive(Serialize)]
@@ -182,6 +195,7 @@ pub(crate) fn outcome(
     accepted: u32,
     duplicates: u32,
     rejected: &[Rejected],
+    left_out: &LeftOut,
     whole: Option<&DecodeError>,
 ) -> (StatusCode, Vec<u8>) {
     if let Some(e) = whole {
@@ -194,6 +208,15 @@ pub(crate) fn outcome(
             index: r.index,
             field: &r.field,
             reason: &r.reason,
+        })
+        .collect();
+    let left_out = left_out
+        .named
+        .iter()
+        .map(|l| Named {
+            index: l.index,
+            field: &l.field,
+            reason: &l.reason,
         })
         .collect();
     let nothing = accepted == 0 && duplicates == 0;
@@ -222,6 +245,7 @@ pub(crate) fn outcome(
         accepted,
         duplicates,
         rejected: named,
+        left_out,
     };
     (
         status,

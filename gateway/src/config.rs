@@ -18,15 +18,17 @@ pub const BODY_DEADLINE: Duration = Duration::from_secs(120);
 pub const IDLE_DEADLINE: Duration = Duration::from_secs(75);
 /// Bytes a second that a body must average after [`BODY_IDLE_DEADLINE`]: below any modem, above any slow-body attack worth its name.
 pub const BODY_RATE_MIN: u32 = 1_024;
-/// Open connections. Each costs some 20 KB; file descriptors are usually limited to more.
+/// Open connections. Each costs some 20 KB; file descriptors are usually limited to more. One peer address gets half of them at most.
 pub const CONNECTIONS_MAX: usize = 8_192;
-/// An HTTP/1 head, and what is read of a body at once. With all connections open and full this is half a gigabyte, the worst that senders
-/// without a key can make us hold.
-pub const HEAD_BYTES_MAX: usize = 64 * 1024;
+/// An HTTP/1 head, and what is read of a body at once. With all connections open and full this is 128 MiB, the worst that senders without
+/// a key can make us hold over HTTP/1, and 64 MiB of it from one address.
+pub const HEAD_BYTES_MAX: usize = 16 * 1024;
 /// Requests that run on one HTTP/2 connection at a time.
 pub const STREAMS_MAX: u32 = 64;
-/// Header list of an HTTP/2 request.
-pub const HEADER_LIST_BYTES_MAX: u32 = 16 * 1024;
+/// Of these, those that run before a key is known on the connection: they wait for the look-up of a new key, or for nothing.
+pub const UNKNOWN_STREAMS_MAX: u32 = 16;
+/// Header list of an HTTP/2 request. A key, a length and a handful of others come to some hundred bytes.
+pub const HEADER_LIST_BYTES_MAX: u32 = 8 * 1024;
 /// Unread bytes of one HTTP/2 request that hyper may hold before we take them.
 pub const STREAM_WINDOW_BYTES: u32 = 256 * 1024;
 /// Unread bytes of one HTTP/2 connection.
@@ -35,12 +37,14 @@ pub const CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
 pub const STOP_DEADLINE: Duration = Duration::from_secs(3);
 /// A zstd window. RFC 9659 lets a receiver refuse more over HTTP; a frame that asks for 2 GiB gets no memory.
 pub const ZSTD_WINDOW_LOG_MAX: u32 = 23;
-/// How often deflate can say the same again: 258 bytes in two bits.
-pub const GZIP_EXPANSION_MAX: usize = 1_032;
-/// zstd's blocks can say more, but no log does: 5,000 equal lines come to about 4,000.
-pub const ZSTD_EXPANSION_MAX: usize = 4_096;
-/// A small compressed body may always expand to this.
-pub const EXPANSION_BYTES_FLOOR: usize = 1024 * 1024;
+/// A gzip decoder: its window of 32 KiB, its tables, and a buffer.
+pub const GZIP_DECODER_BYTES: usize = 80 * 1024;
+/// A zstd decoder without its window: tables, a block, a buffer. The window is filled with what was decoded, hence no larger than that.
+pub const ZSTD_DECODER_BYTES: usize = 320 * 1024;
+/// A body up to this, decompressed, may use the reserve for small bodies: some hundred records.
+pub const SMALL_BODY_BYTES: usize = 64 * 1024;
+/// The part of the bytes in flight that only small bodies may use, as a divisor: a sixteenth is 16 MiB, some hundred small bodies.
+pub const SMALL_RESERVE: usize = 16;
 /// A body of a refused request up to this size is read and dropped, so that the connection can be kept.
 pub const DISCARD_BYTES_MAX: u64 = 256 * 1024;
 /// `Retry-After` of a 503, in seconds.

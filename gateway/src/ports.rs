@@ -66,11 +66,23 @@ pub enum IntakeError {
 }
 
 /// The senders' keys, in memory.
+#[async_trait::async_trait]
 pub trait Keys: Send + Sync + 'static {
     /// What the holder of `token` may do; `None` for a key that is unknown or revoked. Must not block, and should compare in
     /// constant time or by hash.
     fn find(&self, token: &str) -> Option<Arc<Grant>>;
+
+    /// Takes in keys that were made elsewhere since. The gateway calls it before it refuses a key that it does not find, at most 20 times
+    /// a second and one call at a time, and waits 2 s at most.
+    async fn refresh(&self) -> Result<(), KeysUnavailable> {
+        Ok(())
+    }
 }
+
+/// The keys cannot be read where they are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the keys cannot be read")]
+pub struct KeysUnavailable;
 
 /// What one key may do.
 #[derive(Debug, Clone, PartialEq, Eq)]

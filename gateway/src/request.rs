@@ -19,14 +19,17 @@ use xxhash_rust::xxh3::{xxh3_64_with_seed, xxh3_128_with_seed};
 
 use crate::admission::{Limiter, Permit, Pool};
 use crate::answer::{self, Refused, Reply};
-use crate::body::{self, Encoding};
+use crate::body::{self, BodyError, Encoding};
 use crate::config::{Config, IDEMPOTENCY_KEY_BYTES_MAX};
 use crate::decode::{DecodeError, DecodeOptions, Decoded, Decoder, Format, excerpt};
+use crate::look_up::LookUps;
 use crate::metrics::{
-    HTTP_REQUEST_SECONDS, HTTP_REQUESTS, RECORDS_ACCEPTED, RECORDS_DUPLICATE, RECORDS_REJECTED, RETRY_WINDOW_SECONDS,
+    HTTP_REQUEST_SECONDS, HTTP_REQUESTS, READINGS_LEFT_OUT, RECORDS_ACCEPTED, RECORDS_DUPLICATE, RECORDS_REJECTED,
+    RETRY_WINDOW_SECONDS,
 };
 use crate::ports::{Grant, Intake, IntakeEntry, IntakeError, Keys};
 use crate::retry::{Answer, Attempt, Claim, Retries};
+use crate::unknown::Unknown;
 use crate::wire::Connection;
 
 /// Keeps the hash of a request's key apart from that of a record's id of the same text.
@@ -45,10 +48,12 @@ pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) intake: Arc<dyn Intake>,
     pub(crate) keys: Arc<dyn Keys>,
+    pub(crate) look_ups: LookUps,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) pool: Pool,
     pub(crate) rates: Limiter,
     pub(crate) retries: Arc<Retries>,
+    pub(crate) unknown: Unknown,
     /// Appends outlive the connection that asked for them.
     pub(crate) commits: TaskTracker,
     pub(crate) stopping: AtomicBool,
@@ -66,13 +71,13 @@ pub(crate) async fn handle(shared: Arc<Shared>, connection: Arc<Connection>, req
     reply
 }
 
-async fn route(shared: &Arc<Shared>, connection: &Connection, request: Request<Incoming>) -> Reply {
+async fn route(shared: &Arc<Shared>, connection: &Arc<Connection>, request: Request<Incoming>) -> Reply {
     if let Err(refused) = check_head(connection, &request) {
         return refused.reply(true);
     }
     let read_only = matches!(*request.method(), Method::GET | Method::HEAD);
     let refused = match request.uri().path() {
-        "/v1/records" if request.method() == Method::POST => return ingest(shared, request).await,
+        "/v1/records" if request.method() == Method::POST => return ingest(shared, connection, request).await,
         "/v1/records" => Refused::Method { allow: "POST" },
         "/health/live" if read_only => return answer::json(StatusCode::OK, &b"{\"status\":\"live\"}"[..]),
         "/health/ready" if read_only => return ready(shared),
@@ -131,10 +136,12 @@ struct Head {
     request: Option<u128>,
 }
 
-async fn ingest(shared: &Arc<Shared>, request: Request<Incoming>) -> Reply {
+async fn ingest(shared: &Arc<Shared>, connection: &Arc<Connection>, request: Request<Incoming>) -> Reply {
     // Cheap and sure checks first: nothing is read, and no memory taken, for a request that cannot succeed.
-    let head = match read_head(shared, request.headers()) {
+    let head = match known_head(shared, connection, request.headers()).await {
         Ok(head) => head,
+        // Streams of nobody known are let go at once; HTTP/2 needs no body to be read for its connection to go on.
+        Err(refused) if connection.is_http2() && !connection.is_known() => return refused.reply(false),
         Err(refused) => return refuse(refused, request).await,
     };
     // A keyed request that was answered gets that answer, whatever the load.
@@ -142,27 +149,20 @@ async fn ingest(shared: &Arc<Shared>, request: Request<Incoming>) -> Reply {
         .request
         .and_then(|hash| shared.retries.answer(hash, shared.clock.now()))
     {
-        let mut reply = replay(known);
-        if !body::discard(request.into_body()).await {
-            reply
-                .headers_mut()
-                .insert(CONNECTION, HeaderValue::from_static("close"));
-        }
-        return reply;
+        return answer_again(shared, &head, known, request.into_body()).await;
     }
     if let Err(refused) = charge(shared, &head.grant, 0).await {
         return refuse(refused, request).await;
     }
-    // The worst case in one step, so that requests never wait for each other's memory.
-    let worst_case = head
-        .encoding
-        .worst_case(head.content_length, shared.config.body_bytes_max);
-    let Some(permit) = shared.pool.take(worst_case) else {
-        return refuse(Refused::Busy, request).await;
-    };
-    let body = match body::read(request.into_body(), head.encoding, worst_case, &shared.config).await {
-        Ok(body) => body,
-        Err(e) => return Refused::from(e).reply(true),
+    let permit = shared.pool.permit(&head.grant.id, head.encoding.decoder_bytes());
+    let length = head.content_length.and_then(|n| usize::try_from(n).ok());
+    if !permit.could_reach(length.unwrap_or_default()) {
+        return refuse(BodyError::NoRoom.into(), request).await;
+    }
+    let mut incoming = request.into_body();
+    let (body, permit) = match body::read(&mut incoming, head.encoding, permit, &shared.config).await {
+        Ok(read) => read,
+        Err(e) => return refuse_body(e, incoming).await,
     };
     // A task of its own: it runs to its end even when the sender has gone, because what was appended must be known as done, and a panic in
     // it is an answer and not a connection that ends.
@@ -174,12 +174,45 @@ async fn ingest(shared: &Arc<Shared>, request: Request<Incoming>) -> Reply {
     outcome.unwrap_or_else(|refused| refused.reply(false))
 }
 
-fn read_head(shared: &Shared, headers: &HeaderMap) -> Result<Head, Refused> {
+/// Refuses a request of whose body a part may have been read.
+async fn refuse_body(e: BodyError, rest: Incoming) -> Reply {
+    // One who may come again soon should find the connection open.
+    let close = e != BodyError::NoRoom || !body::discard(rest).await;
+    Refused::from(e).reply(close)
+}
+
+/// The answer that the key's body was given, or a refusal of another body.
+async fn answer_again(shared: &Shared, head: &Head, known: Answer, mut body: Incoming) -> Reply {
+    if known.request.is_none() {
+        let mut reply = replay(known);
+        if !body::discard(body).await {
+            reply
+                .headers_mut()
+                .insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        return reply;
+    }
+    match body::digest(&mut body, head.encoding, &shared.config).await {
+        Ok(hash) if known.is_for(Some(hash)) => replay(known),
+        Ok(_) => Refused::OtherBody.reply(false),
+        Err(e) => refuse_body(e, body).await,
+    }
+}
+
+/// The head of a request whose key is known.
+async fn known_head(shared: &Shared, connection: &Arc<Connection>, headers: &HeaderMap) -> Result<Head, Refused> {
     if shared.stopping.load(Ordering::SeqCst) {
         return Err(IntakeError::Stopping.into());
     }
+    let unknown = connection.unknown().ok_or(Refused::Unknown)?;
     let token = bearer(headers).ok_or(Refused::NoKey)?;
-    let grant = shared.keys.find(token).ok_or(Refused::WrongKey)?;
+    let grant = shared.look_ups.find(&*shared.keys, token).await?;
+    connection.set_known();
+    drop(unknown);
+    read_head(shared, headers, grant)
+}
+
+fn read_head(shared: &Shared, headers: &HeaderMap, grant: Arc<Grant>) -> Result<Head, Refused> {
     if !grant.may_ingest {
         return Err(Refused::NotForIngest);
     }
@@ -308,6 +341,7 @@ fn replay(answer: Answer) -> Reply {
 /// Decodes a whole body and commits what it holds.
 async fn take_body(shared: Arc<Shared>, head: Head, body: Bytes, mut permit: Permit) -> Result<Reply, Refused> {
     permit.shrink(body.len());
+    let request_body = head.request.map(|_| body::hash(&body));
     let received_at = shared.clock.now();
     let mut options = DecodeOptions::for_grant(received_at, head.format, &head.grant);
     options.history = head.history;
@@ -339,6 +373,7 @@ async fn take_body(shared: Arc<Shared>, head: Head, body: Bytes, mut permit: Per
     Commit {
         received_at,
         head,
+        request_body,
         decoded,
         malformed,
         permit,
@@ -360,6 +395,8 @@ async fn decode_in_turns(body: &[u8], options: &DecodeOptions<'_>) -> Result<Dec
 struct Commit {
     received_at: Timestamp,
     head: Head,
+    /// Hash of a keyed request's body.
+    request_body: Option<u128>,
     decoded: Decoded,
     malformed: Option<DecodeError>,
     permit: Permit,
@@ -370,6 +407,7 @@ impl Commit {
         let Self {
             received_at,
             head,
+            request_body,
             decoded,
             malformed,
             permit,
@@ -377,17 +415,25 @@ impl Commit {
         let hashes: Vec<u128> = decoded.ids.iter().map(|(_, hash)| *hash).collect();
         let (claim, places) = loop {
             match shared.retries.claim(head.request, &hashes, received_at) {
-                Attempt::Answered(answer) => return Ok(replay(answer)),
+                Attempt::Answered(answer) if answer.is_for(request_body) => return Ok(replay(answer)),
+                Attempt::Answered(_) => return Err(Refused::OtherBody),
                 Attempt::Wait(outcome) => outcome.cancelled().await,
                 Attempt::Claimed { claim, duplicates } => break (claim, duplicates),
             }
         };
         let duplicates: Vec<u32> = places.iter().map(|place| decoded.ids[*place].0).collect();
         let accepted = decoded.records - duplicates.len() as u32;
-        let (status, body) = answer::outcome(accepted, duplicates.len() as u32, &decoded.rejected, malformed.as_ref());
+        let (status, body) = answer::outcome(
+            accepted,
+            duplicates.len() as u32,
+            &decoded.rejected,
+            &decoded.left_out,
+            malformed.as_ref(),
+        );
         let answer = Answer {
             status: status.as_u16(),
             body: Arc::from(body),
+            request: request_body,
         };
 
         let rejected = decoded.rejected.len() as u64;
@@ -409,9 +455,13 @@ impl Commit {
             metrics::gauge!(RETRY_WINDOW_SECONDS).set(shared.retries.effective_window(received_at).as_secs_f64());
         }
         claim.settle(answer.clone(), received_at);
+        shared.unknown.report(&head.grant.id, &decoded.unknown_levels);
         let format = if decoded.lines { "ndjson" } else { "json" };
         metrics::counter!(RECORDS_ACCEPTED, "format" => format).increment(u64::from(accepted));
         metrics::counter!(RECORDS_REJECTED).increment(u64::from(decoded.found - decoded.records));
+        if decoded.left_out.count > 0 {
+            metrics::counter!(READINGS_LEFT_OUT).increment(u64::from(decoded.left_out.count));
+        }
         metrics::counter!(RECORDS_DUPLICATE).increment(duplicates.len() as u64);
         Ok(replay(answer))
     }
@@ -422,6 +472,7 @@ fn idempotency(claim: &Claim, answer: &Answer) -> Option<Idempotency> {
         hash,
         status: answer.status,
         answer: Arc::clone(&answer.body),
+        body: answer.request,
     })
 }
 

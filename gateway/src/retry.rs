@@ -23,6 +23,15 @@ const ANSWER_BYTES_OVERHEAD: usize = 128;
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) body: Arc<[u8]>,
+    /// Hash of the body that was answered so; `None` when that was not kept.
+    pub(crate) request: Option<u128>,
+}
+
+impl Answer {
+    /// Whether this answers a request with such a body, as far as is known.
+    pub(crate) fn is_for(&self, body: Option<u128>) -> bool {
+        self.request.is_none() || self.request == body
+    }
 }
 
 /// What is known of past and present requests.
@@ -148,6 +157,7 @@ impl Retries {
                     Answer {
                         status: i.status,
                         body: i.answer,
+                        request: i.body,
                     },
                     at,
                 );
@@ -229,6 +239,7 @@ mod tests {
         Answer {
             status: 202,
             body: Arc::from(text.as_bytes()),
+            request: None,
         }
     }
     fn claimed(attempt: Attempt) -> (Claim, Vec<usize>) {
@@ -282,6 +293,7 @@ mod tests {
             hash: 9,
             status: 202,
             answer: Arc::from(&b"once"[..]),
+            body: None,
         };
         retries.restore([(at(0), vec![1, 2], Some(kept))]);
         assert_eq!(retries.answer(9, at(1)), Some(answer("once")));
@@ -295,6 +307,7 @@ mod tests {
         let large = Answer {
             status: 202,
             body: Arc::from(vec![0u8; ANSWER_BYTES_MAX / 4]),
+            request: None,
         };
         for i in 0..10 {
             answers.insert(i, large.clone(), at(0));

@@ -13,7 +13,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -21,10 +20,13 @@ use crate::admission::{Limiter, Pool};
 use crate::config::{
     CONNECTION_WINDOW_BYTES, Config, HEAD_BYTES_MAX, HEADER_LIST_BYTES_MAX, STREAM_WINDOW_BYTES, STREAMS_MAX,
 };
-use crate::metrics::{CONNECTIONS, CONNECTIONS_CLOSED};
+use crate::look_up::LookUps;
+use crate::metrics::CONNECTIONS_CLOSED;
+use crate::peers::{NoPlace, Peers, Place};
 use crate::ports::{Intake, Keys, SharedRates};
 use crate::request::{MetricsHook, ReadyHook, Shared, handle};
 use crate::retry::Retries;
+use crate::unknown::Unknown;
 use crate::wire::{Connection, Overdue, Watched};
 
 /// After an accept that failed for want of descriptors or memory.
@@ -67,13 +69,15 @@ impl Gateway {
         let listener = TcpListener::bind(config.addr).await?;
         let local_addr = listener.local_addr()?;
         let shared = Shared {
-            pool: Pool::new(config.in_flight_bytes),
+            pool: Pool::new(config.in_flight_bytes, config.body_bytes_max),
             config,
             intake,
             keys,
+            look_ups: LookUps::default(),
             clock,
             rates: Limiter::default(),
             retries: Arc::new(Retries::default()),
+            unknown: Unknown::default(),
             commits: TaskTracker::new(),
             stopping: AtomicBool::new(false),
             metrics: None,
@@ -118,7 +122,7 @@ impl Gateway {
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Stopped {
         let Gateway { listener, shared, .. } = self;
         let shared = Arc::new(shared);
-        let free = Arc::new(Semaphore::new(shared.config.connections_max));
+        let peers = Peers::new(shared.config.connections_max);
         let connections = TaskTracker::new();
         let (stop, cut) = (CancellationToken::new(), CancellationToken::new());
         let builder = Arc::new(builder(&shared.config));
@@ -129,8 +133,8 @@ impl Gateway {
                 () = &mut shutdown => break,
                 accepted = listener.accept() => accepted,
             };
-            let stream = match accepted {
-                Ok((stream, _)) => stream,
+            let (stream, address) = match accepted {
+                Ok(accepted) => accepted,
                 Err(e) => {
                     // The peer's reset is its own affair; want of descriptors passes.
                     if e.kind() != io::ErrorKind::ConnectionAborted && e.kind() != io::ErrorKind::ConnectionReset {
@@ -140,11 +144,17 @@ impl Gateway {
                     continue;
                 }
             };
-            let Ok(place) = Arc::clone(&free).try_acquire_owned() else {
-                closed("full");
-                // As much as the socket takes now: waiting would be one more thing to hold.
-                let _ = stream.try_write(FULL);
-                continue;
+            let place = match peers.admit(address.ip()) {
+                Ok(place) => place,
+                Err(why) => {
+                    closed(match why {
+                        NoPlace::Full => "full",
+                        NoPlace::Share => "peer",
+                    });
+                    // As much as the socket takes now: waiting would be one more thing to hold.
+                    let _ = stream.try_write(FULL);
+                    continue;
+                }
             };
             let task = Driver {
                 shared: Arc::clone(&shared),
@@ -207,27 +217,8 @@ struct Driver {
     cut: CancellationToken,
 }
 
-/// Counts an open connection.
-struct Counted {
-    _place: OwnedSemaphorePermit,
-}
-
-impl Counted {
-    fn new(place: OwnedSemaphorePermit) -> Self {
-        metrics::gauge!(CONNECTIONS).increment(1.0);
-        Self { _place: place }
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        metrics::gauge!(CONNECTIONS).decrement(1.0);
-    }
-}
-
 impl Driver {
-    async fn drive(self, stream: TcpStream, place: OwnedSemaphorePermit) {
-        let _counted = Counted::new(place);
+    async fn drive(self, stream: TcpStream, _place: Place) {
         // Small answers should not wait for more.
         let _ = stream.set_nodelay(true);
         let state = Arc::new(Connection::new());

@@ -10,6 +10,8 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
+use crate::config::UNKNOWN_STREAMS_MAX;
+
 /// "Not now" for an instant in milliseconds.
 const NEVER: u64 = u64::MAX;
 
@@ -23,6 +25,10 @@ pub(crate) struct Connection {
     /// The first byte after the last request; [`NEVER`] when there is none.
     head_since: AtomicU64,
     served: AtomicBool,
+    /// Some request had a key that is known.
+    known: AtomicBool,
+    /// Requests that wait while no key is known.
+    unknown: AtomicU32,
     http2: AtomicBool,
     ambiguous_length: AtomicBool,
 }
@@ -42,6 +48,8 @@ impl Connection {
             idle_since: AtomicU64::new(0),
             head_since: AtomicU64::new(NEVER),
             served: AtomicBool::new(false),
+            known: AtomicBool::new(false),
+            unknown: AtomicU32::new(0),
             http2: AtomicBool::new(false),
             ambiguous_length: AtomicBool::new(false),
         }
@@ -62,6 +70,22 @@ impl Connection {
     /// Some head of this connection had both lengths. Requests pipelined beside it are suspected too.
     pub(crate) fn ambiguous_length(&self) -> bool {
         self.ambiguous_length.load(Ordering::SeqCst)
+    }
+
+    /// Counts a request whose key is not known yet; `None` when there are too many of them and no key is known here.
+    pub(crate) fn unknown(self: &Arc<Self>) -> Option<Unknown> {
+        let unknown = Unknown(Arc::clone(self));
+        let before = self.unknown.fetch_add(1, Ordering::SeqCst);
+        (before < UNKNOWN_STREAMS_MAX || self.is_known()).then_some(unknown)
+    }
+
+    /// Somebody with a key is at the other end.
+    pub(crate) fn set_known(&self) {
+        self.known.store(true, Ordering::SeqCst);
+    }
+
+    pub(crate) fn is_known(&self) -> bool {
+        self.known.load(Ordering::SeqCst)
     }
 
     pub(crate) fn is_http2(&self) -> bool {
@@ -105,6 +129,19 @@ impl Drop for Running {
         self.0.active.fetch_sub(1, Ordering::SeqCst);
     }
 }
+
+/// A request whose key is not known.
+#[derive(Debug)]
+pub(crate) struct Unknown(Arc<Connection>);
+
+impl Drop for Unknown {
+    fn drop(&mut self) {
+        self.0.unknown.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// How an HTTP/2 connection begins (RFC 9113, section 3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// Longest prefix of a line that matters: `transfer-encoding:` and a little more.
 const PREFIX_BYTES: usize = 20;
@@ -169,9 +206,8 @@ pub(crate) struct Watched<S> {
     starved: bool,
     connection: Arc<Connection>,
     lines: Lines,
-    /// The first bytes, until they tell HTTP/2 from HTTP/1.
-    first: [u8; 3],
-    first_len: usize,
+    /// How much of the preface has come, while nothing else has.
+    preface: Option<usize>,
 }
 
 impl<S> Watched<S> {
@@ -183,18 +219,17 @@ impl<S> Watched<S> {
             starved: false,
             connection,
             lines: Lines::default(),
-            first: [0; 3],
-            first_len: 0,
+            preface: Some(0),
         }
     }
 
     fn received(&mut self, bytes: &[u8]) {
         let c = &self.connection;
-        if self.first_len < self.first.len() {
-            let n = bytes.len().min(self.first.len() - self.first_len);
-            self.first[self.first_len..self.first_len + n].copy_from_slice(&bytes[..n]);
-            self.first_len += n;
-            if &self.first == b"PRI" {
+        if let Some(come) = self.preface {
+            let n = bytes.len().min(PREFACE.len() - come);
+            self.preface = (bytes[..n] == PREFACE[come..come + n]).then_some(come + n);
+            if self.preface == Some(PREFACE.len()) {
+                self.preface = None;
                 c.http2.store(true, Ordering::SeqCst);
             }
         }
@@ -305,6 +340,43 @@ mod tests {
                 assert_eq!(seen, want, "{bytes:?} in steps of {step}");
             }
         }
+    }
+
+    #[tokio::test]
+    async fn only_the_whole_preface_makes_it_http_2() {
+        for (bytes, want) in [
+            (&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], true),
+            (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n and frames", true),
+            (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r", false),
+            (b"PRIX / HTTP/1.1\r\nHost: x\r\n\r\n", false),
+            (b"PRI * HTTP/2.0\r\n\r\nPRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", false),
+            (b"GET / HTTP/1.1\r\n\r\nPRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", false),
+        ] {
+            for step in [1, 3, 100] {
+                let connection = Arc::new(Connection::new());
+                let mut watched = Watched::new(tokio::io::empty(), Arc::clone(&connection));
+                bytes.chunks(step).for_each(|part| watched.received(part));
+                assert_eq!(
+                    connection.is_http2(),
+                    want,
+                    "{:?} in steps of {step}",
+                    String::from_utf8_lossy(bytes)
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn requests_without_a_key_are_few_until_one_is_known() {
+        let connection = Arc::new(Connection::new());
+        let some: Vec<_> = (0..UNKNOWN_STREAMS_MAX).map_while(|_| connection.unknown()).collect();
+        assert_eq!(some.len(), UNKNOWN_STREAMS_MAX as usize);
+        assert!(connection.unknown().is_none() && connection.unknown().is_none());
+        drop(some);
+        let some: Vec<_> = (0..UNKNOWN_STREAMS_MAX).map_while(|_| connection.unknown()).collect();
+        assert_eq!(some.len(), UNKNOWN_STREAMS_MAX as usize);
+        connection.set_known();
+        assert!(connection.unknown().is_some());
     }
 
     #[tokio::test]

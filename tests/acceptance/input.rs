@@ -98,7 +98,7 @@ async fn good_lines_beside_bad_ones_are_stored_and_the_bad_ones_are_kept(form: F
     let body = [
         br#"{"application":"a","message":"first"}"#.as_slice(),
         br#"{"application":"a","message":"#,
-        br#"{"application":"a","message":"wrong level","level":[]}"#,
+        br#"{"application":"a","message":"wrong type","type":[]}"#,
         long.as_bytes(),
         b"{\"application\":\"a\",\"message\":\"K\xfchler\"}",
         br#"{"application":"a","readings":{"t":-1e400}}"#,

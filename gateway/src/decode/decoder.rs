@@ -13,7 +13,7 @@ use super::record::{self, Fault, Refusal, Workspace};
 use super::split::{self, Elements};
 use super::{
     CHUNK_BYTES, CHUNK_RECORDS, DecodeError, DecodeOptions, Decoded, EXCERPTS_BYTES_MAX, Format, REJECTED_MAX, excerpt,
-    latin1, value,
+    latin1, nan, value,
 };
 
 /// How records are laid out in the body.
@@ -202,7 +202,7 @@ impl<'a> Decoder<'a> {
         if alone || !self.items_joined(scratch)? {
             for i in 0..scratch.items.len() {
                 let item = scratch.items[i].clone();
-                self.item_alone(item, scratch)?;
+                self.item_alone(item, alone, scratch)?;
             }
         }
         Ok(true)
@@ -285,7 +285,8 @@ impl<'a> Decoder<'a> {
         .unwrap_or(Ok(false))
     }
 
-    fn item_alone(&mut self, item: Range<usize>, scratch: &mut Scratch) -> Result<(), DecodeError> {
+    /// A record by itself; `whole` when it is all of the body.
+    fn item_alone(&mut self, item: Range<usize>, whole: bool, scratch: &mut Scratch) -> Result<(), DecodeError> {
         if item.len() > RECORD_BYTES_MAX {
             let reason = format!(
                 "the record has {} bytes, more than the {RECORD_BYTES_MAX} allowed",
@@ -325,6 +326,10 @@ impl<'a> Decoder<'a> {
             None if self.out.lines && self.out.rejected.len() >= REJECTED_MAX => {
                 Fault { field: String::new(), reason: String::new() }
             }
+            None if !whole && let Some(found) = nan::find(&text) => Fault {
+                field: found.path,
+                reason: format!("is {}, which JSON does not have: send null, or leave it out", found.token),
+            },
             None => match syntax_fault(&text) {
                 // A line may be broken; an array or object as a whole may not.
                 Some((at, reason)) if self.out.lines => Fault {
@@ -359,8 +364,15 @@ impl<'a> Decoder<'a> {
         let place = self.batch.len() as u32;
         match record::pack(nodes, at, flags, self.options, work, &mut self.batch) {
             Ok(hash) => {
+                let index = self.out.found;
                 self.out.found += 1;
                 self.out.ids.extend(hash.map(|h| (place, h)));
+                for left in work.left_out.drain(..) {
+                    self.out.left_out.add(index, left.fault);
+                }
+                if let Some(word) = work.unknown_level.take() {
+                    self.out.unknown_levels.add(word);
+                }
                 Ok(None)
             }
             Err(Refusal::Fault(fault)) => Ok(Some(fault)),

@@ -6,12 +6,15 @@
 //! records are parsed one by one.
 //!
 //! - A record that breaks a rule is refused alone, and so is a line that is not JSON.
-//! - An array or a single object that is not JSON is refused as a whole ([`DecodeError::Malformed`]), with the place.
+//! - So is an element of an array in which nothing but NaN or Infinity is wrong ([`nan`]).
+//! - Any other array or single object that is not JSON is refused as a whole ([`DecodeError::Malformed`]), with the place.
 //! - Bytes that are not UTF-8 are read as Latin-1, each by itself, and the record is flagged.
 //! - A record for which the key has no permission refuses the whole body ([`DecodeError::Forbidden`]).
 
+mod aliases;
 mod decoder;
 mod names;
+mod nan;
 mod read;
 mod record;
 mod split;
@@ -19,7 +22,7 @@ mod stamp;
 mod value;
 
 use andon_engine::intake::Rejected;
-use andon_engine::limits::BATCH_RECORDS_MAX;
+use andon_engine::limits::{BATCH_RECORDS_MAX, KEY_BYTES_MAX};
 use andon_engine::time::Timestamp;
 use std::borrow::Cow;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128_with_seed};
@@ -38,6 +41,11 @@ pub const EXCERPT_BYTES_MAX: usize = 4 * 1024;
 pub const REJECTED_MAX: usize = 10_000;
 /// Excerpts of one body together, for the same reason.
 pub const EXCERPTS_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Readings left out that an answer names.
+pub const LEFT_OUT_NAMED_MAX: usize = 100;
+/// Levels of one body that are told when they mean none that is known.
+const UNKNOWN_WORDS_MAX: usize = 8;
 
 /// What a body is said to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,8 +107,58 @@ pub struct Decoded {
     pub ids: Vec<(u32, u128)>,
     /// Records found, accepted or not.
     pub found: u32,
+    /// Levels that meant none that is known, among the accepted records.
+    pub unknown_levels: UnknownLevels,
+    /// Readings that were no numbers, of accepted records.
+    pub left_out: LeftOut,
     /// It was NDJSON.
     pub lines: bool,
+}
+
+/// Readings of one body that were no numbers, while the rest of their records was accepted.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct LeftOut {
+    pub count: u32,
+    /// The first [`LEFT_OUT_NAMED_MAX`].
+    pub named: Vec<LeftOutReading>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub struct LeftOutReading {
+    /// Place of its record in the request, counted from 0; blank lines do not count.
+    pub index: u32,
+    pub field: String,
+    pub reason: String,
+}
+
+/// Levels of one body that meant none that is known.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct UnknownLevels {
+    pub records: u32,
+    /// Those that came first, shortened, each once.
+    pub words: Vec<String>,
+}
+
+impl LeftOut {
+    fn add(&mut self, index: u32, fault: record::Fault) {
+        self.count += 1;
+        if self.named.len() < LEFT_OUT_NAMED_MAX {
+            self.named.push(LeftOutReading {
+                index,
+                field: fault.field,
+                reason: fault.reason,
+            });
+        }
+    }
+}
+
+impl UnknownLevels {
+    fn add(&mut self, word: String) {
+        self.records += 1;
+        if self.words.len() < UNKNOWN_WORDS_MAX && !self.words.contains(&word) {
+            self.words.push(word);
+        }
+    }
 }
 
 /// Why nothing of a body is accepted.

@@ -36,6 +36,11 @@ fn string<'i>(nodes: &[Node<'i>], value: usize, flags: &mut Flags) -> Result<Cow
 /// A message. The line end that Docker and its readers leave under `log` is none of it.
 pub(super) fn message<'i>(nodes: &[Node<'i>], value: usize, flags: &mut Flags) -> Result<Cow<'i, str>, Fault> {
     match nodes[value] {
+        Node::Array { .. } if name(nodes, value) == "MESSAGE" => {
+            let text = super::latin1(&bytes(nodes, value).unwrap_or_default()).into_owned();
+            flags.insert(Flags::LATIN1);
+            Ok(Cow::Owned(without_nul(&text, flags).into_owned()))
+        }
         Node::String(s) if name(nodes, value) == "log" => Ok(without_nul(s.trim_end_matches(['\r', '\n']), flags)),
         _ => string(nodes, value, flags),
     }
@@ -48,6 +53,20 @@ fn without_nul<'i>(s: &'i str, flags: &mut Flags) -> Cow<'i, str> {
     } else {
         Cow::Borrowed(s)
     }
+}
+
+/// An array of bytes, each a number.
+pub(super) fn bytes(nodes: &[Node<'_>], value: usize) -> Option<Vec<u8>> {
+    let Node::Array { len, .. } = nodes[value] else {
+        return None;
+    };
+    let items = nodes.get(value + 1..value + 1 + len)?;
+    let byte = |node: &Node<'_>| match *node {
+        Node::Static(StaticNode::U64(n)) => u8::try_from(n).ok(),
+        Node::Static(StaticNode::I64(n)) => u8::try_from(n).ok(),
+        _ => None,
+    };
+    items.iter().map(byte).collect()
 }
 
 /// A text of 1 to `bytes_max` bytes.
@@ -90,43 +109,53 @@ pub(super) fn hex<'i>(nodes: &[Node<'i>], value: usize) -> Result<&'i str, Fault
     }
 }
 
-/// The level that a value means; `None` when it means none.
-pub(super) fn level_of(node: &Node<'_>) -> Option<Level> {
-    match *node {
-        Node::String(s) => Level::parse(s).or_else(|| s.trim().parse().ok().and_then(Level::from_number)),
-        Node::Static(StaticNode::I64(n)) => Level::from_number(n),
-        Node::Static(StaticNode::U64(n)) => i64::try_from(n).ok().and_then(Level::from_number),
-        Node::Static(StaticNode::F64(n)) if n.fract() == 0.0 && n.abs() < 100.0 => Level::from_number(n as i64),
+/// The level that a value means; `None` when it means none. Numbers under some names are in a scale of their own.
+pub(super) fn level_of(nodes: &[Node<'_>], value: usize) -> Option<Level> {
+    match nodes[value] {
+        Node::String(s) => Level::parse(s)
+            .or_else(|| s.trim().parse().ok().and_then(|n| level_of_number(nodes, value, n)))
+            .or_else(|| Level::from_word(s)),
+        _ => level_of_number(nodes, value, integer(nodes, value)?),
+    }
+}
+
+fn level_of_number(nodes: &[Node<'_>], value: usize, n: i64) -> Option<Level> {
+    match name(nodes, value) {
+        "levelno" => Level::from_python(n),
+        "severity_number" | "severityNumber" | "SeverityNumber" => Level::from_opentelemetry(n),
+        _ => Level::from_number(n),
+    }
+}
+
+/// A whole number of a size that a level may have.
+pub(super) fn integer(nodes: &[Node<'_>], value: usize) -> Option<i64> {
+    match nodes[value] {
+        Node::Static(StaticNode::I64(n)) => Some(n),
+        Node::Static(StaticNode::U64(n)) => i64::try_from(n).ok(),
+        Node::Static(StaticNode::F64(n)) if n.fract() == 0.0 && n.abs() < 100.0 => Some(n as i64),
         _ => None,
     }
 }
 
-pub(super) fn level(nodes: &[Node<'_>], value: usize) -> Result<Level, Fault> {
-    level_of(&nodes[value]).map_or_else(
-        || {
-            let shown = match nodes[value] {
-                Node::String(s) => format!("{:?}", s.chars().take(QUOTED_CHARS_MAX).collect::<String>()),
-                Node::Static(ref n) => n.to_string(),
-                ref other => value::kind(other).into(),
-            };
-            fault(
-                name(nodes, value),
-                format!("{shown} is no level: use TRACE, DEBUG, INFO, WARN, ERROR or FATAL, a syslog severity 0 to 7 or an OpenTelemetry number 8 to 24"),
-            )
-        },
-        Ok,
-    )
+/// A value as it is shown to people, shortened.
+pub(super) fn shown(nodes: &[Node<'_>], value: usize) -> String {
+    match nodes[value] {
+        Node::String(s) => s.chars().take(QUOTED_CHARS_MAX).collect(),
+        Node::Static(ref n) => n.to_string(),
+        ref other => value::kind(other).into(),
+    }
 }
 
 /// The time that a value means, or why it means none.
-pub(super) fn time_of(node: &Node<'_>) -> Result<Timestamp, String> {
-    match *node {
+pub(super) fn time_of(nodes: &[Node<'_>], value: usize) -> Result<Timestamp, String> {
+    match nodes[value] {
         Node::String(s) => stamp::from_text(s),
         Node::Static(StaticNode::U64(n)) => Ok(stamp::from_integer(n)),
         Node::Static(StaticNode::I64(n)) => u64::try_from(n)
             .map(stamp::from_integer)
             .map_err(|_| stamp::BEFORE_1970.to_string()),
         Node::Static(StaticNode::F64(n)) => stamp::from_float(n),
+        Node::Object { .. } if let Some(time) = instant(nodes, value) => Ok(time),
         ref other => Err(format!(
             "must be a time as RFC 3339 text or a number, not {}",
             value::kind(other)
@@ -134,14 +163,46 @@ pub(super) fn time_of(node: &Node<'_>) -> Result<Timestamp, String> {
     }
 }
 
-pub(super) fn timestamp(nodes: &[Node<'_>], value: usize) -> Result<Timestamp, Fault> {
-    time_of(&nodes[value]).or_else(|reason| fault(name(nodes, value), reason))
+/// Log4j 2's `{"epochSecond":…,"nanoOfSecond":…}`.
+fn instant(nodes: &[Node<'_>], value: usize) -> Option<Timestamp> {
+    let part = |wanted| {
+        let (_, at) = value::members(nodes, value)
+            .filter(|(name, _)| *name == wanted)
+            .last()?;
+        match nodes[at] {
+            Node::Static(StaticNode::U64(n)) => Some(n),
+            Node::Static(StaticNode::I64(n)) => u64::try_from(n).ok(),
+            _ => None,
+        }
+    };
+    let nanos = part("nanoOfSecond").unwrap_or(0).min(999_999_999);
+    let micros = part("epochSecond")?
+        .checked_mul(1_000_000)?
+        .checked_add(nanos / 1_000)?;
+    i64::try_from(micros).ok().map(Timestamp)
 }
 
+pub(super) fn timestamp(nodes: &[Node<'_>], value: usize) -> Result<Timestamp, Fault> {
+    time_of(nodes, value).or_else(|reason| fault(name(nodes, value), reason))
+}
+
+/// A reading that is no number.
+#[derive(Debug)]
+pub(super) struct Left {
+    pub(super) fault: Fault,
+    /// Its value, when that is short enough to be kept in `fields`.
+    pub(super) kept: Option<usize>,
+}
+
+/// Longer texts are no numbers.
+const NUMBER_BYTES_MAX: usize = 64;
+
+/// Readings by name. What is none goes to `left`, and takes nothing else with it.
 pub(super) fn readings<'i>(
     nodes: &[Node<'i>],
     value: usize,
     flags: &mut Flags,
+    left: &mut Vec<Left>,
 ) -> Result<Vec<(Cow<'i, str>, f64)>, Fault> {
     let Node::Object { len, .. } = nodes[value] else {
         return fault(
@@ -160,30 +221,73 @@ pub(super) fn readings<'i>(
     }
     let mut out: Vec<(Cow<'i, str>, f64)> = Vec::with_capacity(len);
     for (name, value) in value::members(nodes, value) {
-        let path = || format!("readings.{}", name.chars().take(KEY_BYTES_MAX).collect::<String>());
-        let name = check_key(without_nul(name, flags), KEY_BYTES_MAX)
-            .or_else(|reason| fault("readings", format!("a name in it {reason}")))?;
-        let number = match nodes[value] {
-            Node::Static(StaticNode::F64(n)) => n,
-            Node::Static(StaticNode::I64(n)) => n as f64,
-            Node::Static(StaticNode::U64(n)) => n as f64,
-            ref other => {
-                return fault(
-                    path(),
-                    format!(
-                        "must be a finite number, not {}: leave it out when there is none",
-                        value::kind(other)
-                    ),
-                );
-            }
-        };
-        if !number.is_finite() {
-            return fault(path(), "must be a finite number");
+        if value::is_null(&nodes[value]) {
+            continue;
         }
-        match out.iter_mut().find(|(n, _)| *n == name) {
-            Some(former) => former.1 = number,
-            None => out.push((name, number)),
+        match reading(nodes, name, value, flags) {
+            Ok((name, number)) => match out.iter_mut().find(|(n, _)| *n == name) {
+                Some(former) => former.1 = number,
+                None => out.push((name, number)),
+            },
+            Err(l) => left.push(l),
         }
     }
     Ok(out)
+}
+
+fn reading<'i>(
+    nodes: &[Node<'i>],
+    name: &'i str,
+    value: usize,
+    flags: &mut Flags,
+) -> Result<(Cow<'i, str>, f64), Left> {
+    let key = check_key(without_nul(name, flags), KEY_BYTES_MAX).map_err(|reason| Left {
+        fault: Fault {
+            field: "readings".into(),
+            reason: format!("a name in it {reason}"),
+        },
+        kept: None,
+    })?;
+    let number = match nodes[value] {
+        Node::Static(StaticNode::F64(n)) => Some(n),
+        Node::Static(StaticNode::I64(n)) => Some(n as f64),
+        Node::Static(StaticNode::U64(n)) => Some(n as f64),
+        Node::String(s) if s.len() <= NUMBER_BYTES_MAX => s.trim().parse().ok(),
+        _ => None,
+    };
+    match number.filter(|n| n.is_finite()) {
+        Some(number) => Ok((key, number)),
+        None => Err(Left {
+            fault: Fault {
+                field: format!("readings.{name}"),
+                reason: no_number(&nodes[value]),
+            },
+            kept: is_small(&nodes[value]).then_some(value),
+        }),
+    }
+}
+
+fn no_number(node: &Node<'_>) -> String {
+    match node {
+        Node::String(s)
+            if s.len() <= NUMBER_BYTES_MAX
+                && s.contains(',')
+                && s.replacen(',', ".", 1).trim().parse::<f64>().is_ok() =>
+        {
+            "has a comma: write the decimal point".into()
+        }
+        Node::Static(StaticNode::F64(_)) => "must be a finite number".into(),
+        other => format!(
+            "must be a finite number, not {}: leave it out when there is none",
+            value::kind(other)
+        ),
+    }
+}
+
+fn is_small(node: &Node<'_>) -> bool {
+    match node {
+        Node::String(s) => s.len() <= KEY_BYTES_MAX,
+        Node::Static(StaticNode::Bool(_)) => true,
+        _ => false,
+    }
 }

@@ -14,7 +14,8 @@ use andon_engine::record::{Flags, Record};
 use simd_json::Node;
 use std::borrow::Cow;
 
-use super::names::{Field, Members};
+use super::aliases::Field;
+use super::names::Members;
 use super::value::{self, FIELDS_DEPTH_MAX, Unwritable, Writer};
 use super::{DecodeOptions, read};
 
@@ -58,6 +59,10 @@ pub(super) struct Workspace {
     /// Values of top-level members that go into `fields`.
     rest: Vec<usize>,
     fields: Vec<u8>,
+    /// The level of the record just packed, when it meant none that is known.
+    pub(super) unknown_level: Option<String>,
+    /// Readings of the record just packed that are no numbers.
+    pub(super) left_out: Vec<read::Left>,
 }
 
 /// Packs the record at `at`. Returns the hash of its id, when it has one.
@@ -76,9 +81,16 @@ pub(super) fn pack(
         }
         .into());
     };
-    let Workspace { rest, fields: text } = work;
+    let Workspace {
+        rest,
+        fields: text,
+        unknown_level,
+        left_out,
+    } = work;
     rest.clear();
     text.clear();
+    *unknown_level = None;
+    left_out.clear();
 
     let mut members = Members::default();
     let (mut kind, mut user_id, mut id, mut item_id, mut order_id) = (None, None, None, None, None);
@@ -119,7 +131,7 @@ pub(super) fn pack(
         };
         *plain = if value::is_null(node) { None } else { Some(value) };
     }
-    members.look_inside(nodes, rest);
+    members.settle(nodes, fields, rest);
 
     let nul = &mut flags;
     let mut optional = |value: Option<usize>, bytes_max| value.map(|v| read::key(nodes, v, bytes_max, nul)).transpose();
@@ -146,18 +158,27 @@ pub(super) fn pack(
         .transpose()?
         .filter(|m| !m.is_empty());
     let readings = readings
-        .map(|v| read::readings(nodes, v, nul))
+        .map(|v| read::readings(nodes, v, nul, left_out))
         .transpose()?
         .unwrap_or_default();
     if message.is_none() && readings.is_empty() {
+        if !left_out.is_empty() {
+            return Err(left_out.swap_remove(0).fault.into());
+        }
         return Err(Fault {
             field: "message".into(),
             reason: "message is missing: a record needs a message or readings".into(),
         }
         .into());
     }
-    let level = match members.get(Field::Level) {
-        Some(v) => Some(read::level(nodes, v)?),
+    let level = match members.level(nodes, rest) {
+        Some((_, Some(level))) => Some(level),
+        // Nobody's record is lost for a name of its own: WARN is seen, and alarms nobody at night.
+        Some((v, None)) => {
+            nul.insert(Flags::LEVEL_UNKNOWN);
+            *unknown_level = Some(read::shown(nodes, v));
+            Some(Level::Warn)
+        }
         None => message.as_ref().map(|_| Level::Info),
     };
     let timestamp = match members.get(Field::Timestamp) {
@@ -184,6 +205,10 @@ pub(super) fn pack(
     let id = id.map(|v| read::sender_id(nodes, v, nul)).transpose()?;
     let trace_id = trace_id.map(|v| read::hex(nodes, v)).transpose()?;
     let span_id = span_id.map(|v| read::hex(nodes, v)).transpose()?;
+    // Before the others, which count more.
+    if !left_out.is_empty() {
+        rest.splice(0..0, left_out.iter().filter_map(|left| left.kept));
+    }
     write_fields(nodes, fields, rest, text, nul)?;
 
     if let Some(grant) = options.grant

@@ -94,6 +94,25 @@ async fn both_lengths_are_seen_byte_by_byte_and_behind_a_good_request() {
 }
 
 #[tokio::test]
+async fn a_method_that_begins_like_http_2_turns_no_check_off() {
+    let mut limits = hasty();
+    limits.idle_deadline = Duration::from_secs(3_600);
+    let server = start_with(limits, |g| g).await;
+    let head = "PRIX /v1/records HTTP/1.1\r\nHost: x\r\n";
+    let answer = server
+        .raw(format!(
+            "{head}Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+        ))
+        .await;
+    assert_eq!(answer.code(), "ambiguous_length");
+    let mut slow = server.connect().await;
+    slow.send(format!("{head}\r\n")).await;
+    assert_eq!(slow.answer().await.unwrap().status, 405);
+    slow.send("POST /v1/records HTTP/1.1\r\nX: ").await;
+    drip(&mut slow, "y").await;
+}
+
+#[tokio::test]
 async fn http_1_0_needs_no_host() {
     let server = start().await;
     let bytes = post(&format!("Content-Length: {}\r\n", GOOD.len()), GOOD).replace("HTTP/1.1", "HTTP/1.0");

@@ -5,13 +5,14 @@ use andon_engine::ids::JournalId;
 use andon_engine::intake::{Idempotency, Rejected};
 use andon_engine::record::Flags;
 use andon_engine::time::{ManualClock, Timestamp};
-use andon_gateway::{Config, Gateway, Grant, Intake, IntakeEntry, IntakeError, Keys, Stopped};
+use andon_gateway::{Config, Gateway, Grant, Intake, IntakeEntry, IntakeError, Keys, KeysUnavailable, Stopped};
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -107,17 +108,44 @@ impl Intake for Journal {
     }
 }
 
-struct Book(HashMap<String, Arc<Grant>>);
+/// Keys in memory, and those that only a look at the store would bring there.
+pub(crate) struct Book {
+    known: Mutex<HashMap<String, Arc<Grant>>>,
+    made: Mutex<HashMap<String, Arc<Grant>>>,
+    away: AtomicBool,
+}
 
+impl Book {
+    /// As another process makes a key.
+    pub(crate) fn make(&self, token: &str) {
+        self.made
+            .lock()
+            .unwrap()
+            .insert(token.into(), Arc::new(Grant::any(token)));
+    }
+    pub(crate) fn set_away(&self, away: bool) {
+        self.away.store(away, Ordering::SeqCst);
+    }
+}
+
+#[async_trait::async_trait]
 impl Keys for Book {
     fn find(&self, token: &str) -> Option<Arc<Grant>> {
-        self.0.get(token).cloned()
+        self.known.lock().unwrap().get(token).cloned()
+    }
+    async fn refresh(&self) -> Result<(), KeysUnavailable> {
+        if self.away.load(Ordering::SeqCst) {
+            return Err(KeysUnavailable);
+        }
+        self.known.lock().unwrap().extend(self.made.lock().unwrap().drain());
+        Ok(())
     }
 }
 
 pub(crate) struct Server {
     pub(crate) addr: SocketAddr,
     pub(crate) journal: Arc<Journal>,
+    pub(crate) keys: Arc<Book>,
     pub(crate) clock: Arc<ManualClock>,
     stop: Option<oneshot::Sender<()>>,
     task: JoinHandle<Stopped>,
@@ -162,11 +190,14 @@ pub(crate) async fn start_with(config: Config, prepare: impl FnOnce(Gateway) -> 
             },
         ),
     ];
-    let keys = Arc::new(Book(
-        grants.into_iter().map(|(t, g)| (t.to_string(), Arc::new(g))).collect(),
-    ));
+    let grants = grants.into_iter().map(|(t, g)| (t.to_string(), Arc::new(g)));
+    let keys = Arc::new(Book {
+        known: Mutex::new(grants.collect()),
+        made: Mutex::default(),
+        away: AtomicBool::new(false),
+    });
     let clock = Arc::new(ManualClock::new(NOW));
-    let gateway = Gateway::bind(config, journal.clone(), keys, clock.clone())
+    let gateway = Gateway::bind(config, journal.clone(), keys.clone(), clock.clone())
         .await
         .unwrap();
     let gateway = prepare(gateway);
@@ -178,6 +209,7 @@ pub(crate) async fn start_with(config: Config, prepare: impl FnOnce(Gateway) -> 
     Server {
         addr,
         journal,
+        keys,
         clock,
         stop: Some(stop),
         task,
@@ -208,6 +240,16 @@ impl Server {
     pub(crate) async fn connect(&self) -> Client {
         Client {
             stream: TcpStream::connect(self.addr).await.unwrap(),
+            unread: Vec::new(),
+        }
+    }
+
+    /// A client at another address of this host.
+    pub(crate) async fn connect_from(&self, address: [u8; 4]) -> Client {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(SocketAddr::from((address, 0))).unwrap();
+        Client {
+            stream: socket.connect(self.addr).await.unwrap(),
             unread: Vec::new(),
         }
     }

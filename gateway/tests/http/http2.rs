@@ -112,6 +112,35 @@ async fn a_slow_body_is_408_and_its_neighbours_go_on() {
 }
 
 #[tokio::test]
+async fn streams_without_a_key_are_let_go_and_a_large_head_is_431() {
+    let server = start().await;
+    let (mut sender, _driver) = connect(&server).await;
+    sender.ready().await.unwrap();
+    let never = || StreamBody::new(futures_util::stream::pending::<Result<Frame<Bytes>, Infallible>>()).boxed_unsync();
+    // The client has seen how many streams it may open once it was answered.
+    assert_eq!(
+        text(sender.send_request(post("wrong", full(GOOD))).await.unwrap())
+            .await
+            .0,
+        401
+    );
+    let posts: Vec<_> = (0..300).map(|_| sender.send_request(post("wrong", never()))).collect();
+    for post in posts {
+        let status = text(timeout(LONG, post).await.unwrap().unwrap()).await.0;
+        assert!(status == 401 || status == 503, "{status}");
+    }
+    let mut large = post("good", full(GOOD));
+    large.headers_mut().insert("x", "y".repeat(9_000).parse().unwrap());
+    assert_eq!(text(sender.send_request(large).await.unwrap()).await.0, 431);
+    assert_eq!(
+        text(sender.send_request(post("good", full(GOOD))).await.unwrap())
+            .await
+            .0,
+        202
+    );
+}
+
+#[tokio::test]
 async fn an_idle_connection_is_said_goodbye_to() {
     let config = andon_gateway::Config {
         idle_deadline: Duration::from_millis(200),

@@ -146,7 +146,7 @@ async fn a_keyed_request_gets_the_same_answer_and_stores_nothing_twice() {
     let key = "Idempotency-Key: bad\r\n";
     let first = server.post_with(key, "{]").await;
     assert_eq!(
-        (first.status, server.post_with(key, GOOD).await.body),
+        (first.status, server.post_with(key, "{]").await.body),
         (400, first.body)
     );
     assert_eq!(
@@ -157,6 +157,98 @@ async fn a_keyed_request_gets_the_same_answer_and_stores_nothing_twice() {
         1
     );
     assert_eq!(server.journal.entries().len(), 3);
+}
+
+#[tokio::test]
+async fn a_key_with_another_body_is_refused_and_nothing_of_it_stored() {
+    let server = start().await;
+    let key = "Idempotency-Key: line3\r\n";
+    let (a, b) = (with_id("a", "1"), with_id("b", "2"));
+    let first = server.post_with(key, &a).await;
+    assert_eq!(first.status, 202);
+    for body in [b.as_str(), "{]", "", &a.replace(',', ", ")] {
+        let answer = server.post_with(key, body).await;
+        assert_eq!(
+            (answer.status, answer.code().as_str()),
+            (422, "idempotency_reused"),
+            "{body}"
+        );
+        assert!(
+            answer.message().contains("nothing of this request was taken"),
+            "{answer:?}"
+        );
+    }
+    // The same body, however it is packed, gets the answer; and the connection goes on.
+    let mut client = server.connect().await;
+    for (headers, body, status) in [
+        ("Transfer-Encoding: chunked\r\n", chunked(a.as_bytes(), 3), 202),
+        (
+            "Content-Encoding: zstd\r\n",
+            zstd::encode_all(a.as_bytes(), 3).unwrap(),
+            202,
+        ),
+        (
+            "Content-Encoding: zstd\r\n",
+            zstd::encode_all(b.as_bytes(), 3).unwrap(),
+            422,
+        ),
+        ("", a.clone().into_bytes(), 202),
+    ] {
+        client.send(request(&format!("{key}{headers}"), &body)).await;
+        let answer = client.answer().await.unwrap();
+        assert_eq!(answer.status, status, "{headers}");
+        assert_eq!(status == 202, answer.body == first.body, "{headers}");
+    }
+    assert_eq!(
+        server
+            .post_with(&format!("{key}Content-Encoding: gzip\r\n"), &a)
+            .await
+            .code(),
+        "bad_encoding"
+    );
+    assert_eq!(server.journal.messages(), ["1"]);
+    assert_eq!(server.post(&b).await.json()["accepted"], 1, "its ids are free");
+}
+
+#[tokio::test]
+async fn a_key_with_another_body_at_once_is_refused_as_well() {
+    let server = start().await;
+    server.journal.set(Mode::Hold);
+    let mut clients = Vec::new();
+    for i in 0..4 {
+        let mut client = server.connect().await;
+        let body = with_id(&format!("id{}", i % 2), "m");
+        client.send(request("Idempotency-Key: once\r\n", body.as_bytes())).await;
+        server.journal.begun(1).await;
+        clients.push(client);
+    }
+    server.journal.set(Mode::Take);
+    let mut statuses = Vec::new();
+    for mut client in clients {
+        statuses.push(client.answer().await.unwrap().status);
+    }
+    assert_eq!(
+        (statuses, server.journal.messages().len()),
+        (vec![202, 422, 202, 422], 1)
+    );
+}
+
+#[tokio::test]
+async fn a_body_for_a_known_key_is_bounded_like_any_other() {
+    let limits = andon_gateway::Config {
+        body_bytes_max: 10_000,
+        ..config()
+    };
+    let server = start_with(limits, |g| g).await;
+    let key = "Idempotency-Key: k\r\n";
+    assert_eq!(server.post_with(key, GOOD).await.status, 202);
+    let bomb = zstd::encode_all(&vec![b' '; 50 << 20][..], 3).unwrap();
+    let answer = server
+        .post_with(&format!("{key}Content-Encoding: zstd\r\n"), &bomb)
+        .await;
+    assert_eq!((answer.status, answer.code().as_str()), (413, "too_large"));
+    assert_eq!(server.post_with(key, vec![b' '; 10_001]).await.status, 413);
+    server.is_undisturbed().await;
 }
 
 #[tokio::test]
@@ -204,15 +296,22 @@ async fn after_a_restart_the_journal_s_headers_tell_what_is_a_retry() {
     first.post_with("Idempotency-Key: k\r\n", with_id("a", "1")).await;
     let entry = first.journal.entries().remove(0);
     let kept: Idempotency = entry.idempotency.clone().unwrap();
-    let second = start_with(config(), |g| {
-        g.restore_retries([(NOW, entry.retry_hashes.clone(), Some(kept))]);
-        g
-    })
-    .await;
+    let restore = async |kept: Idempotency| {
+        let hashes = entry.retry_hashes.clone();
+        start_with(config(), |g| {
+            g.restore_retries([(NOW, hashes, Some(kept))]);
+            g
+        })
+        .await
+    };
+    let second = restore(kept.clone()).await;
+    let key = "Idempotency-Key: k\r\n";
     assert_eq!(second.post(with_id("a", "1")).await.json()["duplicates"], 1);
-    assert_eq!(
-        second.post_with("Idempotency-Key: k\r\n", GOOD).await.json()["accepted"],
-        1
-    );
+    assert_eq!(second.post_with(key, with_id("a", "1")).await.json()["accepted"], 1);
+    assert_eq!(second.post_with(key, GOOD).await.status, 422);
     assert!(second.journal.entries().is_empty());
+    // What an older version wrote does not say which body it was.
+    let third = restore(Idempotency { body: None, ..kept }).await;
+    assert_eq!(third.post_with(key, GOOD).await.json()["accepted"], 1);
+    assert!(third.journal.entries().is_empty());
 }

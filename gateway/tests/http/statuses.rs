@@ -126,7 +126,7 @@ async fn nothing_acceptable_is_400_and_kept_for_whoever_mends_the_sender() {
     );
     assert_eq!(answer.json()["rejected"][0]["index"], 0);
 
-    let answer = server.post("[{\"device_id\":\"d\",\n\"message\":NaN}]").await;
+    let answer = server.post("[{\"device_id\":\"d\",\n\"message\":None}]").await;
     assert_eq!((answer.status, answer.code().as_str()), (400, "malformed"));
     assert!(
         answer.message().contains("byte 29, line 2: expected value"),
@@ -141,7 +141,7 @@ async fn nothing_acceptable_is_400_and_kept_for_whoever_mends_the_sender() {
             .collect::<Vec<_>>(),
         [(0, 1), (0, 1)]
     );
-    assert!(entries[1].rejected[0].excerpt.contains("NaN"));
+    assert!(entries[1].rejected[0].excerpt.contains("None"));
     server.is_undisturbed().await;
 }
 
@@ -455,7 +455,7 @@ async fn without_room_in_flight_a_request_is_turned_away() {
     );
     server.journal.set(Mode::Take);
     assert_eq!(first.answer().await.unwrap().status, 202);
-    // All of it is free again: a request without a length takes the whole.
+    // All of it is free again.
     let answer = server
         .post_with("Transfer-Encoding: chunked\r\n", chunked(GOOD.as_bytes(), 5))
         .await;

@@ -9,7 +9,8 @@ async fn each_metric_is_there_once_its_cause_was() {
     // One recorder for the process: other tests count into it too, so only presence is asserted.
     let recorder = PrometheusBuilder::new().install_recorder().unwrap();
     let server = start_with(config(), |g| g.with_metrics(Arc::new(move || recorder.render()))).await;
-    let body = r#"[{"device_id":"d","message":"m","id":"i"},{"device_id":"d","message":"m","id":"i"},{"message":"x"}]"#;
+    let body = r#"[{"device_id":"d","message":"m","id":"i"},{"device_id":"d","message":"m","id":"i"},{"message":"x"},
+        {"device_id":"d","message":"m","level":"loud","readings":{"t":"N"}}]"#;
     assert_eq!(server.post(body).await.status, 202);
     assert_eq!(
         server
@@ -24,6 +25,8 @@ async fn each_metric_is_there_once_its_cause_was() {
         "andon_records_accepted_total{format=\"ndjson\"}",
         "andon_records_rejected_total ",
         "andon_records_duplicate_total ",
+        "andon_records_level_unknown_total{key=\"k-good\"}",
+        "andon_readings_left_out_total ",
         "andon_http_requests_total{status=\"202\"}",
         "andon_http_request_seconds",
         "andon_ingest_in_flight_bytes ",

@@ -58,12 +58,71 @@ fn a_bad_line_is_refused_alone() {
             ),
             (
                 2,
-                "line 5 is not JSON: byte 27 of the record: expected value",
+                "is NaN, which JSON does not have: send null, or leave it out",
                 "{\"device_id\":\"d\",\"message\":NaN}"
             ),
             (3, "a record must be a JSON object, not a number", "7"),
         ]
     );
+}
+
+#[test]
+fn what_is_not_a_number_is_refused_alone_in_an_array_too() {
+    for (bad, field, token) in [
+        (
+            r#"{"device_id":"d","message":"m","readings":{"t":NaN}}"#,
+            "readings.t",
+            "NaN",
+        ),
+        (
+            r#"{"device_id":"d","message":"m","readings":{"p":1,"t": -Infinity }}"#,
+            "readings.t",
+            "-Infinity",
+        ),
+        (
+            r#"{"device_id":"d","message":"a \" NaN, b","x":[1,{"y":[Infinity]}]}"#,
+            "x.y",
+            "Infinity",
+        ),
+        (r#"{"device_id":"d","message":"m","x":nan,"y":-inf}"#, "x", "nan"),
+        ("NaN", "", "NaN"),
+    ] {
+        let many = vec![GOOD; 9_000].join(",");
+        for (form, d, others) in [
+            ("array", json(format!("[{GOOD},{bad},{GOOD}]")), 2),
+            ("large array", json(format!("[{GOOD},{bad},{many}]")), 9_001),
+            ("array of one", json(format!("[{bad}]")), 0),
+            ("lines", Ok(ndjson(format!("{GOOD}\n{bad}\n{GOOD}"))), 2),
+        ] {
+            let d = d.unwrap_or_else(|e| panic!("{form} with {bad}: {e}"));
+            assert_eq!((d.records, d.rejected.len()), (others, 1), "{form} with {bad}");
+            let r = &d.rejected[0];
+            assert_eq!(
+                (r.index, r.field.as_str(), r.reason.as_str(), r.excerpt.as_str()),
+                (
+                    u32::from(others > 0),
+                    field,
+                    format!("is {token}, which JSON does not have: send null, or leave it out").as_str(),
+                    bad
+                ),
+                "{form}"
+            );
+        }
+    }
+    // Any other fault leaves it a guess where the records end.
+    for bad in [
+        r#"{"a":NaNo}"#,
+        r#"{"a":NaN,}"#,
+        r#"{"a" NaN}"#,
+        r#"{"a":NaN"b":1}"#,
+        r#"{"a":-}"#,
+        r#"{NaN:1}"#,
+    ] {
+        assert!(
+            matches!(json(format!("[{GOOD},{bad}]")), Err(DecodeError::Malformed { .. })),
+            "{bad}"
+        );
+    }
 }
 
 #[test]

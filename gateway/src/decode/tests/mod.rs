@@ -1,4 +1,6 @@
 mod bodies;
+mod loggers;
+mod names;
 mod records;
 
 use super::*;
@@ -7,6 +9,7 @@ use andon_engine::ids::JournalId;
 use andon_engine::level::Level;
 use andon_engine::record::{Flags, Record};
 
+const GOOD: &str = r#"{"device_id":"d","message":"m"}"#;
 const NOW: Timestamp = Timestamp(1_795_401_059_000_000);
 
 pub(super) fn options(format: Format) -> DecodeOptions<'static> {

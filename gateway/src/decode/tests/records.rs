@@ -89,8 +89,8 @@ fn what_shippers_write() {
         (r#"{"device_id":"d","message":null,"msg":"m"}"#, "INFO msg=m dev=d"),
         // What cannot fill the field is an ordinary member.
         (
-            r#"{"device_id":"d","message":"m","log":{"logger":"x"}}"#,
-            r#"INFO msg=m dev=d {"log":{"logger":"x"}}"#,
+            r#"{"device_id":"d","message":"m","log":{"origin":"x"}}"#,
+            r#"INFO msg=m dev=d {"log":{"origin":"x"}}"#,
         ),
         (
             r#"{"device_id":"d","message":"m","time":{"took":3},"msg":4,"severity":null}"#,
@@ -141,22 +141,49 @@ fn levels() {
             &format!("{expect} msg=m dev=d"),
         );
     }
-    for level in [
-        r#""loud""#,
-        r#""""#,
-        "30",
-        "-1",
-        "3.5",
-        "true",
-        "[]",
-        "1e99",
-        "18446744073709551615",
+    // One that means nothing loses no record: it is WARN, and kept as it came.
+    for (level, kept) in [
+        (r#""loud""#, r#""loud""#),
+        ("25", "25"),
+        ("100", "100"),
+        ("-1", "-1"),
+        ("3.5", "3.5"),
+        ("true", "true"),
+        ("[]", "[]"),
+        (r#"{"x":1}"#, r#"{"x":1}"#),
+        ("1e99", "1e+99"),
+        ("18446744073709551615", "18446744073709551615"),
     ] {
         check(
             &format!(r#"{{"device_id":"d","message":"m","level":{level}}}"#),
-            "~ is no level: use TRACE",
+            &format!(r#"WARN msg=m dev=d {{"level":{kept}}} !level_unknown"#),
         );
     }
+    // A text without a word is none.
+    for level in [r#""""#, r#""  ""#, "null"] {
+        check(
+            &format!(r#"{{"device_id":"d","message":"m","level":{level}}}"#),
+            "INFO msg=m dev=d",
+        );
+    }
+}
+
+#[test]
+fn levels_that_are_not_known_are_counted_and_the_first_few_named() {
+    let lines: Vec<_> = (0..30)
+        .map(|i| {
+            format!(
+                r#"{{"device_id":"d","message":"m","level":"odd {}"}}"#,
+                char::from(b'k' + i % 10)
+            )
+        })
+        .collect();
+    let bad = r#"{"level":"of a record that is refused","message":"m"}"#;
+    let long = format!(r#"{{"device_id":"d","message":"m","level":"{}"}}"#, "x".repeat(1_000));
+    let d = ndjson(format!("{long}\n{bad}\n{}", lines.join("\n")));
+    assert_eq!((d.records, d.rejected.len(), d.unknown_levels.records), (31, 1, 31));
+    let words = &d.unknown_levels.words;
+    assert_eq!((words.len(), words[0].len(), words[1].as_str()), (8, 40, "odd k"));
 }
 
 #[test]
@@ -256,12 +283,12 @@ fn what_is_refused_says_which_field_and_why() {
             "~readings: must be an object of name to number, not an array".into(),
         ),
         (
-            r#"{"device_id":"d","readings":{"t":"81"}}"#.into(),
-            "~readings.t: must be a finite number, not a string".into(),
+            r#"{"device_id":"d","readings":{"t":"N","p":true}}"#.into(),
+            "readings.t: must be a finite number, not a string: leave it out when there is none".into(),
         ),
         (
             r#"{"device_id":"d","readings":{"t":null}}"#.into(),
-            "~readings.t: must be a finite number, not null".into(),
+            "~message is missing".into(),
         ),
         (
             r#"{"device_id":"d","readings":{"":1}}"#.into(),
@@ -294,6 +321,103 @@ fn what_is_refused_says_which_field_and_why() {
         }
         check(&body, &expect);
     }
+}
+
+#[test]
+fn a_reading_that_is_a_number_in_a_text_is_read_and_one_that_is_null_is_absent() {
+    for (readings, expect) in [
+        (r#"{"t":"23.4","p":1.2}"#, "t:23.4 p:1.2"),
+        (r#"{"t":" -7 ","p":"1e3","q":"+.5"}"#, "t:-7 p:1000 q:0.5"),
+        (r#"{"t":null,"p":1.2}"#, "p:1.2"),
+        (r#"{"t":1,"t":"2"}"#, "t:2"),
+    ] {
+        let body = format!(r#"{{"device_id":"d","readings":{readings}}}"#);
+        check(&body, &format!("- dev=d {expect}"));
+        assert_eq!(json(body).unwrap().left_out, LeftOut::default());
+    }
+}
+
+#[test]
+fn a_reading_that_is_none_takes_neither_its_record_nor_the_others_with_it() {
+    let long = "x".repeat(129);
+    for (channel, kept, field, reason) in [
+        (
+            r#""t":true"#,
+            r#"{"t":true}"#,
+            "readings.t",
+            "must be a finite number, not a boolean",
+        ),
+        (
+            r#""t":"N""#,
+            r#"{"t":"N"}"#,
+            "readings.t",
+            "must be a finite number, not a string",
+        ),
+        (
+            r#""t":"23,4""#,
+            r#"{"t":"23,4"}"#,
+            "readings.t",
+            "write the decimal point",
+        ),
+        (
+            r#""t":"NaN""#,
+            r#"{"t":"NaN"}"#,
+            "readings.t",
+            "must be a finite number, not a string",
+        ),
+        (
+            r#""t":"-inf""#,
+            r#"{"t":"-inf"}"#,
+            "readings.t",
+            "must be a finite number, not a string",
+        ),
+        (
+            r#""t":"""#,
+            r#"{"t":""}"#,
+            "readings.t",
+            "must be a finite number, not a string",
+        ),
+        (r#""t":[1]"#, "", "readings.t", "must be a finite number, not an array"),
+        (
+            &format!(r#""t":"{long}""#),
+            "",
+            "readings.t",
+            "must be a finite number, not a string",
+        ),
+        (r#""":5"#, "", "readings", "a name in it is empty"),
+        (&format!(r#""{long}":5"#), "", "readings", "a name in it has 129 bytes"),
+    ] {
+        let body = format!(r#"[{GOOD},{{"device_id":"d","message":"m","readings":{{{channel},"p":1.2}}}}]"#);
+        let d = json(&body).unwrap();
+        assert_eq!((d.records, d.rejected.len(), d.left_out.count), (2, 0, 1), "{body}");
+        let shown = show(&parsed(&d).get(1));
+        let kept = if kept.is_empty() {
+            String::new()
+        } else {
+            format!(" {kept}")
+        };
+        assert_eq!(shown, format!("INFO msg=m dev=d p:1.2{kept}"), "{body}");
+        let named = &d.left_out.named[0];
+        assert_eq!((named.index, named.field.as_str()), (1, field), "{body}");
+        assert!(named.reason.contains(reason), "{body}: {}", named.reason);
+    }
+    // What the sender says under `fields` counts, and a refused record leaves nothing out.
+    check(
+        r#"{"device_id":"d","message":"m","readings":{"t":true},"fields":{"t":1}}"#,
+        r#"INFO msg=m dev=d {"t":1}"#,
+    );
+    let refused = json(r#"{"device_id":"d","message":"m","readings":{"t":true},"type":7}"#).unwrap();
+    assert_eq!((refused.rejected.len(), refused.left_out), (1, LeftOut::default()));
+}
+
+#[test]
+fn readings_left_out_are_counted_and_the_first_named() {
+    let readings = (0..60).map(|i| format!("\"r{i}\":true")).collect::<Vec<_>>().join(",");
+    let line = format!(r#"{{"device_id":"d","message":"m","readings":{{{readings}}}}}"#);
+    let d = ndjson(vec![line; 5].join("\n"));
+    assert_eq!((d.left_out.count, d.left_out.named.len()), (300, 100));
+    let last = &d.left_out.named[99];
+    assert_eq!((last.index, last.field.as_str()), (1, "readings.r39"));
 }
 
 #[test]
