@@ -63,13 +63,17 @@ impl Flags {
     /// The sender's level meant none that is known: WARN stands in, and `fields` has the sender's.
     pub const LEVEL_UNKNOWN: Flags = Flags(1 << 5);
 
-    const NAMES: [(Flags, &'static str); 6] = [
+    /// The stamp is that of a clock that was never set; the record is judged by its receipt.
+    pub const CLOCK_UNSET: Flags = Flags(1 << 6);
+
+    const NAMES: [(Flags, &'static str); 7] = [
         (Flags::CLOCK_SKEW, "clock_skew"),
         (Flags::NUL_REPLACED, "nul_replaced"),
         (Flags::TIME_MISSING, "time_missing"),
         (Flags::HISTORY, "history"),
         (Flags::LATIN1, "latin1"),
         (Flags::LEVEL_UNKNOWN, "level_unknown"),
+        (Flags::CLOCK_UNSET, "clock_unset"),
     ];
 
     pub fn contains(self, other: Flags) -> bool {

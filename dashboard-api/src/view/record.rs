@@ -50,7 +50,7 @@ pub struct Record {
     pub span_id: Option<String>,
     /// 16 hex digits; null where there is no message.
     pub fingerprint: Option<String>,
-    /// What was noticed: `clock_skew`, `nul_replaced`, `time_missing`, `history`, `latin1`.
+    /// What was noticed: `clock_skew`, `nul_replaced`, `time_missing`, `history`, `latin1`, `level_unknown`, `clock_unset`.
     pub flags: Vec<String>,
     /// Live feed only: message or fields were cut; ask `record(id)` for the whole.
     pub truncated: bool,

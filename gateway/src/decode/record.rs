@@ -11,6 +11,7 @@ use andon_engine::intake::OWN_APPLICATION;
 use andon_engine::level::Level;
 use andon_engine::limits::{FIELDS_BYTES_MAX, FUTURE_MAX, KEY_BYTES_MAX, TYPE_BYTES_MAX};
 use andon_engine::record::{Flags, Record};
+use andon_engine::sources::is_unset_clock;
 use simd_json::Node;
 use std::borrow::Cow;
 
@@ -194,6 +195,9 @@ pub(super) fn pack(
     } else {
         timestamp
     };
+    if !options.history && is_unset_clock(timestamp) {
+        nul.insert(Flags::CLOCK_UNSET);
+    }
     let mut optional = |value: Option<usize>, bytes_max| value.map(|v| read::key(nodes, v, bytes_max, nul)).transpose();
     let kind = optional(kind, TYPE_BYTES_MAX)?;
     let user_id = optional(user_id, KEY_BYTES_MAX)?;

@@ -461,7 +461,7 @@ export type Record = {
   fields: Maybe<Scalars['String']['output']>;
   /** 16 hex digits; null where there is no message. */
   fingerprint: Maybe<Scalars['String']['output']>;
-  /** What was noticed: `clock_skew`, `nul_replaced`, `time_missing`, `history`, `latin1`. */
+  /** What was noticed: `clock_skew`, `nul_replaced`, `time_missing`, `history`, `latin1`, `level_unknown`, `clock_unset`. */
   flags: Array<Scalars['String']['output']>;
   /** The sender's own id. */
   id: Maybe<Scalars['String']['output']>;

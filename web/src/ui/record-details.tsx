@@ -9,6 +9,8 @@ const flagWords: Record<string, string> = {
   time_missing: 'it named no time: the time of receipt stands in',
   history: 'sent as history',
   latin1: 'its text was read as Latin-1',
+  level_unknown: 'its level is none that is known: WARN stands in',
+  clock_unset: 'its clock was never set: it is judged by its time of receipt',
 };
 
 /** Every member of a record that is there, as text. */

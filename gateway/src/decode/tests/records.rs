@@ -200,6 +200,8 @@ fn times() {
         ("1795401359", " at=300"),
         ("1795401359000001", " !clock_skew"),
         (r#""2262-01-01T00:00:00Z""#, " !clock_skew"),
+        // The stamp is kept as it came; judging takes the receipt.
+        ("0", " at=-1795401059 !clock_unset"),
     ] {
         check(
             &format!(r#"{{"device_id":"d","message":"m","timestamp":{time}}}"#),

@@ -86,7 +86,7 @@ id: string | null, itemId: string | null, orderId: string | null, location: stri
  */
 fingerprint: string | null, 
 /**
- * What was noticed: `clock_skew`, `nul_replaced`, `time_missing`, `history`, `latin1`.
+ * What was noticed: `clock_skew`, `nul_replaced`, `time_missing`, `history`, `latin1`, `level_unknown`, `clock_unset`.
  */
 flags: Array<string>, 
 /**
