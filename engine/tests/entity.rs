@@ -277,6 +277,20 @@ fn a_fingerprint_is_counted_for_the_records_of_its_incident_only() {
 }
 
 #[test]
+fn a_record_that_two_occurrences_have_counts_once() {
+    let mut b = Bench::application();
+    b.five_errors(0.0);
+    // It joins the first occurrence, which ends at 360 s, and is the first of the five that reopen it.
+    b.error(350.0, "lock timeout");
+    for s in 361..365 {
+        b.error(f64::from(s), "lock timeout");
+    }
+    let i = b.incident();
+    assert_eq!((i.reopened, i.occurrence.count, i.count), (1, 5, 10));
+    assert_eq!(b.entity.fingerprints(i.id)[0].count, 10);
+}
+
+#[test]
 fn the_worst_level_is_that_of_all_its_records() {
     let mut b = Bench::application();
     b.log(Level::Fatal, 0.0, 0.0, "disk full");
