@@ -56,15 +56,11 @@ impl Course {
         }
     }
 
-    /// When the condition holds: as many times as it takes lie within the window that ends then. Ascending, they may overlap;
-    /// each with the place of the time that completes it.
-    fn holds(&self) -> Vec<(usize, Stretch)> {
-        let runs = self.times.windows(self.count).enumerate();
-        let runs = runs.map(|(n, run)| {
-            let last = self.count - 1;
-            (n + last, (run[last], run[0].plus(self.within)))
-        });
-        runs.filter(|(_, (from, to))| from <= to).collect()
+    /// When the condition holds: as many times as it takes lie within the window that ends then. Ascending, they may overlap.
+    fn holds(&self) -> Vec<Stretch> {
+        let runs = self.times.windows(self.count);
+        let runs = runs.map(|run| (run[self.count - 1], run[0].plus(self.within)));
+        runs.filter(|(from, to)| from <= to).collect()
     }
 
     fn configuration(&self) -> Configuration {
@@ -93,39 +89,38 @@ impl Course {
         }
     }
 
-    /// What must be in the timelines, incident by incident, and how many records belong to each. A record that is of two
-    /// occurrences counts for each.
+    /// What must be in the timelines, incident by incident, and how many records belong to each. A record counts
+    /// once, also where two occurrences have it.
     fn defined(&self) -> Vec<(Vec<(TimelineKind, Timestamp)>, u64)> {
         let off_delay = self.off_delay.max(Span::micros(1));
         let mut incidents: Vec<(Vec<(TimelineKind, Timestamp)>, u64)> = Vec::new();
-        let mut stretches: Vec<(usize, Stretch)> = Vec::new();
-        for (place, (from, to)) in self.holds() {
+        let mut stretches: Vec<Stretch> = Vec::new();
+        for (from, to) in self.holds() {
             match stretches.last_mut() {
                 // At the very end of the off-delay it is normal again.
-                Some((_, last)) if from < last.1.plus(off_delay) => last.1 = to,
-                _ => stretches.push((place, (from, to))),
+                Some(last) if from < last.1.plus(off_delay) => last.1 = to,
+                _ => stretches.push((from, to)),
             }
         }
         let mut normal_at = None;
-        for (n, (_, (from, to))) in stretches.iter().enumerate() {
+        let mut of_it = vec![false; self.times.len()];
+        for (from, to) in stretches {
             let reopens = normal_at.is_some_and(|normal| from.since(normal) <= self.reopen_within);
             if !reopens {
                 if let Some((lines, _)) = incidents.last_mut() {
-                    lines.push((Closed, *from));
+                    lines.push((Closed, from));
                 }
                 incidents.push((Vec::new(), 0));
+                of_it.fill(false);
+            }
+            let normal = to.plus(off_delay);
+            for (of_it, t) in of_it.iter_mut().zip(&self.times) {
+                *of_it |= from.minus(self.within) <= *t && *t <= normal;
             }
             let (lines, count) = incidents.last_mut().expect("there is one now");
-            let normal = to.plus(off_delay);
-            lines.push((if reopens { Reopened } else { Opened }, *from));
+            lines.push((if reopens { Reopened } else { Opened }, from));
             lines.push((ReturnedToNormal, normal));
-            // What comes at the very end is of it, until the next one has begun.
-            let next = stretches.get(n + 1).map_or(usize::MAX, |s| s.0);
-            let is_of_it = |place: usize, t: Timestamp| {
-                t >= from.minus(self.within) && (t < normal || (t == normal && place < next))
-            };
-            let times = self.times.iter().enumerate();
-            *count += times.filter(|(place, t)| is_of_it(*place, **t)).count() as u64;
+            *count = of_it.iter().filter(|of_it| **of_it).count() as u64;
             normal_at = Some(normal);
         }
         incidents
@@ -209,7 +204,7 @@ fn no_order_of_arrival_hides_or_invents_a_breach() {
             }
         }
         let holds = course.holds();
-        for (_, (from, to)) in &holds {
+        for (from, to) in &holds {
             // What comes late joins the incident that is active by then.
             let reach = LATENESS.plus(course.within);
             let is_told = occurrences.iter().any(|o| o.0.minus(reach) <= *to && o.1 >= *from);
@@ -219,7 +214,7 @@ fn no_order_of_arrival_hides_or_invents_a_breach() {
             );
         }
         for (opened_at, _) in &occurrences {
-            let held = holds.iter().any(|(_, (from, to))| from <= opened_at && opened_at <= to);
+            let held = holds.iter().any(|(from, to)| from <= opened_at && opened_at <= to);
             assert!(held, "seed {seed}: nothing held at {opened_at}\n{history}");
         }
     }

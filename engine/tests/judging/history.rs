@@ -109,6 +109,7 @@ struct Mix {
     readings: u32,
     controls: u32,
     floods: u32,
+    uniques: u32,
 }
 
 struct Writer {
@@ -141,6 +142,7 @@ impl History {
             own_clock: share(20, 8),
             readings: share(50, 80),
             controls: share(80, 40),
+            uniques: pick(&mut rng, &[0, 10, 10, 90]),
             floods: if rng.random_ratio(1, 250) { 80 } else { 0 },
         };
         let mut configuration = configuration(&mut rng);
@@ -564,7 +566,7 @@ impl Writer {
             history,
             ..Sent::default()
         };
-        if self.percent(10) {
+        if self.percent(self.mix.uniques) {
             self.messages += 1;
             sent.message = Some(format!("fault of kind {}", word(self.messages)));
         }
