@@ -528,6 +528,19 @@ fn what_an_on_delay_opens_in_history_tells_nobody() {
 }
 
 #[test]
+fn what_time_opens_live_and_in_history_at_once_are_two_incidents() {
+    let mut b = Bench::new(SubjectKind::Device, "press-1", vec![hot()]);
+    b.reading(0.0, 95.0);
+    // The same reading is sent as history too, before its on-delay has ended; then one timer ends both.
+    old(&mut b, 0.0, 95.0, Flags::HISTORY);
+    b.timer_at(at(20.0).plus(Span::hours(48)));
+    let mut ids: Vec<_> = b.entity.incidents().map(|i| (i.silent, i.id)).collect();
+    ids.sort();
+    assert_eq!(ids.iter().map(|i| i.0).collect::<Vec<_>>(), [false, true]);
+    assert_ne!(ids[0].1, ids[1].1);
+}
+
+#[test]
 fn what_an_on_delay_opens_in_late_readings_is_told_as_late() {
     let mut b = Bench::new(SubjectKind::Device, "press-1", vec![hot()]);
     old(&mut b, 0.0, 95.0, Flags::default());

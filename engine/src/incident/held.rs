@@ -494,6 +494,10 @@ fn incident_id(subject: &Subject, rule: &Rule, evidence: &Evidence<'_>, first_at
     );
     // One reading may end a delay and begin another alarm: two incidents at one position.
     h.update(&first_at.as_micros().to_le_bytes());
+    // One timer may open what was sent live and what was sent as history, for the same reading.
+    if evidence.provenance.history {
+        h.update(b"history");
+    }
     IncidentId(h.digest128())
 }
 
