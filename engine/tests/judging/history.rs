@@ -315,11 +315,15 @@ impl Writer {
     fn time_passes(&mut self) {
         if self.percent(self.mix.own_clock) {
             let back = pick(&mut self.rng, &[60, 240, 300, 600, 3_600, 86_400, 400_000]).secs();
-            let back = self.micros(back);
+            let back = match self.rng.random_range(0..3) {
+                0 => FUTURE_MAX.plus(Span(self.rng.random_range(-1..=1))),
+                _ => self.micros(back),
+            };
             self.now = self.now.minus(back);
             return;
         }
         let by = match self.rng.random_range(0..100) {
+            _ if self.mix.floods > 0 => self.micros(Span::secs(20)),
             0..40 => self.micros(Span::secs(5)),
             40..65 => self.micros(Span::secs(60)),
             65..75 => self.micros(Span::mins(10)),
@@ -505,6 +509,8 @@ impl Writer {
             self.micros(Span::millis(500))
         };
         let newest = match self.percent(12) {
+            // What was sent live is sent as history as well.
+            _ if history && self.percent(20) => pick(&mut self.rng, &self.stamps),
             true => {
                 let edge = self.edge();
                 pick(&mut self.rng, &self.stamps).plus(edge)

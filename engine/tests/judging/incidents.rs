@@ -127,15 +127,18 @@ pub struct Incidents {
 }
 
 /// Deterministic, so that a replay finds the incident that it made before.
-fn id_of(rule: &Rule, subject: &Subject, position: Position, first_at: Timestamp) -> IncidentId {
+fn id_of(rule: &Rule, subject: &Subject, event: &Event, first_at: Timestamp) -> IncidentId {
     let mut bytes = Vec::new();
     for part in [rule.id.as_str(), subject.kind.as_str(), &subject.id] {
         bytes.extend((part.len() as u64).to_le_bytes());
         bytes.extend(part.as_bytes());
     }
-    let journal = JOURNAL;
+    let (journal, position) = (JOURNAL, event.position);
     bytes.extend(RecordId { journal, position }.to_bytes());
     bytes.extend(first_at.0.to_le_bytes());
+    if event.history {
+        bytes.extend(b"history");
+    }
     IncidentId(xxh3_128(&bytes))
 }
 
@@ -148,7 +151,7 @@ impl Incidents {
     }
 
     pub fn open(&mut self, rule: &Rule, subject: &Subject, event: &Event, begun: &Begun, is_over: bool) -> IncidentId {
-        let id = id_of(rule, subject, event.position, begun.first_at);
+        let id = id_of(rule, subject, event, begun.first_at);
         let row = Row {
             rule: rule.id.clone(),
             subject: subject.clone(),
