@@ -4,7 +4,7 @@ CARGO ?= cargo
 DEMO_DATA ?= demo-data
 export CARGO_TERM_COLOR ?= auto
 
-.PHONY: demo demo-reset test web web-test rust-build rust-test lint format clippy e2e test-tools clean
+.PHONY: demo demo-reset test web web-test rust-build rust-test prove-judging lint format clippy e2e test-tools clean
 
 # Builds the web app and the release binary side by side, starts Andon and the simulated plant, prints the address.
 demo:
@@ -42,6 +42,10 @@ rust-build:
 # With the servers that ANDON_TEST_…_URL name; those that it does not name are started for it.
 rust-test:
 	deploy/test/servers.sh -- $(CARGO) test --workspace --locked --no-fail-fast
+
+# Judges 100,000 random histories by the engine and by a naive model of it, and compares. Some minutes; says how far it is.
+prove-judging:
+	HISTORIES=100000 $(CARGO) test --release --locked -p andon-engine --test judging -- --nocapture
 
 e2e:
 	deploy/test/e2e.sh

@@ -158,6 +158,7 @@ impl Entity {
         let breach = Breach {
             first_at: silence.since,
             at,
+            record_at: at,
             until: None,
             is_over: false,
             peak: None,

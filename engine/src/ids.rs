@@ -56,7 +56,7 @@ macro_rules! hex_id {
 }
 
 hex_id! {
-    /// An incident: a hash of rule, subject and the record that opened it, hence the same after a replay.
+    /// An incident: a hash of rule, subject and what opened it, hence the same after a replay.
     IncidentId;
     /// An alert: a hash of incident, reason and position, hence the same after a replay.
     AlertId;

@@ -93,8 +93,16 @@ pub const RESET_EPOCHS: [i64; 10] = [
     1_420_070_400, // 2015-01-01
 ];
 
+/// No later stamp is one of them.
+const LAST_RESET: Timestamp =
+    Timestamp(RESET_EPOCHS[RESET_EPOCHS.len() - 1] * 1_000_000 + RESET_UPTIME_MAX.as_micros());
+
 /// A stamp that only a clock that was never set gives.
 pub fn is_unset_clock(stamp: Timestamp) -> bool {
+    // Almost every stamp is of this decade.
+    if stamp > LAST_RESET {
+        return false;
+    }
     RESET_EPOCHS.iter().any(|epoch| {
         let uptime = stamp.since(Timestamp(epoch * 1_000_000));
         // Local time: some devices start at midnight of their zone.

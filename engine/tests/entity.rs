@@ -277,6 +277,20 @@ fn a_fingerprint_is_counted_for_the_records_of_its_incident_only() {
 }
 
 #[test]
+fn a_record_that_two_occurrences_have_counts_once() {
+    let mut b = Bench::application();
+    b.five_errors(0.0);
+    // It joins the first occurrence, which ends at 360 s, and is the first of the five that reopen it.
+    b.error(350.0, "lock timeout");
+    for s in 361..365 {
+        b.error(f64::from(s), "lock timeout");
+    }
+    let i = b.incident();
+    assert_eq!((i.reopened, i.occurrence.count, i.count), (1, 5, 10));
+    assert_eq!(b.entity.fingerprints(i.id)[0].count, 10);
+}
+
+#[test]
 fn the_worst_level_is_that_of_all_its_records() {
     let mut b = Bench::application();
     b.log(Level::Fatal, 0.0, 0.0, "disk full");
@@ -511,6 +525,19 @@ fn what_an_on_delay_opens_in_history_tells_nobody() {
         assert!(b.incident().silent && b.incident().historical, "timer: {by_timer}");
         assert!(b.reasons().is_empty(), "timer: {by_timer}");
     }
+}
+
+#[test]
+fn what_time_opens_live_and_in_history_at_once_are_two_incidents() {
+    let mut b = Bench::new(SubjectKind::Device, "press-1", vec![hot()]);
+    b.reading(0.0, 95.0);
+    // The same reading is sent as history too, before its on-delay has ended; then one timer ends both.
+    old(&mut b, 0.0, 95.0, Flags::HISTORY);
+    b.timer_at(at(20.0).plus(Span::hours(48)));
+    let mut ids: Vec<_> = b.entity.incidents().map(|i| (i.silent, i.id)).collect();
+    ids.sort();
+    assert_eq!(ids.iter().map(|i| i.0).collect::<Vec<_>>(), [false, true]);
+    assert_ne!(ids[0].1, ids[1].1);
 }
 
 #[test]

@@ -75,6 +75,7 @@ impl CountState {
         found.push(Finding::Breach(Breach {
             first_at: breach.first,
             at: breach.at,
+            record_at: at,
             until: Some(breach.until),
             is_over,
             peak: None,
@@ -141,29 +142,29 @@ impl CountState {
         self.recent.push(newest);
     }
 
-    /// What belongs to an occurrence of `[from, to]`. The record that breached is among the records, but not among the
-    /// fingerprints: it counts its own.
-    pub(super) fn begun(&self, from: Timestamp, to: Timestamp, own: u64) -> Begun {
-        let events = self.window.between(from, to);
-        let records = events.len() as u64;
-        let mut max_level = None;
+    /// What belongs to the occurrence that begins with `breach`. The record that breached is among the records, but not among the
+    /// fingerprints: it counts its own. `is_counted`: was what happened then counted by the incident already?
+    pub(super) fn begun(&self, breach: &Breach, own: u64, is_counted: impl Fn(Timestamp) -> bool) -> Begun {
+        let mut begun = Begun::with(breach.first_at, 0);
         let mut counts: HashMap<u64, u64> = HashMap::new();
-        for mark in events {
-            max_level = max_level.max(mark.level);
-            *counts.entry(mark.fingerprint).or_default() += 1;
+        for (at, mark) in self.window.between(breach.first_at, breach.until.unwrap_or(breach.at)) {
+            begun.records += 1;
+            begun.max_level = begun.max_level.max(mark.level);
+            if !is_counted(at) {
+                begun.uncounted += 1;
+                *counts.entry(mark.fingerprint).or_default() += 1;
+            }
         }
-        if let Some(n) = counts.get_mut(&own) {
+        if is_counted(breach.record_at) {
+            begun.uncounted += 1;
+        } else if let Some(n) = counts.get_mut(&own) {
             *n -= 1;
         }
         let earlier = self.recent.iter().filter_map(|r| {
             let n = counts.get(&r.fingerprint).copied().filter(|n| *n > 0)?;
             Some((r.fingerprint, n, r.template.clone()))
         });
-        Begun {
-            first_at: from,
-            records,
-            max_level,
-            earlier: earlier.collect(),
-        }
+        begun.earlier = earlier.collect();
+        begun
     }
 }

@@ -102,6 +102,7 @@ fn finding(limit: &Limit, change: LimitChange, at: Timestamp, begun_by: Option<(
         LimitChange::Activated { since, peak } => Finding::Breach(Breach {
             first_at: since,
             at,
+            record_at: at,
             until: None,
             is_over: false,
             peak: Some(peak),

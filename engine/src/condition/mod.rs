@@ -70,6 +70,8 @@ pub(crate) struct Breach {
     /// Event time of the first record that belongs to it, and at which the condition began to hold.
     pub(crate) first_at: Timestamp,
     pub(crate) at: Timestamp,
+    /// Event time of the record with which it was found.
+    pub(crate) record_at: Timestamp,
     /// The last instant at which it is known to hold; `None`: until something ends it.
     pub(crate) until: Option<Timestamp>,
     /// It came late, and its time is over.
@@ -173,13 +175,13 @@ impl State {
         }
     }
 
-    /// What belongs to the occurrence that begins with `breach`, found with a record of the fingerprint `own`.
-    pub(crate) fn begun(&self, breach: &Breach, own: u64) -> Begun {
-        let first_at = breach.first_at;
+    /// What belongs to the occurrence that begins with `breach`, found with a record of the fingerprint `own`. `is_counted` says
+    /// whether the incident has counted what happened then.
+    pub(crate) fn begun(&self, breach: &Breach, own: u64, is_counted: impl Fn(Timestamp) -> bool) -> Begun {
         match self {
-            State::Count(s) => s.begun(first_at, breach.until.unwrap_or(breach.at), own),
-            State::Limit(_) => Begun::with(first_at, 1),
-            State::Silence => Begun::with(first_at, 0),
+            State::Count(s) => s.begun(breach, own, is_counted),
+            State::Limit(_) => Begun::with(breach.first_at, 1),
+            State::Silence => Begun::with(breach.first_at, 0),
         }
     }
 

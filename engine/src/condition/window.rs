@@ -109,10 +109,10 @@ impl CountWindow {
     }
 
     /// The events in `[from, to]`.
-    pub fn between(&self, from: Timestamp, to: Timestamp) -> impl ExactSizeIterator<Item = Mark> + '_ {
+    pub fn between(&self, from: Timestamp, to: Timestamp) -> impl Iterator<Item = (Timestamp, Mark)> + '_ {
         let start = self.seen.partition_point(|s| s.0 < from);
         let end = self.seen.partition_point(|s| s.0 <= to);
-        self.seen.range(start..end.max(start)).map(|s| s.2)
+        self.seen.range(start..end.max(start)).map(|s| (s.0, s.2))
     }
 
     /// Event time has reached `watermark`, and it is `received_at`: forgets, from the old end, what is older than

@@ -151,7 +151,9 @@ impl RuleState {
                     .returned_at
                     .is_some_and(|r| breach.at.since(r) <= rule.reopen_within) =>
             {
-                held.reopen(rule, &evidence, self.condition.begun(breach, own));
+                let is_counted = |at| held.has_ended_within(at, at);
+                let begun = self.condition.begun(breach, own, is_counted);
+                held.reopen(rule, &evidence, begun);
             }
             _ => {
                 self.retire(
@@ -160,7 +162,7 @@ impl RuleState {
                     "recurred",
                     "it came back after the reopen time: a new incident",
                 );
-                let begun = self.condition.begun(breach, own);
+                let begun = self.condition.begun(breach, own, |_| false);
                 self.present = Some(Held::open(subject, rule, &evidence, begun, Change::Opened));
             }
         }
@@ -195,9 +197,8 @@ impl RuleState {
         {
             self.leaving.push(*self.late.remove(oldest).held);
         }
-        let begun = self
-            .condition
-            .begun(breach, evidence.template.map_or(0, |t| t.fingerprint));
+        let own = evidence.template.map_or(0, |t| t.fingerprint);
+        let begun = self.condition.begun(breach, own, |_| false);
         let held = Held::open(subject, rule, evidence, begun, Change::FoundLate);
         self.late.push(Late {
             held,

@@ -63,8 +63,10 @@ pub(crate) struct Begun {
     /// Event time of its first record.
     pub(crate) first_at: Timestamp,
     pub(crate) records: u64,
+    /// Those of them that the incident has not counted yet: an ended occurrence may have had the others.
+    pub(crate) uncounted: u64,
     pub(crate) max_level: Option<Level>,
-    /// Fingerprints of its records but the one that breached, with their counts.
+    /// Fingerprints of what is not counted yet but the record that breached, with their counts.
     pub(crate) earlier: Vec<(u64, u64, Arc<str>)>,
 }
 
@@ -73,6 +75,7 @@ impl Begun {
         Self {
             first_at,
             records,
+            uncounted: records,
             max_level: None,
             earlier: Vec::new(),
         }
@@ -154,7 +157,7 @@ impl Held {
         };
         // Whether it is history is a matter of what brings it back, not of what opened it.
         self.head.historical = evidence.provenance.historical;
-        self.head.count += begun.records;
+        self.head.count += begun.uncounted;
         self.head.max_level = self.head.max_level.max(begun.max_level);
         self.learn(rule, evidence);
         self.line(
@@ -491,6 +494,10 @@ fn incident_id(subject: &Subject, rule: &Rule, evidence: &Evidence<'_>, first_at
     );
     // One reading may end a delay and begin another alarm: two incidents at one position.
     h.update(&first_at.as_micros().to_le_bytes());
+    // One timer may open what was sent live and what was sent as history, for the same reading.
+    if evidence.provenance.history {
+        h.update(b"history");
+    }
     IncidentId(h.digest128())
 }
 

@@ -180,6 +180,9 @@ impl Sequencer {
 
 /// One item for each subject that a matched rule judges.
 fn dispatch(index: u32, record: &Record<'_>, rules: &RuleSet, matched: &mut [RuleMatch], out: &mut Sequenced) {
+    if matched.is_empty() {
+        return;
+    }
     matched.sort_unstable_by_key(|m| (rules.rule(m.rule).subject, *m));
     for same in matched.chunk_by(|a, b| rules.rule(a.rule).subject == rules.rule(b.rule).subject) {
         let subject = rules.rule(same[0].rule).subject;

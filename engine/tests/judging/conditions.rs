@@ -24,6 +24,14 @@ pub struct Now {
     pub received: Timestamp,
 }
 
+/// The present incident as far as a condition has to know it.
+#[derive(Clone, Copy)]
+pub struct Present<'a> {
+    pub is_active: bool,
+    /// Does an ended occurrence of it have this time?
+    pub has_ended: &'a dyn Fn(Timestamp) -> bool,
+}
+
 #[derive(Clone, Debug)]
 pub enum Seen {
     Count(Count),
@@ -129,7 +137,7 @@ fn off_delay(rule: &Rule) -> Span {
 
 impl Count {
     /// A record that is judged. `in_place`: it came in its place.
-    pub fn observe(&mut self, rule: &Rule, event: &Event, now: Now, in_place: bool, is_active: bool) -> Finding {
+    pub fn observe(&mut self, rule: &Rule, event: &Event, now: Now, in_place: bool, present: Present<'_>) -> Finding {
         let Condition::Count { count, within } = rule.condition else {
             unreachable!("of a count rule")
         };
@@ -143,15 +151,10 @@ impl Count {
         if !is_over {
             self.holds_until = self.holds_until.max(Some(until));
         }
-        let begun = if is_over || !is_active {
-            self.begun(event, first, until)
+        let begun = if is_over || !present.is_active {
+            self.begun(event, first, until, present.has_ended)
         } else {
-            Begun {
-                first_at: first,
-                records: 1,
-                fingerprints: Vec::new(),
-                max_level: None,
-            }
+            Begun::with(first, 1)
         };
         Finding::Breach(Breach {
             begun,
@@ -190,27 +193,33 @@ impl Count {
         Some((first, at, last.plus(within)))
     }
 
-    /// What belongs to an occurrence of `[first, until]`.
-    fn begun(&self, event: &Event, first: Timestamp, until: Timestamp) -> Begun {
+    /// What belongs to an occurrence of `[first, until]`; `ended` says which times an ended occurrence of the incident has.
+    fn begun(&self, event: &Event, first: Timestamp, until: Timestamp, ended: &dyn Fn(Timestamp) -> bool) -> Begun {
         let inside: Vec<&Time> = self.times.iter().filter(|t| first <= t.at && t.at <= until).collect();
+        let uncounted: Vec<&Time> = inside.iter().copied().filter(|t| !ended(t.at)).collect();
+        let is_own_among = !ended(event.at);
+        Begun {
+            first_at: first,
+            records: inside.len() as u64,
+            // The event itself is new, wherever its time lies.
+            uncounted: uncounted.len() as u64 + u64::from(!is_own_among),
+            fingerprints: self.counts(&inside, Some(event.fingerprint)),
+            uncounted_fingerprints: self.counts(&uncounted, is_own_among.then_some(event.fingerprint)),
+            max_level: inside.iter().filter_map(|t| t.level).max(),
+        }
+    }
+
+    /// The fingerprints of these times as far as they are remembered, the event's own left out: it counts by itself.
+    fn counts(&self, times: &[&Time], own: Option<u64>) -> Vec<(u64, u64)> {
         let mut remembered: Vec<u64> = Vec::new();
         for f in self.fingerprints.iter().rev().filter(|f| **f != 0) {
             if remembered.len() < RECENT_FINGERPRINTS_MAX && !remembered.contains(f) {
                 remembered.push(*f);
             }
         }
-        let of = |f: &u64| inside.iter().filter(|t| t.fingerprint == *f).count() as u64;
-        let fingerprints = remembered.iter().map(|f| match *f == event.fingerprint {
-            // The event itself is counted by itself.
-            true => (*f, of(f) - 1),
-            false => (*f, of(f)),
-        });
-        Begun {
-            first_at: first,
-            records: inside.len() as u64,
-            fingerprints: fingerprints.filter(|(f, n)| *n > 0 && *f != 0).collect(),
-            max_level: inside.iter().filter_map(|t| t.level).max(),
-        }
+        let of = |f: &u64| times.iter().filter(|t| t.fingerprint == *f).count() as u64;
+        let counts = remembered.iter().map(|f| (*f, of(f) - u64::from(own == Some(*f))));
+        counts.filter(|(_, n)| *n > 0).collect()
     }
 
     /// From the old end, while the oldest is old by event time and by receipt.
@@ -320,12 +329,7 @@ impl LimitSeen {
 
 fn activated(since: Timestamp, peak: f64, event: Event) -> Finding {
     Finding::Breach(Breach {
-        begun: Begun {
-            first_at: since,
-            records: 1,
-            fingerprints: Vec::new(),
-            max_level: None,
-        },
+        begun: Begun::with(since, 1),
         until: None,
         is_over: false,
         event: Event {

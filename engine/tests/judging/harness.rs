@@ -161,8 +161,8 @@ struct Harness {
     is_careful: bool,
 }
 
-/// Judges a history both ways. An error says what differs.
-pub fn judge(history: &History, is_careful: bool) -> Result<Tally, String> {
+/// Judges a history both ways, and gives what a store holds at the end. An error says what differs.
+pub fn judged(history: &History, is_careful: bool) -> Result<(Tally, BTreeMap<IncidentId, Row>), String> {
     let mut h = Harness {
         sequencer: Sequencer::new(history.configuration.clone()),
         entities: BTreeMap::new(),
@@ -186,7 +186,7 @@ pub fn judge(history: &History, is_careful: bool) -> Result<Tally, String> {
         h.tally.found_late += u64::from(row.closed_cause.as_deref() == Some("found late"));
         h.tally.history += u64::from(row.silent);
     }
-    Ok(h.tally)
+    Ok((h.tally, rows))
 }
 
 impl Harness {
@@ -434,6 +434,9 @@ impl Harness {
             let Some(defined) = want.get(id) else {
                 return Err(format!("an incident that is not defined: {id:?} {row:#?}"));
             };
+            if row.peak.is_none() && row.fingerprints.values().sum::<u64>() > row.count {
+                return Err(format!("{id:?} has more of its fingerprints than records: {row:#?}"));
+            }
             if *row != defined.row {
                 return Err(format!("{id:?}: {}", difference(row, &defined.row)));
             }

@@ -109,6 +109,7 @@ struct Mix {
     readings: u32,
     controls: u32,
     floods: u32,
+    uniques: u32,
 }
 
 struct Writer {
@@ -141,9 +142,13 @@ impl History {
             own_clock: share(20, 8),
             readings: share(50, 80),
             controls: share(80, 40),
-            floods: share(5, 60),
+            uniques: pick(&mut rng, &[0, 10, 10, 90]),
+            floods: if rng.random_ratio(1, 250) { 80 } else { 0 },
         };
-        let configuration = configuration(&mut rng);
+        let mut configuration = configuration(&mut rng);
+        if mix.floods > 0 {
+            flooded(&mut rng, &mut configuration.rules[0]);
+        }
         let mut writer = Writer {
             rng,
             now: START,
@@ -154,9 +159,10 @@ impl History {
             offsets: [Span::ZERO; DEVICES.len()],
             messages: 0,
         };
-        let entries = match writer.percent(10) {
-            true => writer.rng.random_range(60..200),
-            false => writer.rng.random_range(3..50),
+        let entries = match (writer.mix.floods, writer.percent(10)) {
+            (1.., _) => 30,
+            (_, true) => writer.rng.random_range(60..200),
+            (_, false) => writer.rng.random_range(3..50),
         };
         let steps = (0..entries).map(|_| writer.step()).collect();
         History { configuration, steps }
@@ -248,6 +254,15 @@ fn random_rule(rng: &mut StdRng, n: usize) -> Rule {
     }
 }
 
+/// A rule whose windows get more than they hold.
+fn flooded(rng: &mut StdRng, rule: &mut Rule) {
+    (rule.subject, rule.selector) = (SubjectKind::Application, Selector::default());
+    rule.condition = Condition::Count {
+        count: pick(rng, &[1, 20, 4_000]),
+        within: Span::hours(1),
+    };
+}
+
 fn configuration(rng: &mut StdRng) -> Configuration {
     let rules = (0..rng.random_range(1..7)).map(|n| random_rule(rng, n)).collect();
     let device = |id: &str, area: Option<&str>| Device {
@@ -300,16 +315,20 @@ impl Writer {
     fn time_passes(&mut self) {
         if self.percent(self.mix.own_clock) {
             let back = pick(&mut self.rng, &[60, 240, 300, 600, 3_600, 86_400, 400_000]).secs();
-            let back = self.micros(back);
+            let back = match self.rng.random_range(0..3) {
+                0 => FUTURE_MAX.plus(Span(self.rng.random_range(-1..=1))),
+                _ => self.micros(back),
+            };
             self.now = self.now.minus(back);
             return;
         }
         let by = match self.rng.random_range(0..100) {
+            _ if self.mix.floods > 0 => self.micros(Span::secs(20)),
             0..40 => self.micros(Span::secs(5)),
             40..65 => self.micros(Span::secs(60)),
             65..75 => self.micros(Span::mins(10)),
-            75..82 => self.edge().max(Span::ZERO),
-            82..90 => self.micros(Span::hours(3)),
+            75..84 => self.edge().max(Span::ZERO),
+            84..90 => self.micros(Span::hours(3)),
             90..92 => self.micros(Span::hours(60)),
             _ => Span::ZERO,
         };
@@ -393,6 +412,11 @@ impl Writer {
                 4 => rule.selector = fresh.selector,
                 5 => rule.off_delay = fresh.off_delay,
                 6 => rule.reopen_within = fresh.reopen_within,
+                7 if self.rng.random_ratio(1, 3) => {
+                    // One is taken out of the plant, or comes back.
+                    let known = configuration(&mut self.rng).devices;
+                    next.devices = known.into_iter().filter(|_| self.rng.random()).collect();
+                }
                 7 => {
                     for device in &mut next.devices {
                         device.area = self.rng.random::<bool>().then(|| "hall 1".into());
@@ -438,7 +462,9 @@ impl Writer {
         let mut records = Vec::with_capacity(n);
         for stamp in stamps {
             let mut sent = self.sent(history);
-            if one_sender {
+            if self.mix.floods > 0 {
+                sent.application = Some(APPLICATIONS[0]);
+            } else if one_sender {
                 (sent.application, sent.device, sent.user) = (first.application, first.device, first.user);
             }
             sent.stamp = self.stamp(stamp, sent.device, history);
@@ -483,6 +509,8 @@ impl Writer {
             self.micros(Span::millis(500))
         };
         let newest = match self.percent(12) {
+            // What was sent live is sent as history as well.
+            _ if history && self.percent(20) => pick(&mut self.rng, &self.stamps),
             true => {
                 let edge = self.edge();
                 pick(&mut self.rng, &self.stamps).plus(edge)
@@ -544,7 +572,7 @@ impl Writer {
             history,
             ..Sent::default()
         };
-        if self.percent(10) {
+        if self.percent(self.mix.uniques) {
             self.messages += 1;
             sent.message = Some(format!("fault of kind {}", word(self.messages)));
         }

@@ -87,9 +87,26 @@ impl Event {
 pub struct Begun {
     pub first_at: Timestamp,
     pub records: u64,
+    /// Those that no ended occurrence of the incident has.
+    pub uncounted: u64,
     /// Of the records that belong to it besides the event that is judged.
     pub fingerprints: Vec<(u64, u64)>,
+    pub uncounted_fingerprints: Vec<(u64, u64)>,
     pub max_level: Option<Level>,
+}
+
+impl Begun {
+    /// One of which nothing is known but how many records it has.
+    pub fn with(first_at: Timestamp, records: u64) -> Begun {
+        Begun {
+            first_at,
+            records,
+            uncounted: records,
+            fingerprints: Vec::new(),
+            uncounted_fingerprints: Vec::new(),
+            max_level: None,
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -110,15 +127,18 @@ pub struct Incidents {
 }
 
 /// Deterministic, so that a replay finds the incident that it made before.
-fn id_of(rule: &Rule, subject: &Subject, position: Position, first_at: Timestamp) -> IncidentId {
+fn id_of(rule: &Rule, subject: &Subject, event: &Event, first_at: Timestamp) -> IncidentId {
     let mut bytes = Vec::new();
     for part in [rule.id.as_str(), subject.kind.as_str(), &subject.id] {
         bytes.extend((part.len() as u64).to_le_bytes());
         bytes.extend(part.as_bytes());
     }
-    let journal = JOURNAL;
+    let (journal, position) = (JOURNAL, event.position);
     bytes.extend(RecordId { journal, position }.to_bytes());
     bytes.extend(first_at.0.to_le_bytes());
+    if event.history {
+        bytes.extend(b"history");
+    }
     IncidentId(xxh3_128(&bytes))
 }
 
@@ -131,7 +151,7 @@ impl Incidents {
     }
 
     pub fn open(&mut self, rule: &Rule, subject: &Subject, event: &Event, begun: &Begun, is_over: bool) -> IncidentId {
-        let id = id_of(rule, subject, event.position, begun.first_at);
+        let id = id_of(rule, subject, event, begun.first_at);
         let row = Row {
             rule: rule.id.clone(),
             subject: subject.clone(),
@@ -166,7 +186,7 @@ impl Incidents {
         if is_over {
             incident.line(TimelineKind::Closed, event.at);
         }
-        incident.count_all(event, begun);
+        incident.count_all(event, &begun.fingerprints);
         incident.raise(id, AlertReason::Opened, event);
         assert!(self.all.insert(id, incident).is_none(), "two incidents of one identity");
         id
@@ -183,12 +203,12 @@ impl Incidents {
         row.occurrence_first_at = begun.first_at;
         row.occurrence_opened_at = event.at;
         row.occurrence_count = begun.records;
-        row.count += begun.records;
+        row.count += begun.uncounted;
         row.last_at = row.last_at.max(event.at);
         row.max_level = row.max_level.max(event.level).max(begun.max_level);
         i.take_peak(rule, event.peak);
         i.line(TimelineKind::Reopened, event.at);
-        i.count_all(event, begun);
+        i.count_all(event, &begun.uncounted_fingerprints);
         i.raise(id, AlertReason::Reopened, event);
     }
 
@@ -344,9 +364,9 @@ impl Incident {
         }
     }
 
-    fn count_all(&mut self, event: &Event, begun: &Begun) {
+    fn count_all(&mut self, event: &Event, others: &[(u64, u64)]) {
         self.count_fingerprint(event.fingerprint, 1);
-        for (fingerprint, count) in &begun.fingerprints {
+        for (fingerprint, count) in others {
             self.count_fingerprint(*fingerprint, *count);
         }
     }

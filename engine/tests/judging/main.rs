@@ -2,6 +2,7 @@
 //!
 //! `HISTORIES=n` judges so many, `SEED=n` one: then what differs is printed with the shortest history that shows it.
 
+mod alone;
 mod conditions;
 mod harness;
 mod history;
@@ -10,7 +11,7 @@ mod listing;
 mod model;
 mod shrink;
 
-use harness::{Tally, judge};
+use harness::{Tally, judged};
 use history::History;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -25,7 +26,8 @@ fn number(name: &str) -> Option<u64> {
 
 /// What differs, or how it panicked.
 fn fault(history: &History, is_careful: bool) -> Result<Tally, String> {
-    catch_unwind(AssertUnwindSafe(|| judge(history, is_careful))).unwrap_or_else(|panic| {
+    let judged = catch_unwind(AssertUnwindSafe(|| judged(history, is_careful)));
+    judged.map(|r| r.map(|(tally, _)| tally)).unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().cloned();
         let text = text.or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).to_owned()));
         Err(format!("panicked: {}", text.unwrap_or_default()))

@@ -4,7 +4,7 @@
 //! (`Sources`, through the judgements of the sequencer), which rules take a record (`RuleSet::matching`, through the
 //! sequencer's items), and the state machine of a limit (`LimitState`).
 
-use crate::conditions::{Breach, Due, Finding, Now, Seen};
+use crate::conditions::{Breach, Due, Finding, Now, Present, Seen};
 use crate::incidents::{Begun, Event, Incidents};
 use andon_engine::control::{Action, Operation};
 use andon_engine::ids::{IncidentId, Position, RuleId};
@@ -124,12 +124,7 @@ impl Model {
                 return;
             };
             let breach = Breach {
-                begun: Begun {
-                    first_at: since,
-                    records: 0,
-                    fingerprints: Vec::new(),
-                    max_level: None,
-                },
+                begun: Begun::with(since, 0),
                 until: None,
                 is_over: false,
                 event: Event::found(at, at, pos),
@@ -290,12 +285,14 @@ impl Track {
             if !state.seen.fits(&rule.condition) {
                 state.seen = Seen::new(&rule.condition);
             }
-            let is_active = state
-                .present
-                .is_some_and(|id| incidents.get(id).row.activity == Activity::Active);
+            let id = state.present;
+            let present = Present {
+                is_active: id.is_some_and(|id| incidents.get(id).row.activity == Activity::Active),
+                has_ended: &|at| id.is_some_and(|id| incidents.has_ended_within(id, at, at)),
+            };
             let found = match (&mut state.seen, &rule.condition) {
                 (Seen::Count(_), _) if late && event.level < Some(Level::Error) => Vec::new(),
-                (Seen::Count(c), _) => vec![c.observe(&rule, &event, now, in_place, is_active)],
+                (Seen::Count(c), _) => vec![c.observe(&rule, &event, now, in_place, present)],
                 (Seen::Limit(_), _) if late => Vec::new(),
                 (Seen::Limit(l), Condition::Limit(limit)) => match record.reading(&limit.reading) {
                     Some(value) => l.observe(&rule, &event, value),

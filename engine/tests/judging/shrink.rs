@@ -5,9 +5,11 @@ use crate::history::{History, Sent, Step};
 
 /// Rounds over the whole history.
 const ROUNDS: usize = 6;
+/// Records judged at most while looking for something shorter.
+const RECORDS_MAX: usize = 2_000_000;
 
-pub fn shrink(mut history: History) -> (History, String) {
-    let Err(mut why) = fault(&history, true) else {
+pub fn shrink(history: History) -> (History, String) {
+    let Err(why) = fault(&history, true) else {
         let why = fault(&history, false).err().unwrap_or_default();
         return (
             history,
@@ -16,19 +18,30 @@ pub fn shrink(mut history: History) -> (History, String) {
     };
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(|_| {}));
+    let mut failing = Failing {
+        history,
+        why,
+        judged: 0,
+    };
     for _ in 0..ROUNDS {
-        let before = (history.steps.len(), history.records());
-        shorten(&mut history, &mut why, |h| Some(&mut h.steps));
-        for n in 0..history.steps.len() {
-            shorten(&mut history, &mut why, |h| records(h, n));
+        let before = (failing.history.steps.len(), failing.history.records());
+        failing.shorten(|h| Some(&mut h.steps));
+        for n in 0..failing.history.steps.len() {
+            failing.shorten(|h| records(h, n));
         }
-        shorten(&mut history, &mut why, |h| Some(&mut h.configuration.rules));
-        if before == (history.steps.len(), history.records()) {
+        failing.shorten(|h| Some(&mut h.configuration.rules));
+        if before == (failing.history.steps.len(), failing.history.records()) {
             break;
         }
     }
     std::panic::set_hook(hook);
-    (history, why)
+    (failing.history, failing.why)
+}
+
+struct Failing {
+    history: History,
+    why: String,
+    judged: usize,
 }
 
 fn records(history: &mut History, step: usize) -> Option<&mut Vec<Sent>> {
@@ -38,24 +51,29 @@ fn records(history: &mut History, step: usize) -> Option<&mut Vec<Sent>> {
     }
 }
 
-/// Leaves out of a list what can go, in halves first, then in ever smaller pieces.
-fn shorten<T>(history: &mut History, why: &mut String, list: impl Fn(&mut History) -> Option<&mut Vec<T>>) {
-    let Some(len) = list(history).map(|l| l.len()) else {
-        return;
-    };
-    let mut piece = len;
-    while piece > 0 {
-        let mut from = 0;
-        while let Some(len) = list(history).map(|l| l.len()).filter(|len| from < *len) {
-            let mut shorter = history.clone();
-            if let Some(list) = list(&mut shorter) {
-                list.drain(from..(from + piece).min(len));
+impl Failing {
+    /// Leaves out of a list what can go, in one piece first, then in ever smaller ones.
+    fn shorten<T>(&mut self, list: impl Fn(&mut History) -> Option<&mut Vec<T>>) {
+        let Some(mut piece) = list(&mut self.history).map(|l| l.len()) else {
+            return;
+        };
+        while piece > 0 {
+            let mut from = 0;
+            while let Some(len) = list(&mut self.history).map(|l| l.len()).filter(|len| from < *len) {
+                if self.judged > RECORDS_MAX {
+                    return;
+                }
+                let mut shorter = self.history.clone();
+                if let Some(list) = list(&mut shorter) {
+                    list.drain(from..(from + piece).min(len));
+                }
+                self.judged += shorter.records();
+                match fault(&shorter, true) {
+                    Err(still) => (self.history, self.why) = (shorter, still),
+                    Ok(_) => from += piece,
+                }
             }
-            match fault(&shorter, true) {
-                Err(still) => (*history, *why) = (shorter, still),
-                Ok(_) => from += piece,
-            }
+            piece /= 2;
         }
-        piece /= 2;
     }
 }
