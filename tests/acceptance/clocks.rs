@@ -17,8 +17,11 @@ async fn a_burst_delivered_after_an_outage_is_one_incident_and_one_summary() {
     let live = json!({ "timestamp": world.at(Span::ZERO), "level": "INFO", "application": "wms-core", "device_id": "AGV-7", "message": "up" });
     world.send(live).await;
     world.send(Value::Array((0..7).map(error).collect())).await;
+    // Held for the summary: it is due a minute from here.
     let incident = world
-        .until_incident("errors-per-application", |i| i["count"] == 7)
+        .until_incident("errors-per-application", |i| {
+            i["count"] == 7 && i["deliveries"][0]["state"] == "HELD"
+        })
         .await;
     assert_eq!(
         (&incident["activity"], &incident["historical"]),
