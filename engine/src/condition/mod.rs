@@ -5,6 +5,7 @@
 //! [`State::reset`] ends what it holds. What it finds is a [`Finding`]; incidents are the business of the entity.
 
 pub mod count;
+mod events;
 pub mod limit;
 pub mod limit_state;
 pub mod window;

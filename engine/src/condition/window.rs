@@ -7,11 +7,11 @@
 //! longer ago than that. So a record that is put in its place finds what it needs, and so do the records of a buffer that is emptied
 //! out of order, among live ones or after them: they arrive within minutes of each other, however old they are.
 
+use super::events::Events;
 use crate::level::Level;
 use crate::limits::{LATENESS, WINDOW_ENTRIES_MAX};
 use crate::time::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
-use std::collections::VecDeque;
 
 /// A matching event: when it happened, when it was received, and what kind of event it was.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -31,7 +31,7 @@ pub struct Mark {
 /// `count` steps.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct CountWindow {
-    seen: VecDeque<Seen>,
+    seen: Events<Seen>,
     /// The newest time that had to go for lack of room.
     dropped: Option<Timestamp>,
     /// Newest receipt of all that was added since the window was empty.
@@ -95,7 +95,7 @@ impl CountWindow {
     }
 
     fn time(&self, place: usize) -> Timestamp {
-        self.seen[place].0
+        self.seen.get(place).map_or(Timestamp::MIN, |s| s.0)
     }
 
     /// The oldest time not before `since`; `known` is the index of one that is not.
@@ -112,7 +112,7 @@ impl CountWindow {
     pub fn between(&self, from: Timestamp, to: Timestamp) -> impl Iterator<Item = (Timestamp, Mark)> + '_ {
         let start = self.seen.partition_point(|s| s.0 < from);
         let end = self.seen.partition_point(|s| s.0 <= to);
-        self.seen.range(start..end.max(start)).map(|s| (s.0, s.2))
+        self.seen.range(start, end.max(start)).map(|s| (s.0, s.2))
     }
 
     /// Event time has reached `watermark`, and it is `received_at`: forgets, from the old end, what is older than
@@ -132,10 +132,6 @@ impl CountWindow {
         }
         if self.seen.is_empty() {
             self.received_at = None;
-        }
-        // A burst leaves its memory behind: give it back once it is mostly empty.
-        if self.seen.capacity() > 64 && self.seen.len() < self.seen.capacity() / 8 {
-            self.seen.shrink_to(self.seen.len() * 2);
         }
     }
 
@@ -294,10 +290,7 @@ mod tests {
             at(cap).plus(LATENESS).plus(MINUTE),
             MINUTE,
         );
-        assert!(
-            w.len() == 1 && w.seen.capacity() <= 64,
-            "memory of a burst is given back"
-        );
+        assert_eq!(w.len(), 1);
     }
 
     #[test]
