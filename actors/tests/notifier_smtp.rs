@@ -122,7 +122,7 @@ async fn a_message_arrives_with_its_headers_and_both_parts() {
     assert_eq!(header(first, "Message-ID"), [format!("<alert.{id}@example.com>")]);
     let part = |kind: &str| first["parts"][kind].as_str().unwrap().replace("\r\n", "\n");
     let text = part("text/plain");
-    assert!(text.contains("Übertemperatur: 81 °C\n.\nQUIT\n"), "{text}");
+    assert!(text.contains("| Übertemperatur: 81 °C\n| .\n| QUIT\n"), "{text}");
     assert!(part("text/html").contains("Übertemperatur: 81 °C\n.\nQUIT</p>"));
     let digest = received[1]["parts"]["text/plain"].as_str().unwrap();
     assert!(digest.contains("500 further errors"), "{digest}");

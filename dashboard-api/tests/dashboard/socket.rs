@@ -233,7 +233,7 @@ async fn each_room_gets_what_its_filter_takes() {
     );
     // The feed's copy is GraphQL's.
     let fields = "id ruleId ruleName subject { kind id } priority state activity acknowledged { by } shelved { by } closedCause firstAt openedAt lastAt \
-                  returnedAt firstRecordId lastRecordId count reopened maxLevel peak title errorType device application user area source \
+                  returnedAt firstRecordId lastRecordId count reopened occurrence { firstAt openedAt count } maxLevel peak title errorType device application user area source \
                   historical silent fingerprintsTruncated version";
     let asked = s
         .client

@@ -87,8 +87,8 @@ pub(super) fn make(cx: &Context) -> Scenario {
             vec![
                 bad("number-as-message", &error(r#""message":["not","text"]"#.into())),
                 bad(
-                    "text-as-reading",
-                    &error(r#""message":"m","readings":{"temperature":"hot"}"#.into()),
+                    "long-name",
+                    &error(format!(r#""message":"m","item_id":"{}""#, "x".repeat(129))),
                 ),
                 Line::good(good(
                     "after-types",
