@@ -177,7 +177,7 @@ impl ServerEvent {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::view::incident::{Acknowledgement, Shelving, Subject};
+    use crate::view::incident::{Acknowledgement, Occurrence, Shelving, Subject};
     use crate::view::record::Reading;
     use crate::view::scalar::{Activity, IncidentState, Priority};
     use crate::view::status::{JournalStatus, ShardsStatus, SinkStatus};
@@ -215,6 +215,7 @@ mod tests {
             Subject,
             Acknowledgement,
             Shelving,
+            Occurrence,
             Incident,
             JournalStatus,
             SinkStatus,

@@ -168,6 +168,7 @@ describe('the page of an incident', () => {
     andon.put({
       ...now,
       count: 1_500,
+      occurrence: { ...now.occurrence, count: 1_500 },
       timeline: [...now.timeline, aTimelineEntry({ revision: 2, kind: 'NEW_FAULT', text: 'Lock wait timeout' })],
     });
     expect(await screen.findByText(/1,500 records under/)).toBeInTheDocument();

@@ -102,6 +102,20 @@ export type Acknowledgement = { at: string, by: string, };
 
 export type Shelving = { until: string, by: string, reason: string, };
 
+export type Occurrence = { 
+/**
+ * Event time of the first record that belongs to it.
+ */
+firstAt: string, 
+/**
+ * Event time at which the condition began to hold.
+ */
+openedAt: string, 
+/**
+ * Records that belong to it.
+ */
+count: number, };
+
 export type LiveIncident = { 
 /**
  * 32 hex digits.

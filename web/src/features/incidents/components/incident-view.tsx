@@ -151,7 +151,8 @@ function Sentence({ incident }: { incident: IncidentSummaryFragment }) {
   return (
     <>
       {subjectWords[incident.subject.kind]} <b className="font-semibold text-text">{incident.subject.id}</b>
-      {incident.area !== null && ` in ${incident.area}`}: {counted(incident.occurrence.count, 'record')} under “{incident.ruleName}
+      {incident.area !== null && ` in ${incident.area}`}: {counted(incident.occurrence.count, 'record')} under “
+      {incident.ruleName}
       ”, {end === undefined ? `going on for ${duration(lastedMs)}` : `lasted ${duration(lastedMs)}`}
       {incident.reopened > 0 &&
         `; came back ${counted(incident.reopened, 'time')}, ${counted(incident.count, 'record')} in all`}
