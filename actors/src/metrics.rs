@@ -13,6 +13,7 @@ pub const CLOCK_OFFSET_RECORDS: &str = "andon_clock_offset_records_total";
 pub const CLOCK_UNSET_RECORDS: &str = "andon_clock_unset_records_total";
 pub const UNREGISTERED_RECORDS: &str = "andon_records_unregistered_total";
 pub const UNWATCHED_RECORDS: &str = "andon_records_unwatched_total";
+pub const JUDGING_LAG: &str = "andon_judging_lag_entries";
 pub const ENTITIES: &str = "andon_entities";
 pub const SOURCES: &str = "andon_sources";
 pub const NAMES_REGISTERED: &str = "andon_names_registered";
@@ -51,6 +52,11 @@ pub(crate) fn clocks(judgement: &Judgement) {
     if judgement.clock_offset {
         metrics::counter!(CLOCK_OFFSET_RECORDS).increment(1);
     }
+}
+
+/// Entries of the journal that are durable and not handed to the shards yet.
+pub(crate) fn judging_lag(entries: u64) {
+    metrics::gauge!(JUDGING_LAG).set(entries as f64);
 }
 
 /// How full the sequencer's tables are.

@@ -402,6 +402,7 @@ impl RouterState {
 
     async fn tick(&mut self) -> Result<(), ActorProcessingErr> {
         let now = self.a.clock.now();
+        metrics::judging_lag(self.a.journal.durable_seq().saturating_sub(self.position));
         let usage = self.a.journal.usage();
         let has_room = usage.available > 0 && !usage.disk_full;
         let stood_still = self.last_tick.elapsed() > STOOD_STILL;

@@ -9,8 +9,7 @@
 //!   that was set back goes on second for second. So a live source's late records make a clock step only when their lag stays the
 //!   same, within [`STEP_TOLERANCE`], through three receipts and [`CLOCK_STEP_PROOF`], without a record in order between. The record that
 //!   proves it is flagged `clock_step`, and from there the source is judged by its time + that lag, about the time of receipt.
-//! - Where the whole source is history (it was sent as such, or its newest record is more than an hour behind its receipt) there is
-//!   no pace of receipt to compare with. There [`CLOCK_STEP_RECORDS`] late records in a row, of which none is older than the one before, are
+//! - Where the source was sent as history there is no pace of receipt to compare with. There [`CLOCK_STEP_RECORDS`] late records in a row, of which none is older than the one before, are
 //!   a step: the last of them is the new watermark, is flagged `clock_step`, and is in order.
 //! - A source that goes on being received at its own pace with a lag of more than [`HISTORICAL_AFTER`] has a clock that is off. Its
 //!   lag (of the newest record of each receipt, so that batches of older readings do no harm) must stay the same, within
@@ -381,7 +380,7 @@ impl Source {
             self.run = 0;
             return Place::InOrder;
         }
-        if history || received_at.since(self.watermark) > HISTORICAL_AFTER {
+        if history {
             return self.place_in_history(at);
         }
         self.follow_lag(received_at.since(at), received_at)

@@ -664,6 +664,33 @@ fn a_burst_that_comes_late_opens_one_incident_that_is_over_in_every_order_of_arr
     }
 }
 
+/// The buffer of a device that was away for hours comes in pieces, not in their order: no breach of any piece is lost.
+#[test]
+fn a_buffer_of_hours_ago_that_comes_in_pieces_hides_no_breach() {
+    for order in [
+        vec![3_600, 3_601, 3_602, 0, 1, 2, 3, 4, 3_603, 3_604],
+        vec![0, 3_600, 1, 3_601, 2, 3_602, 3, 3_603, 4, 3_604],
+        (0..5).chain(3_600..3_605).collect(),
+        (3_600..3_605).chain(0..5).collect(),
+    ] {
+        let mut b = Bench::new(SubjectKind::Device, "d", vec![]);
+        for (n, s) in order.iter().enumerate() {
+            b.observe(Record {
+                timestamp: at(f64::from(*s)),
+                received_at: at(14_400.0 + 0.001 * n as f64),
+                level: Some(Level::Error),
+                message: Some("jam"),
+                device_id: Some("d"),
+                ..Record::default()
+            });
+        }
+        let mut counts: Vec<u64> = b.rows().into_values().map(|i| i.count).collect();
+        counts.sort_unstable();
+        assert_eq!(counts, [5, 5], "{order:?}");
+        assert_eq!(b.reasons(), [AlertReason::Opened, AlertReason::Opened], "{order:?}");
+    }
+}
+
 #[test]
 fn records_that_lag_reopen_nothing_and_are_summarised_once() {
     let mut b = Bench::application();

@@ -143,12 +143,17 @@ fn a_file_of_5_minute_readings_with_such_a_step_sent_at_once() {
         .chain((0..500).map(|i| 499 * 300 - 55 * 60 + i * 300))
         .collect();
     let newest = rows.last().copied().unwrap();
-    let j = run(rows
-        .iter()
-        .enumerate()
-        .map(|(i, ts)| (ts - newest - 9_000_000, i as i64 / 1_000)));
+    let send = |history| {
+        let mut s = Sources::new();
+        let judge = |(i, ts): (usize, &i64)| s.observe_as(1, t(ts - newest - 9_000_000), t(i as i64 / 1_000), history);
+        rows.iter().enumerate().map(judge).collect::<Vec<_>>()
+    };
+    let j = send(true);
     assert_eq!((late(&j), steps(&j), offsets(&j)), (2, 1, 0));
     assert!(j.iter().all(|j| j.historical));
+    // Not sent as history it could be a buffer that is emptied in pieces: what lies behind is late until the newest is passed.
+    let j = send(false);
+    assert_eq!((late(&j), steps(&j), offsets(&j)), (10, 0, 0));
 }
 
 #[test]
