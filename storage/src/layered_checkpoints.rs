@@ -14,7 +14,7 @@ use crate::redis::metrics::{CHECKPOINT_FAILED, CHECKPOINT_LAG, CHECKPOINT_REFILL
 use crate::sqlite::{CheckpointFile, CheckpointSnapshot};
 use andon_engine::ids::JournalId;
 use bytes::Bytes;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Mutex as AsyncMutex, Notify, watch};
@@ -53,6 +53,8 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Waiting {
     shards: BTreeMap<u16, Pending>,
+    /// Shards with a save that was given up. The file may take it after it was asked what it has; the next save comes after it.
+    unsure: BTreeSet<u16>,
     bytes: usize,
     /// Where each shard stands in the file, and in Redis.
     filed: BTreeMap<u16, Cursor>,
@@ -270,7 +272,10 @@ struct Unsure<'a> {
 impl Drop for Unsure<'_> {
     fn drop(&mut self) {
         if self.armed {
-            self.shared.waiting().refill(self.shard);
+            let mut waiting = self.shared.waiting();
+            waiting.unsure.insert(self.shard);
+            waiting.refill(self.shard);
+            drop(waiting);
             self.shared.wake();
         }
     }
@@ -300,7 +305,11 @@ impl CheckpointStore for LayeredCheckpoints {
             Ok(()) => {
                 let mut waiting = self.shared.waiting();
                 waiting.filed.insert(shard, cursor);
-                waiting.add(shard, cursor, changes, false);
+                if waiting.unsure.remove(&shard) {
+                    waiting.refill(shard);
+                } else {
+                    waiting.add(shard, cursor, changes, false);
+                }
                 metrics::gauge!(CHECKPOINT_LAG).set(waiting.lag() as f64);
                 drop(waiting);
                 unsure.armed = false;
