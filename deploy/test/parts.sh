@@ -9,6 +9,8 @@ else
   ANDON_TEST_FAILED=$(mktemp)
   export ANDON_TEST_FAILED
 fi
+# Those of the script that runs this one are not its own.
+parts_failed_before=$(wc -l <"$ANDON_TEST_FAILED")
 
 # part NAME COMMAND…: a function may be the command; it ends at its first failure.
 part() {
@@ -34,7 +36,7 @@ failed_part() {
 # The end of a script: lists what failed, if nobody else does, and gives the exit code.
 parts_done() {
   local failed=0
-  [ ! -s "$ANDON_TEST_FAILED" ] || failed=1
+  [ "$(wc -l <"$ANDON_TEST_FAILED")" -le "$parts_failed_before" ] || failed=1
   [ $parts_listed_by_caller -eq 0 ] || return $failed
   if [ $failed -eq 0 ]; then
     echo "== every part passed =="
