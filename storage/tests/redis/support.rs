@@ -159,8 +159,21 @@ impl Server {
         assert!(Command::new("kill").args([name, &id]).status().unwrap().success());
     }
 
+    /// Returns once it stands still: until the signal has arrived it may answer one more request.
     pub fn freeze(&self) {
         self.signal("-STOP");
+        let pid = self.child.as_ref().expect("it runs").id();
+        let stopped = || {
+            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("it is there");
+            let state = stat
+                .rsplit(')')
+                .next()
+                .and_then(|rest| rest.trim_start().chars().next());
+            state == Some('T')
+        };
+        while !stopped() {
+            std::thread::yield_now();
+        }
     }
 
     pub fn thaw(&self) {
