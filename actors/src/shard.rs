@@ -187,6 +187,8 @@ impl ShardState {
         // Also when this shard has applied the entry: what follows is judged by the newest rules.
         if let Work::Rules { rules, .. } = &work {
             self.rules = rules.clone();
+            // A delay that is shorter now must not wait for the timer of the longer one.
+            self.hosting.schedule_all(&self.rules, self.shared.clock.now());
         }
         if seq <= self.applied {
             return Ok(());

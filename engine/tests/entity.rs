@@ -489,6 +489,34 @@ fn a_limit_opens_after_its_on_delay_and_returns_after_deadband_and_off_delay() {
     assert_eq!((i.peak, i.activity), (Some(99.0), Activity::ReturnedToNormal));
 }
 
+/// The title says what the limit is; which value came last is not it.
+#[test]
+fn further_readings_of_an_alarm_leave_its_title() {
+    let mut b = Bench::new(SubjectKind::Device, "press-1", vec![hot()]);
+    b.reading(0.0, 95.0);
+    b.reading(10.0, 99.0);
+    let title = b.incident().title;
+    assert!(title.contains("above its limit of 90"), "{title}");
+    b.reading(12.0, 97.0);
+    assert_eq!(b.incident().title, title);
+}
+
+/// A safety device that sends readings and a type, and no message.
+#[test]
+fn a_safety_record_of_readings_only_opens_an_incident_that_says_what_it_read() {
+    let mut b = Bench::new(SubjectKind::Device, "press-1", vec![]);
+    let out = b.observe(Record {
+        timestamp: at(0.0),
+        received_at: at(0.0),
+        device_id: Some("press-1"),
+        kind: Some("SF.estop"),
+        readings: vec![("loop_current", 0.0)],
+        ..Record::default()
+    });
+    assert_eq!(alerts(&out).len(), 1);
+    assert_eq!(&*b.incident().title, "SF.estop loop_current 0");
+}
+
 #[test]
 fn a_limit_whose_on_delay_ends_without_a_further_reading_opens_by_timer() {
     let mut b = Bench::new(SubjectKind::Device, "press-1", vec![hot()]);

@@ -250,8 +250,8 @@ impl Hosting {
         (hashes, subjects)
     }
 
-    /// What was scheduled by a clock that was ahead would wait for that time to come.
-    fn schedule_all(&mut self, rules: &RuleSet, now: Timestamp) {
+    /// By other rules, or by a clock that was set back, every deadline is another one.
+    pub(super) fn schedule_all(&mut self, rules: &RuleSet, now: Timestamp) {
         self.timers.clear();
         self.entities.values_mut().for_each(|h| h.timer = None);
         let all: Vec<u64> = self.entities.keys().copied().collect();

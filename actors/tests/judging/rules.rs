@@ -145,6 +145,30 @@ async fn a_rule_that_ends_closes_its_incidents_wherever_they_are_and_leaves_no_t
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_delay_that_is_made_shorter_holds_for_what_is_waiting() {
+    let with_off_delay = |version, off_delay| {
+        let mut c = configuration(version, None);
+        c.rules.iter_mut().for_each(|r| r.off_delay = off_delay);
+        c
+    };
+    let dir = tempfile::tempdir().expect("a folder");
+    let clock = Arc::new(ManualClock::new(START));
+    let journal = open(dir.path(), "journal", &clock).await;
+    let run = run(dir.path(), "effects", &journal, &clock, 0, 2).await;
+    configure(&run, with_off_delay(1, Span::hours(1))).await;
+    append_errors(&journal, "wms", &["a"; 5], START).await;
+    let judging = run.start().await;
+    until(&run, "it opens", |t| t.incidents.len() == 1).await;
+    configure(&run, with_off_delay(2, Span::mins(1))).await;
+    clock.advance(Span::mins(5));
+    until(&run, "it returns to normal by the shorter delay", |t| {
+        t.incidents.values().all(|i| i.activity == Activity::ReturnedToNormal)
+    })
+    .await;
+    run.finish(judging).await;
+}
+
 fn silent(version: u64, enabled: bool, devices: &[&str]) -> Configuration {
     let rule = Rule {
         id: RuleId::new("silence"),

@@ -1,8 +1,8 @@
 //! The conditions of rules: what each has seen of one subject, and what it finds.
 //!
 //! Every condition answers the same questions, one file each: [`State::observe`] takes a record, [`State::advance`] lets time pass,
-//! [`State::deadline`] says when time alone changes something, [`State::is_quiet`] whether forgetting it would change no judgement,
-//! [`State::reset`] ends what it holds. What it finds is a [`Finding`]; incidents are the business of the entity.
+//! [`State::deadlines`] say when time alone changes something, [`State::is_quiet`] whether forgetting it would change no judgement,
+//! [`State::begun`] what belongs to an occurrence that begins. What it finds is a [`Finding`]; incidents are the business of the entity.
 
 pub mod count;
 mod events;

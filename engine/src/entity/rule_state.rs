@@ -4,7 +4,7 @@ use crate::condition::{Breach, Deadline, Finding, Found, Input, Now, Seen, State
 use crate::control::{Action, Operation};
 use crate::effect::Effect;
 use crate::ids::{Position, RuleId};
-use crate::incident::evidence::Evidence;
+use crate::incident::evidence::{Evidence, describe};
 use crate::incident::held::Held;
 use crate::incident::transition::Change;
 use crate::incident::{Activity, Incident};
@@ -87,10 +87,13 @@ impl RuleState {
             match finding {
                 Finding::Breach(breach) => {
                     breached += 1;
-                    let evidence = Evidence {
+                    let mut evidence = Evidence {
                         at: breach.at,
                         ..evidence.clone()
                     };
+                    if evidence.text.is_empty() && (breach.is_over || !self.present().is_some_and(Held::is_active)) {
+                        evidence.text = describe(input.record).into();
+                    }
                     self.breach(subject, rule, &breach, evidence_of(&breach, evidence));
                 }
                 Finding::Record { peak } => self.record(

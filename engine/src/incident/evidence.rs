@@ -78,6 +78,7 @@ pub(crate) struct Evidence<'a> {
     /// Event time.
     pub(crate) at: Timestamp,
     pub(crate) received_at: Timestamp,
+    /// What to say; empty where a record has no message.
     pub(crate) text: Cow<'a, str>,
     pub(crate) level: Option<Level>,
     pub(crate) error_type: Option<&'a str>,
@@ -104,7 +105,7 @@ impl<'a> Evidence<'a> {
             position: record.record_id.position,
             at: judgement.at,
             received_at: record.received_at,
-            text: describe(record),
+            text: Cow::Borrowed(record.message.unwrap_or_default()),
             level: record.level,
             error_type: record.kind,
             device: record.device_id,
@@ -153,15 +154,12 @@ impl Evidence<'_> {
     }
 }
 
-/// What stands for the record in a title: its message, else its type and readings.
-fn describe<'a>(record: &Record<'a>) -> Cow<'a, str> {
-    if let Some(message) = record.message {
-        return Cow::Borrowed(message);
-    }
+/// What stands for a record without a message in a title: its type and readings. Made for the one that opens an incident only.
+pub(crate) fn describe(record: &Record<'_>) -> String {
     let mut text = String::from(record.kind.unwrap_or_default());
     for (name, value) in record.readings.iter().take(4) {
         let gap = if text.is_empty() { "" } else { " " };
         let _ = write!(text, "{gap}{name} {value}");
     }
-    Cow::Owned(text)
+    text
 }
