@@ -63,15 +63,11 @@ impl SelfLog {
     /// Writes it, and puts a record into quarantine for the same reason.
     pub fn quarantine(&self, level: Level, kind: &str, message: &str, record: &Record<'_>) {
         let text = record.message.or(record.kind).unwrap_or_default();
-        let mut end = text.len().min(EXCERPT_BYTES_MAX);
-        while !text.is_char_boundary(end) {
-            end -= 1;
-        }
         let rejected = Rejected {
             index: record.record_id.position.index,
             field: String::new(),
             reason: message.to_owned(),
-            excerpt: text[..end].to_owned(),
+            excerpt: text[..text.floor_char_boundary(EXCERPT_BYTES_MAX)].to_owned(),
         };
         self.send(level, kind, message, Some(rejected));
     }

@@ -363,7 +363,7 @@ impl ShardState {
             return Ok(true);
         }
         self.flush().await?;
-        let saved = self.hosting.save(cursor, &self.rules, self.shared.clock.now()).await?;
+        let saved = self.hosting.save(cursor, self.shared.clock.now()).await?;
         if saved {
             self.applied = cursor.seq;
         }

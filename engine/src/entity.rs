@@ -303,21 +303,13 @@ impl Track {
             }
             return;
         };
-        match &mut self.clock {
-            Some(clock) if reached <= clock.watermark => return,
-            Some(clock) => {
-                *clock = EventClock {
-                    watermark: reached,
-                    received_at,
-                }
-            }
-            None => {
-                self.clock = Some(EventClock {
-                    watermark: reached,
-                    received_at,
-                })
-            }
+        if self.clock.is_some_and(|c| reached <= c.watermark) {
+            return;
         }
+        self.clock = Some(EventClock {
+            watermark: reached,
+            received_at,
+        });
         self.advance(set, subject, self.now(received_at), position);
     }
 

@@ -31,7 +31,7 @@ pub(super) struct Hosting {
     changed: HashSet<u64>,
     /// Keys of deleted entities that the store may still have.
     deleted: HashMap<u64, String>,
-    /// Entities with counts that no effect has told yet.
+    /// Entities with counts that no effect has yet.
     pending: HashSet<u64>,
     /// When to look at an entity: at its deadline or before.
     timers: BTreeSet<(Timestamp, u64)>,
@@ -270,18 +270,14 @@ impl Hosting {
     }
 
     /// Saves what changed since the last save. False when the store cannot be reached: the journal keeps what it would have covered.
-    pub(super) async fn save(
-        &mut self,
-        cursor: Cursor,
-        rules: &RuleSet,
-        now: Timestamp,
-    ) -> Result<bool, ActorProcessingErr> {
+    pub(super) async fn save(&mut self, cursor: Cursor, now: Timestamp) -> Result<bool, ActorProcessingErr> {
         let idle_since = now.minus(IDLE_AFTER);
         let mut changes = Vec::with_capacity(self.changed.len() + self.deleted.len());
         let mut idle = Vec::new();
         for (&hash, hosted) in &self.entities {
             let entity = &hosted.entity;
-            let is_idle = entity.deadline(rules, now).is_none() && !entity.has_pending();
+            // One with a deadline has a timer, whenever that comes.
+            let is_idle = hosted.timer.is_none() && !entity.has_pending();
             let is_changed = self.changed.contains(&hash);
             let goes = is_idle && hosted.touched_at <= idle_since;
             if is_changed || goes {

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 /// A matching event: when it happened, when it was received, and what kind of event it was.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-struct Seen(Timestamp, Timestamp, #[serde(default)] Mark);
+struct Seen(Timestamp, Timestamp, Mark);
 
 /// What an incident has to know of each event that belongs to it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -118,7 +118,7 @@ impl CountWindow {
     /// Event time has reached `watermark`, and it is `received_at`: forgets, from the old end, what is older than
     /// [`LATENESS`] + `within` by both. One exactly there is kept.
     pub fn prune(&mut self, watermark: Timestamp, received_at: Timestamp, within: Span) {
-        let kept = LATENESS.plus(not_negative(within));
+        let kept = kept(within);
         let (event_from, received_from) = (watermark.minus(kept), received_at.minus(kept));
         while self
             .seen
@@ -137,7 +137,7 @@ impl CountWindow {
 
     /// Event time and receipt after which [`CountWindow::prune`] leaves nothing.
     pub fn empty_after(&self, within: Span) -> Option<(Timestamp, Timestamp)> {
-        let kept = LATENESS.plus(not_negative(within));
+        let kept = kept(within);
         Some((self.seen.back()?.0.plus(kept), self.received_at?.plus(kept)))
     }
 
@@ -162,6 +162,11 @@ impl CountWindow {
     pub fn forget_after(&mut self, t: Timestamp) {
         self.seen.truncate(self.seen.partition_point(|x| x.0 <= t));
     }
+}
+
+/// How long a time is kept, by event time and by receipt: as long as a record that is put in its place may need it.
+pub(crate) fn kept(within: Span) -> Span {
+    LATENESS.plus(not_negative(within))
 }
 
 fn not_negative(span: Span) -> Span {

@@ -1,6 +1,6 @@
 //! The state of one subject under one rule: what its condition has seen, its incident, and incidents found late.
 
-use crate::condition::{Breach, Deadline, Finding, Found, Input, Now, Seen, State, evidence_of};
+use crate::condition::{Breach, Deadline, Finding, Found, Input, Now, Seen, State, evidence_of, window};
 use crate::control::{Action, Operation};
 use crate::effect::Effect;
 use crate::ids::{Position, RuleId};
@@ -357,7 +357,7 @@ impl RuleState {
 /// How long after its newest record an incident found late takes further ones: as long as a window keeps what came late.
 fn late_kept(rule: &Rule) -> Span {
     match rule.condition {
-        Condition::Count { within, .. } => LATENESS.plus(within.max(Span::ZERO)),
+        Condition::Count { within, .. } => window::kept(within),
         Condition::Limit(_) | Condition::Silence { .. } => LATENESS,
     }
 }

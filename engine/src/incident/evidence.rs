@@ -18,11 +18,7 @@ pub const TITLE_BYTES_MAX: usize = 512;
 
 /// At most [`TITLE_BYTES_MAX`] bytes, cut at a character.
 pub fn clip(text: &str) -> &str {
-    let mut end = text.len().min(TITLE_BYTES_MAX);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    &text[..end]
+    &text[..text.floor_char_boundary(TITLE_BYTES_MAX)]
 }
 
 /// How a record came in.
