@@ -12,7 +12,7 @@ use crate::self_log::SelfLog;
 use crate::shard::{ShardMsg, append_control};
 use crate::work::{RecordWork, Work};
 use andon_engine::batch::Batch;
-use andon_engine::control::Control;
+use andon_engine::control::{Control, SilenceFound};
 use andon_engine::effect::Effect;
 use andon_engine::ids::RuleId;
 use andon_engine::intake;
@@ -349,27 +349,18 @@ impl RouterState {
                 let shard = self.shard_of(op.subject.hash());
                 self.send(shard, seq, Work::Operation(Box::new(op)))
             }
-            Control::SilenceFound {
-                device,
-                rule,
-                unknown,
-                since,
-                at,
-            } => {
-                self.state.sequencer.silence.found(&rule, &device, &unknown, since);
+            Control::SilenceFound(found) => {
+                let SilenceFound {
+                    rule,
+                    device,
+                    since,
+                    unknown,
+                    ..
+                } = &found;
+                self.state.sequencer.silence.found(rule, device, unknown, *since);
                 self.silence_pending.remove(&(rule.clone(), device.clone()));
-                let shard = self.shard_of(SubjectKind::Device.hash(&device));
-                self.send(
-                    shard,
-                    seq,
-                    Work::SilenceFound {
-                        rule,
-                        device,
-                        since,
-                        at,
-                        unknown,
-                    },
-                )
+                let shard = self.shard_of(SubjectKind::Device.hash(device));
+                self.send(shard, seq, Work::SilenceFound(found))
             }
         }
     }
@@ -442,16 +433,15 @@ impl RouterState {
             let pending = (rule.clone(), finding.device.clone());
             if self.silence_pending.insert(pending.clone()) {
                 let (device, since, unknown) = (finding.device, finding.since, finding.unknown);
-                fresh.push((
-                    pending,
-                    Control::SilenceFound {
-                        rule,
-                        device,
-                        since,
-                        at: now,
-                        unknown,
-                    },
-                ));
+                let at = now;
+                let found = SilenceFound {
+                    rule,
+                    device,
+                    since,
+                    at,
+                    unknown,
+                };
+                fresh.push((pending, Control::SilenceFound(found)));
             }
         }
         let journal = &self.a.journal;

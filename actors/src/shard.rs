@@ -15,7 +15,7 @@ use crate::self_log::SelfLog;
 use crate::work::{Judge, RecordWork, Work};
 use andon_engine::control::Control;
 use andon_engine::effect::Effect;
-use andon_engine::entity::{Entity, Silence};
+use andon_engine::entity::Entity;
 use andon_engine::ids::{Position, RecordId, RuleId};
 use andon_engine::ruleset::{RuleEnd, RuleSet, subject_id};
 use andon_engine::sequencer::Item;
@@ -204,27 +204,12 @@ impl ShardState {
                 entity.operate(&rules, &op, position);
                 vec![hash]
             }
-            Work::SilenceFound {
-                rule,
-                device,
-                since,
-                at,
-                unknown,
-            } => {
-                let record = RecordId {
-                    journal: self.shared.journal.id(),
-                    position,
-                };
-                let silence = Silence {
-                    rule: &rule,
-                    since,
-                    at,
-                    unknown: &unknown,
-                    record,
-                };
+            Work::SilenceFound(silence) => {
+                let journal = self.shared.journal.id();
                 let rules = self.rules.clone();
-                let (hash, entity) = self.entity(&Subject::new(SubjectKind::Device, device)).await?;
-                entity.silence_found(&rules, &silence);
+                let device = Subject::new(SubjectKind::Device, &silence.device);
+                let (hash, entity) = self.entity(&device).await?;
+                entity.silence_found(&rules, &silence, RecordId { journal, position });
                 vec![hash]
             }
             Work::SilenceEnded { rule, device, at, why } => {

@@ -1,7 +1,7 @@
 //! What the router hands to the shards, and how a shard judges it.
 
 use andon_engine::batch::Batch;
-use andon_engine::control::Operation;
+use andon_engine::control::{Operation, SilenceFound};
 use andon_engine::entity::{Entity, Outcome};
 use andon_engine::ids::RuleId;
 use andon_engine::record::Record;
@@ -45,13 +45,7 @@ pub enum Work {
         at: Timestamp,
     },
     Operation(Box<Operation>),
-    SilenceFound {
-        rule: RuleId,
-        device: Arc<str>,
-        since: Timestamp,
-        at: Timestamp,
-        unknown: Vec<Arc<str>>,
-    },
+    SilenceFound(SilenceFound),
     SilenceEnded {
         rule: RuleId,
         device: Arc<str>,

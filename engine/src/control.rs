@@ -15,15 +15,22 @@ pub enum Control {
     /// A person did something to an incident.
     Operated(Operation),
     /// Nothing came for these subjects until `at` on the wall: what time alone changes has changed.
-    TimersFired { subjects: Vec<Subject>, at: Timestamp },
-    /// A device, or a gateway with all behind it, has been silent since `since`. `unknown` names those behind it.
-    SilenceFound {
-        rule: RuleId,
-        device: Arc<str>,
-        since: Timestamp,
+    TimersFired {
+        subjects: Vec<Subject>,
         at: Timestamp,
-        unknown: Vec<Arc<str>>,
     },
+    SilenceFound(SilenceFound),
+}
+
+/// A device, or a gateway with all behind it, has been silent since `since`.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct SilenceFound {
+    pub rule: RuleId,
+    pub device: Arc<str>,
+    pub since: Timestamp,
+    pub at: Timestamp,
+    /// Devices behind it of which nothing is known either.
+    pub unknown: Vec<Arc<str>>,
 }
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]

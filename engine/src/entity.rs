@@ -12,7 +12,7 @@
 mod rule_state;
 
 use crate::condition::{Breach, Deadline, Input, Now};
-use crate::control::Operation;
+use crate::control::{Operation, SilenceFound};
 use crate::effect::Effect;
 use crate::ids::{Position, RecordId, RuleId};
 use crate::incident::Incident;
@@ -26,7 +26,6 @@ use crate::subject::{Subject, SubjectKind};
 use crate::time::{Span, Timestamp};
 use rule_state::RuleState;
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
 
 /// Deadlines that one timer may pass, one following from another; what is still due then fires again.
 const DEADLINES_PER_TIMER: usize = 16;
@@ -60,18 +59,6 @@ pub struct Outcome {
     /// Late and below ERROR: stored, not judged.
     pub late_unjudged: u32,
     pub window_truncated: bool,
-}
-
-/// A silence as its entity needs to know it.
-#[derive(Clone, Copy, Debug)]
-pub struct Silence<'a> {
-    pub rule: &'a RuleId,
-    pub since: Timestamp,
-    pub at: Timestamp,
-    /// Devices behind it of which nothing is known either.
-    pub unknown: &'a [Arc<str>],
-    /// The control entry that says so.
-    pub record: RecordId,
 }
 
 impl Entity {
@@ -144,15 +131,15 @@ impl Entity {
         }
     }
 
-    /// Nothing was heard of this device since `silence.since`.
-    pub fn silence_found(&mut self, set: &RuleSet, silence: &Silence<'_>) {
-        let Some(rule) = set.find(silence.rule).filter(|r| r.enabled) else {
+    /// Nothing was heard of this device since `silence.since`; `record` is the control entry that says so.
+    pub fn silence_found(&mut self, set: &RuleSet, silence: &SilenceFound, record: RecordId) {
+        let Some(rule) = set.find(&silence.rule).filter(|r| r.enabled) else {
             return;
         };
-        let (at, position) = (silence.at, silence.record.position);
+        let (at, position) = (silence.at, record.position);
         let text = silence_text(&self.subject, silence);
         let Self { subject, live, .. } = self;
-        let mut evidence = Evidence::found(set, silence.record, position, at, at);
+        let mut evidence = Evidence::found(set, record, position, at, at);
         evidence.device = subject.device();
         evidence.text = text.as_str().into();
         let breach = Breach {
@@ -417,7 +404,7 @@ fn state_of<'s>(rules: &'s mut Vec<RuleState>, rule: &Rule) -> &'s mut RuleState
     &mut rules[at]
 }
 
-fn silence_text(subject: &Subject, silence: &Silence<'_>) -> String {
+fn silence_text(subject: &Subject, silence: &SilenceFound) -> String {
     let since = silence.since;
     match silence.unknown.len() {
         0 => format!("{subject} has been silent since {since}"),

@@ -1,8 +1,8 @@
 //! What one entity does with records, timers and operations.
 
-use andon_engine::control::{Action, Operation};
+use andon_engine::control::{Action, Operation, SilenceFound};
 use andon_engine::effect::{Alert, AlertReason, Effect};
-use andon_engine::entity::{Entity, Silence};
+use andon_engine::entity::Entity;
 use andon_engine::fingerprint::fingerprint;
 use andon_engine::ids::{JournalId, OperationId, Position, RecordId, RouteId, RuleId};
 use andon_engine::incident::{Activity, Incident, TimelineKind};
@@ -847,13 +847,14 @@ fn silence_opens_one_incident_and_ends_when_the_device_speaks() {
     let unknown = [Arc::from("a"), Arc::from("b")];
     b.entity.silence_found(
         &b.set,
-        &Silence {
-            rule: &rule.id,
+        &SilenceFound {
+            rule: rule.id.clone(),
+            device: "gw-1".into(),
             since: at(0.0),
             at: at(60.0),
-            unknown: &unknown,
-            record: RecordId::new(JournalId(1), 9, 0),
+            unknown: unknown.to_vec(),
         },
+        RecordId::new(JournalId(1), 9, 0),
     );
     assert_eq!(alerts(&b.end_entry(at(60.0))).len(), 1);
     assert!(b.incident().title.contains("2 devices behind it are unknown"));

@@ -4,9 +4,9 @@ use crate::history::{History, START, Sent, Step};
 use crate::incidents::{JOURNAL, Row, Told};
 use crate::model::Model;
 use andon_engine::batch::{Batch, BatchBuilder};
-use andon_engine::control::{Action, Operation};
+use andon_engine::control::{Action, Operation, SilenceFound};
 use andon_engine::effect::Effect;
-use andon_engine::entity::{Entity, Silence};
+use andon_engine::entity::Entity;
 use andon_engine::ids::{IncidentId, OperationId, Position, RecordId, RuleId};
 use andon_engine::incident::{Incident, TimelineEntry};
 use andon_engine::rule::{Condition, Configuration};
@@ -362,18 +362,19 @@ impl Harness {
         let subject = Subject::new(SubjectKind::Device, device);
         self.sequencer.silence.found(&rule.id, &device.into(), &[], since);
         self.model.silence_found(&rule.id, &subject, since, at, position);
-        let found = Silence {
-            rule: &rule.id,
+        let found = SilenceFound {
+            rule: rule.id.clone(),
+            device: device.into(),
             since,
             at,
-            unknown: &[],
-            record: RecordId {
-                journal: JOURNAL,
-                position,
-            },
+            unknown: Vec::new(),
+        };
+        let record = RecordId {
+            journal: JOURNAL,
+            position,
         };
         let hash = subject.hash();
-        self.entity(subject).silence_found(&rules, &found);
+        self.entity(subject).silence_found(&rules, &found, record);
         self.end_entry([hash], at)
     }
 
