@@ -227,14 +227,6 @@ impl Entity {
             .flat_map(|t| t.rules.iter().flat_map(RuleState::incidents))
     }
 
-    /// The fingerprints of an incident, while the entity holds it.
-    pub fn fingerprints(&self, incident: crate::ids::IncidentId) -> &[crate::incident::FingerprintCount] {
-        self.tracks()
-            .flat_map(|t| t.rules.iter().filter_map(RuleState::present))
-            .find(|h| h.incident().id == incident)
-            .map_or(&[], |h| h.all_fingerprints())
-    }
-
     fn tracks(&self) -> impl Iterator<Item = &Track> {
         std::iter::once(&self.live).chain(self.history.as_deref())
     }

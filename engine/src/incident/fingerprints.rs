@@ -48,8 +48,4 @@ impl Fingerprints {
     pub(super) fn mark_all(&mut self) {
         self.changed = (0..self.all.len() as u32).collect();
     }
-
-    pub(super) fn all(&self) -> &[FingerprintCount] {
-        &self.all
-    }
 }

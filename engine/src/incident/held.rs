@@ -123,9 +123,6 @@ impl Held {
     pub(crate) fn incident(&self) -> &Incident {
         &self.head
     }
-    pub(crate) fn all_fingerprints(&self) -> &[super::FingerprintCount] {
-        self.fingerprints.all()
-    }
     pub(crate) fn is_active(&self) -> bool {
         self.head.activity == Activity::Active
     }

@@ -1,0 +1,240 @@
+//! How an incident opens, counts, is operated on and ends.
+
+use crate::bench::*;
+use andon_engine::control::Action;
+use andon_engine::effect::AlertReason;
+use andon_engine::ids::{OperationId, Position, RouteId, RuleId};
+use andon_engine::incident::{Activity, TimelineKind};
+use andon_engine::level::Level;
+use andon_engine::limits::OPERATIONS_REMEMBERED;
+use andon_engine::rule::{Condition, Configuration, default_rules};
+use andon_engine::ruleset::RuleSet;
+use andon_engine::subject::SubjectKind;
+use andon_engine::time::Span;
+use std::sync::Arc;
+
+#[test]
+fn the_fifth_error_within_exactly_a_minute_opens_one_incident_and_one_alert() {
+    let mut b = Bench::application();
+    for s in [0.0, 10.0, 20.0, 30.0] {
+        assert!(b.error(s, "lock timeout 17").is_empty());
+    }
+    let out = b.error(60.0, "lock timeout 99");
+    assert_eq!(kinds(&out), [TimelineKind::Opened]);
+    assert_eq!(alerts(&out).len(), 1);
+    let i = b.incident();
+    assert_eq!((i.count, i.first_at, i.opened_at), (5, at(0.0), at(60.0)));
+    assert_eq!(b.fingerprints(i.id), [5], "the five differ in numbers only");
+}
+
+#[test]
+fn a_microsecond_more_is_not_within_a_minute() {
+    let mut b = Bench::application();
+    for s in [0.0, 10.0, 20.0, 30.0, 60.000_001] {
+        assert!(b.error(s, "lock timeout").is_empty());
+    }
+}
+
+#[test]
+fn five_hundred_repeats_tell_nobody_and_are_all_counted() {
+    let mut b = Bench::application();
+    for n in 0..505 {
+        b.error(f64::from(n) * 0.4, &format!("lock timeout {n}"));
+    }
+    b.entity.flush(at(300.0), &mut b.said);
+    assert_eq!(b.reasons(), [AlertReason::Opened]);
+    assert_eq!(b.rows().into_values().map(|i| i.count).collect::<Vec<_>>(), [505]);
+}
+
+#[test]
+fn a_new_fault_and_a_rise_in_level_are_told() {
+    let mut b = Bench::application();
+    b.five_errors(0.0);
+    assert_eq!(kinds(&b.error(6.0, "disk full")), [TimelineKind::NewFault]);
+    assert!(kinds(&b.error(7.0, "disk full")).is_empty());
+    let out = b.log(Level::Fatal, 8.0, 8.0, "disk full");
+    assert!(kinds(&out).contains(&TimelineKind::Raised));
+    // The FATAL opens an incident of its own rule as well, at the same position: one e-mail to a person.
+    let positions: Vec<Position> = alerts(&out).iter().map(|a| a.position).collect();
+    assert_eq!(positions.len(), 2);
+    assert_eq!(positions[0], positions[1]);
+}
+
+#[test]
+fn what_opened_it_is_not_told_again_as_new() {
+    let mut b = Bench::application();
+    for (s, m) in [(0.0, "a"), (1.0, "b"), (2.0, "c"), (3.0, "d"), (4.0, "e")] {
+        b.error(s, m);
+    }
+    for (s, m) in [(5.0, "a"), (6.0, "b"), (7.0, "c"), (8.0, "d")] {
+        assert!(kinds(&b.error(s, m)).is_empty(), "{m} was there from the start");
+    }
+}
+
+#[test]
+fn a_fingerprint_is_counted_for_the_records_of_its_incident_only() {
+    let mut b = Bench::application();
+    for n in 0..20 {
+        assert!(b.error(f64::from(n) * 50.0, "lock timeout").is_empty(), "two a minute");
+    }
+    b.five_errors(1_020.0);
+    let i = b.incident();
+    assert_eq!((i.count, b.fingerprints(i.id)), (5, vec![5]));
+}
+
+#[test]
+fn a_record_that_two_occurrences_have_counts_once() {
+    let mut b = Bench::application();
+    b.five_errors(0.0);
+    // It joins the first occurrence, which ends at 360 s, and is the first of the five that reopen it.
+    b.error(350.0, "lock timeout");
+    for s in 361..365 {
+        b.error(f64::from(s), "lock timeout");
+    }
+    let i = b.incident();
+    assert_eq!((i.reopened, i.occurrence.count, i.count), (1, 5, 10));
+    b.entity.flush(at(365.0), &mut b.said);
+    assert_eq!(b.fingerprints(i.id), [10]);
+}
+
+#[test]
+fn the_worst_level_is_that_of_all_its_records() {
+    let mut b = Bench::application();
+    b.log(Level::Fatal, 0.0, 0.0, "disk full");
+    for s in 1..5 {
+        b.error(f64::from(s), "disk full");
+    }
+    assert_eq!(b.incident().rule, RuleId::new("errors-per-application"));
+    assert_eq!(b.incident().max_level, Some(Level::Fatal));
+    let out = b.log(Level::Fatal, 5.0, 5.0, "disk full");
+    assert!(kinds(&out).is_empty(), "it was FATAL from the start");
+}
+
+#[test]
+fn a_new_incident_knows_what_it_shares_with_the_one_before() {
+    let mut b = Bench::new(SubjectKind::Application, "wms", vec![]);
+    let mut rule = default_rules(&RouteId::new("default")).remove(0);
+    rule.condition = Condition::Count {
+        count: 2,
+        within: Span::secs(60),
+    };
+    (rule.off_delay, rule.reopen_within) = (Span::ZERO, Span::ZERO);
+    b.set = Arc::new(RuleSet::compile(Arc::new(Configuration {
+        rules: vec![rule],
+        ..Configuration::default()
+    })));
+    for (s, message) in [(0.0, "a"), (10.0, "b"), (55.0, "c")] {
+        b.error(s, message);
+    }
+    let first = b.incident();
+    // The first returned to normal a minute after its first error; the third error is within a minute of the fourth.
+    b.error(100.0, "d");
+    let second = b.incident();
+    assert_ne!(first.id, second.id);
+    assert_eq!((second.count, b.fingerprints(second.id).len()), (2, 2));
+    assert!(kinds(&b.error(101.0, "c")).is_empty(), "c was there from the start");
+}
+
+#[test]
+fn it_returns_to_normal_reopens_and_after_the_reopen_time_is_a_new_incident() {
+    let mut b = Bench::application();
+    b.five_errors(0.0);
+    let first = b.incident();
+    // The condition holds until the first of the five leaves the minute, at 60 s; then five minutes of off-delay.
+    assert_eq!(b.deadline(), Some(at(360.0).plus(Span::micros(0))));
+    assert!(b.timer(359.9).is_empty());
+    assert_eq!(kinds(&b.timer(360.0)), [TimelineKind::ReturnedToNormal]);
+    b.five_errors(600.0);
+    assert_eq!((b.incident().id, b.incident().reopened), (first.id, 1));
+    b.timer(2_000.0);
+    b.five_errors(9_000.0);
+    assert_ne!(b.incident().id, first.id);
+    let closed = &b.rows()[&first.id.to_string()];
+    assert_eq!(
+        (closed.activity, closed.closed_cause.as_deref()),
+        (Activity::Closed, Some("recurred"))
+    );
+    assert_eq!(
+        b.reasons(),
+        [AlertReason::Opened, AlertReason::Reopened, AlertReason::Opened]
+    );
+}
+
+#[test]
+fn an_operation_that_is_journaled_twice_counts_once() {
+    let mut b = Bench::application();
+    for n in 0..5 {
+        b.error(f64::from(n), "broken");
+    }
+    let comment = || Action::Comment { text: "seen".into() };
+    let id = OperationId(u128::MAX);
+    assert_eq!(kinds(&b.operate_as(id, 10.0, comment())), [TimelineKind::Commented]);
+    assert!(
+        b.operate_as(id, 10.0, comment()).is_empty(),
+        "the same again changes nothing"
+    );
+    // Also after its checkpoint was loaded, and after others.
+    for n in 1..OPERATIONS_REMEMBERED as u128 {
+        assert_eq!(kinds(&b.operate_as(OperationId(n), 10.0, comment())).len(), 1);
+    }
+    b.entity = serde_json::from_slice(&serde_json::to_vec(&b.entity).unwrap()).unwrap();
+    assert!(b.operate_as(id, 10.0, comment()).is_empty());
+    assert_eq!(
+        kinds(&b.said).iter().filter(|k| **k == TimelineKind::Commented).count(),
+        OPERATIONS_REMEMBERED
+    );
+    // Two people may say the same, and an entry from before operations had ids is never a repeat.
+    assert_eq!(kinds(&b.operate_as(OperationId(999), 10.0, comment())).len(), 1);
+    for _ in 0..2 {
+        assert_eq!(kinds(&b.operate_as(OperationId::default(), 10.0, comment())).len(), 1);
+    }
+}
+
+#[test]
+fn normal_and_acknowledged_it_closes_when_the_reopen_time_is_over() {
+    let mut b = Bench::application();
+    b.five_errors(0.0);
+    let id = b.incident().id.to_string();
+    assert_eq!(
+        kinds(&b.operate(10.0, Action::Acknowledge)),
+        [TimelineKind::Acknowledged]
+    );
+    assert!(b.operate(11.0, Action::Acknowledge).is_empty(), "twice changes nothing");
+    b.timer(400.0);
+    assert_eq!(b.deadline(), Some(at(360.0 + 1_800.0)));
+    assert_eq!(kinds(&b.timer(2_160.0)), [TimelineKind::Closed]);
+    assert_eq!(b.entity.incidents().count(), 0);
+    assert_eq!(b.rows()[&id].acknowledged.as_ref().map(|a| &*a.by), Some("ann"));
+}
+
+#[test]
+fn closed_by_hand_it_takes_a_new_breach_to_open_the_next() {
+    let mut b = Bench::application();
+    b.five_errors(0.0);
+    let first = b.incident().id;
+    b.operate(5.0, Action::Close { cause: "fixed".into() });
+    for s in 6..10 {
+        assert!(b.error(f64::from(s), "lock timeout").is_empty());
+    }
+    assert_eq!(kinds(&b.error(10.0, "lock timeout")), [TimelineKind::Opened]);
+    assert_ne!(b.incident().id, first);
+}
+
+#[test]
+fn shelved_it_tells_nobody_until_the_time_is_over() {
+    let mut b = Bench::application();
+    b.five_errors(0.0);
+    b.operate(
+        10.0,
+        Action::Shelve {
+            until: at(100.0),
+            reason: "known".into(),
+        },
+    );
+    assert_eq!(kinds(&b.error(20.0, "disk full")), [TimelineKind::NewFault]);
+    assert_eq!(b.reasons(), [AlertReason::Opened]);
+    assert_eq!(b.deadline(), Some(at(100.0)));
+    let out = b.timer(100.0);
+    assert_eq!(kinds(&out), [TimelineKind::Unshelved]);
+    assert_eq!(alerts(&out).len(), 1, "it still holds");
+}

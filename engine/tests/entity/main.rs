@@ -1,0 +1,7 @@
+//! What one entity does with records, timers and operations.
+
+mod bench;
+mod conditions;
+mod histories;
+mod incidents;
+mod late;
