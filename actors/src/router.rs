@@ -134,7 +134,7 @@ pub struct RouterState {
     accepting: Accepting,
     ticked_at: Timestamp,
     last_tick: tokio::time::Instant,
-    full_said_at: Timestamp,
+    full_reported_at: Timestamp,
     reader: Reader,
     position: u64,
     in_flight: Arc<Semaphore>,
@@ -185,7 +185,7 @@ impl Actor for Router {
             accepting: Accepting::since(a.accepting_since),
             ticked_at: Timestamp::MIN,
             last_tick: tokio::time::Instant::now(),
-            full_said_at: Timestamp::MIN,
+            full_reported_at: Timestamp::MIN,
             reader,
             position: start.cursor,
             in_flight: Arc::new(Semaphore::new(IN_FLIGHT_KIB as usize)),
@@ -414,7 +414,7 @@ impl RouterState {
     /// Says at most once an hour that a table has no room for new names.
     fn report_full(&mut self, unregistered: u64, unwatched: u64) {
         metrics::tables_full(unregistered, unwatched);
-        if unregistered + unwatched == 0 || !is_due(&mut self.full_said_at, self.a.clock.now(), Span::hours(1)) {
+        if unregistered + unwatched == 0 || !is_due(&mut self.full_reported_at, self.a.clock.now(), Span::hours(1)) {
             return;
         }
         let what = if unregistered > 0 {

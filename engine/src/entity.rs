@@ -11,7 +11,7 @@
 
 mod rule_state;
 
-use crate::condition::{Breach, Deadline, Input, Now};
+use crate::condition::{Breached, Deadline, Input, Now};
 use crate::control::{Operation, SilenceFound};
 use crate::effect::Effect;
 use crate::ids::{Position, RecordId, RuleId};
@@ -142,7 +142,7 @@ impl Entity {
         let mut evidence = Evidence::found(set, record, position, at, at);
         evidence.device = subject.device();
         evidence.text = text.as_str().into();
-        let breach = Breach {
+        let breach = Breached {
             first_at: silence.since,
             at,
             record_at: at,

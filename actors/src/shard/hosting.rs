@@ -31,7 +31,7 @@ pub(super) struct Hosting {
     changed: HashSet<u64>,
     /// Keys of deleted entities that the store may still have.
     deleted: HashMap<u64, String>,
-    /// Entities with counts that no effect has yet.
+    /// Entities with counts that no effect has reported yet.
     pending: HashSet<u64>,
     /// When to look at an entity: at its deadline or before.
     timers: BTreeSet<(Timestamp, u64)>,

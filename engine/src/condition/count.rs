@@ -1,7 +1,7 @@
 //! `count`: at least N matching records within W.
 
 use super::window::{CountWindow, Mark};
-use super::{Breach, Deadline, Finding, Found, Input, Now, Seen};
+use super::{Breached, Deadline, Input, Now, Taken, Verdict, Verdicts};
 use crate::incident::evidence::LazyTemplate;
 use crate::incident::held::Begun;
 use crate::level::Level;
@@ -43,13 +43,13 @@ impl CountState {
         within: Span,
         rule: &Rule,
         input: &Input<'_>,
-        found: &mut Found,
-    ) -> Seen {
+        found: &mut Verdicts,
+    ) -> Taken {
         let (record, judgement, now) = (input.record, input.judgement, input.now);
         if judgement.lateness == Lateness::Late && record.level.is_none_or(|l| l < Level::Error) {
-            return Seen {
+            return Taken {
                 unjudged: true,
-                ..Seen::default()
+                ..Taken::default()
             };
         }
         let at = judgement.at;
@@ -62,17 +62,17 @@ impl CountState {
         let breach = self.window.add(at, record.received_at, mark, within, count);
         let truncated = self.window.truncated();
         let Some(breach) = breach else {
-            found.push(Finding::Record { peak: None });
-            return Seen {
+            found.push(Verdict::Record { peak: None });
+            return Taken {
                 truncated,
-                ..Seen::default()
+                ..Taken::default()
             };
         };
         let is_over = !input.is_in_place && breach.until.plus(off_delay(rule)) <= now.event;
         if !is_over {
             self.holds_until = self.holds_until.max(Some(breach.until));
         }
-        found.push(Finding::Breach(Breach {
+        found.push(Verdict::Breach(Breached {
             first_at: breach.first,
             at: breach.at,
             record_at: at,
@@ -82,16 +82,16 @@ impl CountState {
             text: None,
             begun_by: None,
         }));
-        Seen {
+        Taken {
             truncated,
-            ..Seen::default()
+            ..Taken::default()
         }
     }
 
-    pub(super) fn advance(&mut self, within: Span, rule: &Rule, now: Now, found: &mut Found) {
+    pub(super) fn advance(&mut self, within: Span, rule: &Rule, now: Now, found: &mut Verdicts) {
         if let Some(at) = self.normal_at(rule).filter(|at| *at <= now.event) {
             self.holds_until = None;
-            found.push(Finding::Normal { at, why: NO_LONGER });
+            found.push(Verdict::Normal { at, why: NO_LONGER });
         }
         self.window.prune(now.event, now.received, within);
         if self.window.is_empty() {
@@ -144,7 +144,7 @@ impl CountState {
 
     /// What belongs to the occurrence that begins with `breach`. The record that breached is among the records, but not among the
     /// fingerprints: it counts its own. `is_counted`: was what happened then counted by the incident already?
-    pub(super) fn begun(&self, breach: &Breach, own: u64, is_counted: impl Fn(Timestamp) -> bool) -> Begun {
+    pub(super) fn begun(&self, breach: &Breached, own: u64, is_counted: impl Fn(Timestamp) -> bool) -> Begun {
         let mut begun = Begun::with(breach.first_at, 0);
         let mut counts: HashMap<u64, u64> = HashMap::new();
         for (at, mark) in self.window.between(breach.first_at, breach.until.unwrap_or(breach.at)) {

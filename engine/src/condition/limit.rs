@@ -1,7 +1,7 @@
 //! `limit`: a reading beyond a bound. The state machine is [`super::limit_state`]; here it meets records.
 
 use super::limit_state::{LimitChange, LimitState};
-use super::{Breach, Deadline, Finding, Found, Input, Now, Seen};
+use super::{Breached, Deadline, Input, Now, Taken, Verdict, Verdicts};
 use crate::ids::RecordId;
 use crate::incident::evidence::Provenance;
 use crate::rule::{Direction, Limit, Rule};
@@ -21,15 +21,15 @@ pub(crate) struct LimitCondition {
 }
 
 impl LimitCondition {
-    pub(super) fn observe(&mut self, limit: &Limit, rule: &Rule, input: &Input<'_>, found: &mut Found) -> Seen {
+    pub(super) fn observe(&mut self, limit: &Limit, rule: &Rule, input: &Input<'_>, found: &mut Verdicts) -> Taken {
         let (record, judgement) = (input.record, input.judgement);
         let Some(value) = record.reading(&limit.reading) else {
-            return Seen::default();
+            return Taken::default();
         };
         if judgement.lateness == Lateness::Late {
-            return Seen {
+            return Taken {
                 unjudged: true,
-                ..Seen::default()
+                ..Taken::default()
             };
         }
         let begun_before = self.begun_by;
@@ -43,7 +43,7 @@ impl LimitCondition {
         }
         self.newest = input.provenance;
         if changes.is_empty() && self.state.is_active() {
-            found.push(Finding::Record {
+            found.push(Verdict::Record {
                 peak: self.state.peak(),
             });
         }
@@ -53,24 +53,24 @@ impl LimitCondition {
                 LimitChange::Activated { since, .. } if Some(since) == since_before => begun_before,
                 _ => None,
             };
-            found.push(finding(
+            found.push(verdict(
                 limit,
                 change,
                 judgement.at,
                 begun_by.map(|r| (r, input.provenance)),
             ));
         }
-        Seen::default()
+        Taken::default()
     }
 
-    pub(super) fn advance(&mut self, limit: &Limit, rule: &Rule, now: Now, found: &mut Found) {
+    pub(super) fn advance(&mut self, limit: &Limit, rule: &Rule, now: Now, found: &mut Verdicts) {
         for change in self.state.advance(limit, rule.off_delay, now.event) {
             let at = match change {
                 LimitChange::Activated { since, .. } => since.plus(limit.on_delay),
                 LimitChange::Normal { at } => at,
             };
             let begun_by = self.begun_by.map(|r| (r, self.newest));
-            found.push(finding(limit, change, at, begun_by));
+            found.push(verdict(limit, change, at, begun_by));
         }
         if self.state.beyond_since().is_none() {
             self.begun_by = None;
@@ -97,9 +97,9 @@ impl LimitCondition {
     }
 }
 
-fn finding(limit: &Limit, change: LimitChange, at: Timestamp, begun_by: Option<(RecordId, Provenance)>) -> Finding {
+fn verdict(limit: &Limit, change: LimitChange, at: Timestamp, begun_by: Option<(RecordId, Provenance)>) -> Verdict {
     match change {
-        LimitChange::Activated { since, peak } => Finding::Breach(Breach {
+        LimitChange::Activated { since, peak } => Verdict::Breach(Breached {
             first_at: since,
             at,
             record_at: at,
@@ -109,7 +109,7 @@ fn finding(limit: &Limit, change: LimitChange, at: Timestamp, begun_by: Option<(
             text: Some(limit_text(limit, peak)),
             begun_by,
         }),
-        LimitChange::Normal { at } => Finding::Normal { at, why: BACK_WITHIN },
+        LimitChange::Normal { at } => Verdict::Normal { at, why: BACK_WITHIN },
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Every condition answers the same questions, one file each: [`State::observe`] takes a record, [`State::advance`] lets time pass,
 //! [`State::deadlines`] say when time alone changes something, [`State::is_quiet`] whether forgetting it would change no judgement,
-//! [`State::begun`] what belongs to an occurrence that begins. What it finds is a [`Finding`]; incidents are the business of the entity.
+//! [`State::begun`] what belongs to an occurrence that begins. What it finds is a [`Verdict`]; incidents are the business of the entity.
 
 pub mod count;
 mod events;
@@ -37,9 +37,9 @@ pub(crate) enum Deadline {
 
 /// What a condition found.
 #[derive(Clone, Debug)]
-pub(crate) enum Finding {
+pub(crate) enum Verdict {
     /// The condition holds.
-    Breach(Breach),
+    Breach(Breached),
     /// A record that belongs to the incident, if it lies within its time.
     Record { peak: Option<f64> },
     /// The condition has not held for the off-delay at `at`.
@@ -48,26 +48,26 @@ pub(crate) enum Finding {
 
 /// What one record or one step of time brings, in order: at most three (see [`limit_state::LimitChanges`]).
 #[derive(Default)]
-pub(crate) struct Found([Option<Finding>; 3]);
+pub(crate) struct Verdicts([Option<Verdict>; 3]);
 
-impl Found {
-    fn push(&mut self, finding: Finding) {
+impl Verdicts {
+    fn push(&mut self, verdict: Verdict) {
         if let Some(free) = self.0.iter_mut().find(|f| f.is_none()) {
-            *free = Some(finding);
+            *free = Some(verdict);
         }
     }
 }
 
-impl IntoIterator for Found {
-    type Item = Finding;
-    type IntoIter = std::iter::Flatten<std::array::IntoIter<Option<Finding>, 3>>;
+impl IntoIterator for Verdicts {
+    type Item = Verdict;
+    type IntoIter = std::iter::Flatten<std::array::IntoIter<Option<Verdict>, 3>>;
     fn into_iter(self) -> Self::IntoIter {
         self.0.into_iter().flatten()
     }
 }
 
 #[derive(Clone, Debug)]
-pub(crate) struct Breach {
+pub(crate) struct Breached {
     /// Event time of the first record that belongs to it, and at which the condition began to hold.
     pub(crate) first_at: Timestamp,
     pub(crate) at: Timestamp,
@@ -124,16 +124,16 @@ impl State {
         )
     }
 
-    pub(crate) fn observe(&mut self, rule: &Rule, input: &Input<'_>, found: &mut Found) -> Seen {
+    pub(crate) fn observe(&mut self, rule: &Rule, input: &Input<'_>, found: &mut Verdicts) -> Taken {
         match (self, &rule.condition) {
             (State::Count(s), Condition::Count { count, within }) => s.observe(*count, *within, rule, input, found),
             (State::Limit(s), Condition::Limit(limit)) => s.observe(limit, rule, input, found),
-            _ => Seen::default(),
+            _ => Taken::default(),
         }
     }
 
     /// Time has come to `now`.
-    pub(crate) fn advance(&mut self, rule: &Rule, now: Now, found: &mut Found) {
+    pub(crate) fn advance(&mut self, rule: &Rule, now: Now, found: &mut Verdicts) {
         match (self, &rule.condition) {
             (State::Count(s), Condition::Count { within, .. }) => s.advance(*within, rule, now, found),
             (State::Limit(s), Condition::Limit(limit)) => s.advance(limit, rule, now, found),
@@ -178,7 +178,7 @@ impl State {
 
     /// What belongs to the occurrence that begins with `breach`, found with a record of the fingerprint `own`. `is_counted` says
     /// whether the incident has counted what happened then.
-    pub(crate) fn begun(&self, breach: &Breach, own: u64, is_counted: impl Fn(Timestamp) -> bool) -> Begun {
+    pub(crate) fn begun(&self, breach: &Breached, own: u64, is_counted: impl Fn(Timestamp) -> bool) -> Begun {
         match self {
             State::Count(s) => s.begun(breach, own, is_counted),
             State::Limit(_) => Begun::with(breach.first_at, 1),
@@ -196,14 +196,14 @@ impl State {
 
 /// What happened to a record besides its findings.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Seen {
+pub(crate) struct Taken {
     pub(crate) truncated: bool,
     /// Late, and not judged for it.
     pub(crate) unjudged: bool,
 }
 
 /// A breach as evidence of its incident.
-pub(crate) fn evidence_of<'a>(breach: &'a Breach, mut evidence: Evidence<'a>) -> Evidence<'a> {
+pub(crate) fn evidence_of<'a>(breach: &'a Breached, mut evidence: Evidence<'a>) -> Evidence<'a> {
     if let Some(text) = &breach.text {
         evidence.text = text.as_str().into();
     }

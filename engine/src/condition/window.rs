@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 /// A matching event: when it happened, when it was received, and what kind of event it was.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-struct Seen(Timestamp, Timestamp, Mark);
+struct Event(Timestamp, Timestamp, Mark);
 
 /// What an incident has to know of each event that belongs to it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,7 +31,7 @@ pub struct Mark {
 /// `count` steps.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct CountWindow {
-    seen: Events<Seen>,
+    seen: Events<Event>,
     /// The newest time that had to go for lack of room.
     dropped: Option<Timestamp>,
     /// Newest receipt of all that was added since the window was empty.
@@ -68,7 +68,7 @@ impl CountWindow {
             Some(last) if last.0 > t => self.seen.partition_point(|x| x.0 <= t),
             _ => self.seen.len(),
         };
-        self.seen.insert(place, Seen(t, received_at, mark));
+        self.seen.insert(place, Event(t, received_at, mark));
         self.received_at = self.received_at.max(Some(received_at));
         if self.seen.len() > WINDOW_ENTRIES_MAX {
             let gone = self.seen.pop_front().map(|s| s.0);

@@ -1,6 +1,6 @@
 //! The state of one subject under one rule: what its condition has seen, its incident, and incidents found late.
 
-use crate::condition::{Breach, Deadline, Finding, Found, Input, Now, Seen, State, evidence_of, window};
+use crate::condition::{Breached, Deadline, Input, Now, State, Taken, Verdict, Verdicts, evidence_of, window};
 use crate::control::{Action, Operation};
 use crate::effect::Effect;
 use crate::ids::{Position, RuleId};
@@ -76,16 +76,16 @@ impl RuleState {
         rule: &Rule,
         input: &Input<'_>,
         evidence: &Evidence<'_>,
-    ) -> (Seen, u32) {
+    ) -> (Taken, u32) {
         if !self.condition.fits(&rule.condition) {
             self.condition = State::new(&rule.condition);
         }
-        let mut found = Found::default();
+        let mut found = Verdicts::default();
         let seen = self.condition.observe(rule, input, &mut found);
         let mut breached = 0;
-        for finding in found {
-            match finding {
-                Finding::Breach(breach) => {
+        for verdict in found {
+            match verdict {
+                Verdict::Breach(breach) => {
                     breached += 1;
                     let mut evidence = Evidence {
                         at: breach.at,
@@ -96,14 +96,14 @@ impl RuleState {
                     }
                     self.breach(subject, rule, &breach, evidence_of(&breach, evidence));
                 }
-                Finding::Record { peak } => self.record(
+                Verdict::Record { peak } => self.record(
                     rule,
                     &Evidence {
                         peak,
                         ..evidence.clone()
                     },
                 ),
-                Finding::Normal { at, why } => self.return_to_normal(at, evidence.position, why),
+                Verdict::Normal { at, why } => self.return_to_normal(at, evidence.position, why),
             }
         }
         (seen, breached)
@@ -111,18 +111,18 @@ impl RuleState {
 
     /// Time has come to `now`, by an entry at `position`.
     pub(super) fn advance(&mut self, set: &RuleSet, subject: &Subject, rule: &Rule, now: Now, position: Position) {
-        let mut found = Found::default();
+        let mut found = Verdicts::default();
         self.condition.advance(rule, now, &mut found);
-        for finding in found {
-            match finding {
-                Finding::Breach(breach) => {
+        for verdict in found {
+            match verdict {
+                Verdict::Breach(breach) => {
                     let record = breach.begun_by.map(|(r, _)| r).unwrap_or_default();
                     let mut evidence = Evidence::found(set, record, position, breach.at, now.received);
                     evidence.device = subject.device();
                     self.breach(subject, rule, &breach, evidence_of(&breach, evidence));
                 }
-                Finding::Normal { at, why } => self.return_to_normal(at, position, why),
-                Finding::Record { .. } => {}
+                Verdict::Normal { at, why } => self.return_to_normal(at, position, why),
+                Verdict::Record { .. } => {}
             }
         }
         self.settle(rule, now, position);
@@ -138,7 +138,7 @@ impl RuleState {
     }
 
     /// The condition holds, or held at a time that is over.
-    pub(super) fn breach(&mut self, subject: &Subject, rule: &Rule, breach: &Breach, evidence: Evidence<'_>) {
+    pub(super) fn breach(&mut self, subject: &Subject, rule: &Rule, breach: &Breached, evidence: Evidence<'_>) {
         if breach.is_over {
             self.breach_found_late(subject, rule, breach, &evidence);
             return;
@@ -172,7 +172,7 @@ impl RuleState {
     }
 
     /// It belongs to the occurrence that covers its time, else to an incident of that time, which is reported once.
-    fn breach_found_late(&mut self, subject: &Subject, rule: &Rule, breach: &Breach, evidence: &Evidence<'_>) {
+    fn breach_found_late(&mut self, subject: &Subject, rule: &Rule, breach: &Breached, evidence: &Evidence<'_>) {
         let (from, to) = (breach.first_at, breach.until.unwrap_or(breach.at));
         if let Some(held) = &mut self.present {
             if held.is_active() && to >= held.incident().occurrence.first_at {

@@ -2,6 +2,7 @@ use super::*;
 use crate::ids::RouteId;
 use crate::rule::{Condition, default_rules};
 use proptest::prelude::*;
+use std::collections::HashSet;
 
 const T0: Timestamp = Timestamp(1_790_000_000_000_000);
 
