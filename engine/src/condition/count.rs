@@ -3,7 +3,7 @@
 use super::window::{CountWindow, Mark};
 use super::{Breached, Deadline, Input, Now, Taken, Verdict, Verdicts};
 use crate::incident::evidence::LazyTemplate;
-use crate::incident::held::Begun;
+use crate::incident::held::{Begun, Held};
 use crate::level::Level;
 use crate::limits::RECENT_FINGERPRINTS_MAX;
 use crate::rule::Rule;
@@ -43,6 +43,7 @@ impl CountState {
         within: Span,
         rule: &Rule,
         input: &Input<'_>,
+        present: Option<&Held>,
         found: &mut Verdicts,
     ) -> Taken {
         let (record, judgement, now) = (input.record, input.judgement, input.now);
@@ -68,7 +69,9 @@ impl CountState {
                 ..Taken::default()
             };
         };
-        let is_over = !input.is_in_place && breach.until.plus(off_delay(rule)) <= now.event;
+        let over_at = breach.until.plus(off_delay(rule));
+        let is_past = present.is_some_and(|held| held.is_past(over_at));
+        let is_over = over_at <= now.event && (!input.is_in_place || is_past);
         if !is_over {
             self.holds_until = self.holds_until.max(Some(breach.until));
         }

@@ -12,7 +12,7 @@ pub mod window;
 
 use crate::ids::RecordId;
 use crate::incident::evidence::{Evidence, LazyTemplate, Provenance};
-use crate::incident::held::Begun;
+use crate::incident::held::{Begun, Held};
 use crate::record::Record;
 use crate::rule::{Condition, Rule};
 use crate::sources::Judgement;
@@ -124,9 +124,17 @@ impl State {
         )
     }
 
-    pub(crate) fn observe(&mut self, rule: &Rule, input: &Input<'_>, found: &mut Verdicts) -> Taken {
+    pub(crate) fn observe(
+        &mut self,
+        rule: &Rule,
+        input: &Input<'_>,
+        present: Option<&Held>,
+        found: &mut Verdicts,
+    ) -> Taken {
         match (self, &rule.condition) {
-            (State::Count(s), Condition::Count { count, within }) => s.observe(*count, *within, rule, input, found),
+            (State::Count(s), Condition::Count { count, within }) => {
+                s.observe(*count, *within, rule, input, present, found)
+            }
             (State::Limit(s), Condition::Limit(limit)) => s.observe(limit, rule, input, found),
             _ => Taken::default(),
         }

@@ -81,7 +81,7 @@ impl RuleState {
             self.condition = State::new(&rule.condition);
         }
         let mut found = Verdicts::default();
-        let seen = self.condition.observe(rule, input, &mut found);
+        let seen = self.condition.observe(rule, input, self.present.as_deref(), &mut found);
         let mut breached = 0;
         for verdict in found {
             match verdict {
@@ -179,7 +179,7 @@ impl RuleState {
                 held.join(rule, evidence);
                 return;
             }
-            if held.has_ended_within(from, to) {
+            if held.has_ended_within(breach.at, to) {
                 held.count_late(rule, evidence);
                 return;
             }

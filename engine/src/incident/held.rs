@@ -134,6 +134,15 @@ impl Held {
         self.pending.state || self.pending.counted
     }
 
+    /// Does a breach that was over at `over_at` lie before the newest occurrence, or within it once that is over?
+    pub(crate) fn is_past(&self, over_at: Timestamp) -> bool {
+        match self.head.activity {
+            Activity::Active => over_at < self.head.occurrence.first_at,
+            Activity::ReturnedToNormal => self.head.returned_at.is_some_and(|returned| over_at <= returned),
+            Activity::Closed => false,
+        }
+    }
+
     /// Does `[from, to]` of event time touch an ended occurrence?
     pub(crate) fn has_ended_within(&self, from: Timestamp, to: Timestamp) -> bool {
         self.ended.iter().any(|e| e.from <= to && from <= e.to)
@@ -177,7 +186,7 @@ impl Held {
         self.head.count += 1;
         self.head.occurrence.count += 1;
         self.pending.counted = true;
-        let raised = self.head.max_level.is_some() && evidence.level > self.head.max_level;
+        let raised = self.is_raised_by(evidence);
         self.learn(rule, evidence);
         let fresh = self.count_fingerprint(evidence);
         // Found in old records, and now going on in ones that are not: from here on it is live.
@@ -185,40 +194,44 @@ impl Held {
         if live_now {
             self.head.historical = false;
         }
-        if raised {
-            self.line(
-                TimelineKind::Raised,
-                evidence.at,
-                None,
-                &evidence.text,
-                Some(evidence.record),
-            );
-        } else if fresh {
-            self.new_fault_line(evidence);
-        }
-        let reason = match (live_now, raised, fresh) {
+        self.news_lines(raised, fresh, evidence);
+        let reason = match live_now {
             // Found late: it is reported once.
             _ if self.is_closed() => None,
-            (true, ..) => Some(AlertReason::Opened),
-            (_, true, _) => Some(AlertReason::Raised),
-            (.., true) => Some(AlertReason::NewFault),
-            _ => None,
+            true => Some(AlertReason::Opened),
+            false => news(raised, fresh),
         };
         if let Some(reason) = reason {
             self.alert(rule, reason, evidence);
         }
     }
 
-    /// A record of an occurrence that is over: it changes the totals and nothing else.
+    /// A record of an occurrence that is over: it changes the totals; what nobody has heard of is alerted all the same.
     pub(crate) fn count_late(&mut self, rule: &Rule, evidence: &Evidence<'_>) {
         if !self.change(Change::Joined, evidence.position) {
             return;
         }
         self.head.count += 1;
         self.pending.counted = true;
+        let raised = self.is_raised_by(evidence);
         self.head.max_level = self.head.max_level.max(evidence.level);
         self.take_peak(rule, evidence.peak);
-        if self.count_fingerprint(evidence) {
+        let fresh = self.count_fingerprint(evidence);
+        self.news_lines(raised, fresh, evidence);
+        if let Some(reason) = news(raised, fresh) {
+            self.alert(rule, reason, evidence);
+        }
+    }
+
+    fn is_raised_by(&self, evidence: &Evidence<'_>) -> bool {
+        self.head.max_level.is_some() && evidence.level > self.head.max_level
+    }
+
+    fn news_lines(&mut self, raised: bool, fresh: bool, evidence: &Evidence<'_>) {
+        if raised {
+            let record = Some(evidence.record);
+            self.line(TimelineKind::Raised, evidence.at, None, &evidence.text, record);
+        } else if fresh {
             self.new_fault_line(evidence);
         }
     }
@@ -464,6 +477,15 @@ impl Held {
             historical: self.head.historical && (opens || evidence.provenance.historical),
             text: Arc::from(clip(&evidence.text)),
         });
+    }
+}
+
+/// What a further record says that nobody has heard of: of two the weightier.
+fn news(raised: bool, fresh: bool) -> Option<AlertReason> {
+    match (raised, fresh) {
+        (true, _) => Some(AlertReason::Raised),
+        (false, true) => Some(AlertReason::NewFault),
+        (false, false) => None,
     }
 }
 

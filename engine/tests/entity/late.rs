@@ -2,9 +2,11 @@
 
 use crate::bench::*;
 use andon_engine::effect::{AlertReason, Effect};
+use andon_engine::ids::RuleId;
 use andon_engine::incident::{Activity, Incident, TimelineKind};
 use andon_engine::level::Level;
 use andon_engine::record::{Flags, Record};
+use andon_engine::rule::{Condition, Rule, Selector};
 use andon_engine::subject::SubjectKind;
 use andon_engine::time::Span;
 
@@ -245,4 +247,91 @@ fn records_that_lag_reopen_nothing_and_are_summarised_once() {
         .expect("found late");
     assert!(late.historical && late.count > 100);
     assert_eq!(alerts(&b.said).iter().filter(|a| a.incident == late.id).count(), 1);
+}
+
+/// Three warnings within 2 s; over a second after the last instant at which that held.
+fn short() -> Rule {
+    Rule {
+        id: RuleId::new("short"),
+        selector: Selector {
+            min_level: Some(Level::Warn),
+            ..Selector::default()
+        },
+        subject: SubjectKind::Application,
+        condition: Condition::Count {
+            count: 3,
+            within: Span::secs(2),
+        },
+        off_delay: Span::secs(1),
+        ..hot()
+    }
+}
+
+fn warn(b: &mut Bench, seconds: f64, received: f64) {
+    b.log(Level::Warn, seconds, received, "belt slips");
+}
+
+#[test]
+fn an_earlier_breach_is_not_counted_into_what_goes_on() {
+    let mut b = Bench::new(SubjectKind::Application, "wms", vec![short()]);
+    for s in [100.0, 100.1, 100.2] {
+        warn(&mut b, s, s);
+    }
+    // A minute before, in its place: a few minutes late at most.
+    for s in [40.0, 40.1, 40.2] {
+        warn(&mut b, s, 100.5);
+    }
+    let mut rows: Vec<_> = b.rows().into_values().collect();
+    rows.sort_by_key(|i| i.first_at);
+    let seen: Vec<_> = rows.iter().map(|i| (i.activity, i.first_at, i.count)).collect();
+    assert_eq!(
+        seen,
+        [(Activity::Closed, at(40.0), 3), (Activity::Active, at(100.0), 3)]
+    );
+    assert_eq!(b.reasons(), [AlertReason::Opened, AlertReason::Opened]);
+}
+
+#[test]
+fn a_straggler_of_an_occurrence_that_is_over_reopens_nothing() {
+    let mut b = Bench::new(SubjectKind::Application, "wms", vec![short()]);
+    for s in [100.0, 100.1, 100.2] {
+        warn(&mut b, s, s);
+    }
+    b.log(Level::Info, 110.0, 110.0, "alive");
+    warn(&mut b, 110.0, 110.0);
+    assert_eq!(b.incident().activity, Activity::ReturnedToNormal);
+    warn(&mut b, 99.9, 111.0);
+    assert_eq!(
+        (b.incident().activity, b.incident().count),
+        (Activity::ReturnedToNormal, 4)
+    );
+    // One that was not known, before it: found late, and the present is as it was.
+    for s in [40.0, 40.1, 40.2] {
+        warn(&mut b, s, 112.0);
+    }
+    assert_eq!(b.incident().activity, Activity::ReturnedToNormal);
+    assert_eq!(b.rows().len(), 2);
+    assert_eq!(b.reasons(), [AlertReason::Opened, AlertReason::Opened]);
+    // What holds again after it is news.
+    for s in [113.0, 113.1, 113.2] {
+        warn(&mut b, s, s);
+    }
+    assert_eq!(b.reasons().last(), Some(&AlertReason::Reopened));
+}
+
+#[test]
+fn a_new_fault_that_comes_late_for_an_occurrence_that_is_over_is_alerted() {
+    let mut b = Bench::new(SubjectKind::Application, "wms", vec![short()]);
+    for s in [100.0, 100.1, 100.2] {
+        warn(&mut b, s, s);
+    }
+    b.log(Level::Info, 110.0, 110.0, "alive");
+    warn(&mut b, 110.0, 110.0);
+    b.log(Level::Warn, 99.8, 111.0, "belt torn");
+    b.log(Level::Error, 99.7, 111.1, "belt torn");
+    assert_eq!(b.incident().activity, Activity::ReturnedToNormal);
+    assert_eq!(
+        b.reasons(),
+        [AlertReason::Opened, AlertReason::NewFault, AlertReason::Raised]
+    );
 }

@@ -28,6 +28,9 @@ pub struct Now {
 #[derive(Clone, Copy)]
 pub struct Present<'a> {
     pub is_active: bool,
+    /// Since when its newest occurrence lasts, or until when it lasted.
+    pub since: Option<Timestamp>,
+    pub until: Option<Timestamp>,
     /// Does an ended occurrence of it have this time?
     pub has_ended: &'a dyn Fn(Timestamp) -> bool,
 }
@@ -147,7 +150,10 @@ impl Count {
         let Some((first, at, until)) = self.add(event, within, count as usize) else {
             return Finding::Record(event.clone());
         };
-        let is_over = !in_place && until.plus(off_delay(rule)) <= now.event;
+        let ends = until.plus(off_delay(rule));
+        let is_before = present.since.is_some_and(|since| ends < since);
+        let is_within = present.until.is_some_and(|until| ends <= until);
+        let is_over = ends <= now.event && (!in_place || is_before || is_within);
         if !is_over {
             self.holds_until = self.holds_until.max(Some(until));
         }

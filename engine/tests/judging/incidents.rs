@@ -246,11 +246,19 @@ impl Incidents {
     /// A record of an occurrence that is over.
     pub fn count_late(&mut self, id: IncidentId, rule: &Rule, event: &Event) {
         let i = self.get_mut(id);
+        let is_raised = i.row.max_level.is_some() && event.level > i.row.max_level;
         i.row.count += 1;
         i.row.max_level = i.row.max_level.max(event.level);
         i.take_peak(rule, event.peak);
-        if i.count_fingerprint(event.fingerprint, 1) {
+        let is_new = i.count_fingerprint(event.fingerprint, 1);
+        if is_raised {
+            i.line(TimelineKind::Raised, event.at);
+            i.raise(id, AlertReason::Raised, event);
+        } else if is_new {
             i.new_fault(event.at);
+        }
+        if is_new {
+            i.raise(id, AlertReason::NewFault, event);
         }
     }
 

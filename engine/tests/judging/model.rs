@@ -286,8 +286,13 @@ impl Track {
                 state.seen = Seen::new(&rule.condition);
             }
             let id = state.present;
+            let row = id.map(|id| &incidents.get(id).row);
             let present = Present {
-                is_active: id.is_some_and(|id| incidents.get(id).row.activity == Activity::Active),
+                is_active: row.is_some_and(|row| row.activity == Activity::Active),
+                since: row
+                    .filter(|row| row.activity == Activity::Active)
+                    .map(|row| row.occurrence_first_at),
+                until: row.and_then(|row| row.returned_at),
                 has_ended: &|at| id.is_some_and(|id| incidents.has_ended_within(id, at, at)),
             };
             let found = match (&mut state.seen, &rule.condition) {
@@ -498,7 +503,7 @@ impl RuleState {
             if row.activity == Activity::Active && until >= row.occurrence_first_at {
                 return place.incidents.join(id, rule, event);
             }
-            if place.incidents.has_ended_within(id, first, until) {
+            if place.incidents.has_ended_within(id, event.at, until) {
                 return place.incidents.count_late(id, rule, event);
             }
         }
