@@ -8,6 +8,7 @@ use crate::metrics::PIPELINE_RESTARTS;
 use crate::router::{self, Router, RouterArgs, RouterMsg, RouterObservation};
 use crate::self_log::SelfLog;
 use crate::shard::{Shard, ShardArgs, ShardMsg, ShardObservation, ShardShared, append_control};
+use crate::stage::Stage;
 use crate::work::Judge;
 use andon_engine::control::Control;
 use andon_engine::level::Level;
@@ -182,6 +183,7 @@ struct SupervisorState {
 struct Pipeline {
     router: ActorRef<RouterMsg>,
     shards: Vec<ActorRef<ShardMsg>>,
+    stage: Stage,
 }
 
 struct Supervisor;
@@ -294,6 +296,8 @@ impl Pipeline {
 
     /// Lets each actor finish what it is doing: a save that is half done must not land under the next pipeline's feet.
     async fn stop(self) {
+        // A shard may be waiting for entries that nobody will judge any more.
+        self.stage.close();
         self.router.stop(None);
         for shard in &self.shards {
             shard.stop(None);
@@ -324,9 +328,11 @@ async fn start(supervised: &Supervised, supervisor: ActorCell) -> Result<Pipelin
     let start = router::load(&*a.checkpoints).await?;
     let rules = Arc::new(RuleSet::compile(start.configuration().clone()));
     let at_head = Arc::new(AtomicBool::new(false));
+    let stage = Stage::new(a.effects.clone(), start.cursor());
     let shared = ShardShared {
         journal: a.journal.clone(),
         effects: a.effects.clone(),
+        stage: stage.clone(),
         checkpoints: a.checkpoints.clone(),
         clock: a.clock.clone(),
         judge: a.judge.clone(),
@@ -347,6 +353,7 @@ async fn start(supervised: &Supervised, supervisor: ActorCell) -> Result<Pipelin
         journal: a.journal.clone(),
         shards: shards.clone(),
         effects: a.effects.clone(),
+        stage: stage.clone(),
         checkpoints: a.checkpoints.clone(),
         clock: a.clock.clone(),
         self_log: a.self_log.clone(),
@@ -359,5 +366,5 @@ async fn start(supervised: &Supervised, supervisor: ActorCell) -> Result<Pipelin
         start,
     };
     let (router, _) = Actor::spawn_linked(None, Router, args, supervisor).await?;
-    Ok(Pipeline { router, shards })
+    Ok(Pipeline { router, shards, stage })
 }

@@ -13,4 +13,5 @@ mod router_checkpoint;
 pub mod self_log;
 pub mod shard;
 pub mod sinks;
+pub mod stage;
 pub mod work;

@@ -10,6 +10,7 @@ use crate::metrics;
 use crate::router_checkpoint::{Tables, Unsaved};
 use crate::self_log::SelfLog;
 use crate::shard::{ShardMsg, append_control};
+use crate::stage::Stage;
 use crate::work::{RecordWork, Work};
 use andon_engine::batch::Batch;
 use andon_engine::control::{Control, SilenceFound};
@@ -55,6 +56,7 @@ pub struct RouterArgs {
     pub journal: Journal,
     pub shards: Vec<ActorRef<ShardMsg>>,
     pub effects: EffectLog,
+    pub stage: Stage,
     pub checkpoints: Arc<dyn CheckpointStore>,
     pub clock: Arc<dyn Clock>,
     pub self_log: SelfLog,
@@ -241,6 +243,7 @@ impl RouterState {
     }
 
     async fn route(&mut self, entry: &Entry) -> Result<(), ActorProcessingErr> {
+        self.a.stage.begin(entry.seq);
         match entry.kind {
             RECORDS => self.route_records(entry).await?,
             CONTROL => match entries::decode_control(entry.seq, &entry.body) {
@@ -249,6 +252,7 @@ impl RouterState {
             },
             kind => unreadable(&format!("journal entry {} is of unknown kind {kind}", entry.seq)),
         }
+        self.a.stage.done(entry.seq, Vec::new()).await?;
         self.position = entry.seq;
         self.a.routed.send_replace(entry.seq);
         Ok(())
@@ -316,6 +320,7 @@ impl RouterState {
     }
 
     fn send(&self, shard: usize, seq: u64, work: Work) -> Result<(), ActorProcessingErr> {
+        self.a.stage.expect_piece(seq);
         Ok(self.a.shards[shard].cast(ShardMsg::Judge { seq, work })?)
     }
 

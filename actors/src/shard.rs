@@ -2,7 +2,8 @@
 //!
 //! Fed by the router, one message per journal entry that concerns it, in journal order. What survives a restart: the entities as
 //! of the last checkpoint; everything after it comes again from the journal, and entries it has applied are skipped. Effects are
-//! on disk (effect journal) before the next entry is looked at, so a checkpoint never runs ahead of them.
+//! on disk (effect journal) before the next entry is looked at, its alerts when all shards have judged the entry ([`Stage`]); a checkpoint
+//! waits for both.
 
 mod hosting;
 mod recovery;
@@ -12,6 +13,7 @@ use crate::effect_log::EffectLog;
 use crate::entries;
 use crate::metrics;
 use crate::self_log::SelfLog;
+use crate::stage::Stage;
 use crate::work::{Judge, RecordWork, Work};
 use andon_engine::control::Control;
 use andon_engine::effect::Effect;
@@ -82,6 +84,7 @@ pub struct ShardObservation {
 pub struct ShardShared {
     pub journal: Journal,
     pub effects: EffectLog,
+    pub stage: Stage,
     pub checkpoints: Arc<dyn CheckpointStore>,
     pub clock: Arc<dyn Clock>,
     pub judge: Arc<dyn Judge>,
@@ -191,7 +194,7 @@ impl ShardState {
             self.hosting.schedule_all(&self.rules, self.shared.clock.now());
         }
         if seq <= self.applied {
-            return Ok(());
+            return Ok(self.shared.stage.done(seq, Vec::new()).await?);
         }
         let position = Position { seq, index: 0 };
         let touched = match work {
@@ -219,17 +222,26 @@ impl ShardState {
             }
         };
         // One entry may bring several pieces of work; only a later entry proves that this one is done.
-        self.end_entry(&touched).await
+        self.end_entry(seq, &touched).await
     }
 
-    /// Gives out what the entry changed, durably.
-    async fn end_entry(&mut self, touched: &[u64]) -> Result<(), ActorProcessingErr> {
+    /// Gives out what the entry changed, durably; its alerts leave with those of the other shards.
+    async fn end_entry(&mut self, seq: u64, touched: &[u64]) -> Result<(), ActorProcessingErr> {
         let now = self.shared.clock.now();
         let mut out = Vec::new();
         for hash in touched {
             self.hosting.end_entry(*hash, &self.rules, now, &mut out);
         }
-        self.append(&out).await
+        let mut alerts = Vec::new();
+        let mut changes = Vec::with_capacity(out.len());
+        for effect in out {
+            match effect {
+                Effect::Alert(alert) => alerts.push(*alert),
+                change => changes.push(change),
+            }
+        }
+        self.append(&changes).await?;
+        Ok(self.shared.stage.done(seq, alerts).await?)
     }
 
     async fn append(&self, effects: &[Effect]) -> Result<(), ActorProcessingErr> {
@@ -348,6 +360,9 @@ impl ShardState {
             return Ok(true);
         }
         self.flush().await?;
+        if !self.shared.stage.settled(cursor.seq).await {
+            return Ok(false);
+        }
         let saved = self.hosting.save(cursor, self.shared.clock.now()).await?;
         if saved {
             self.applied = cursor.seq;

@@ -3,6 +3,7 @@
 mod cut;
 mod panics;
 mod rules;
+mod stage;
 mod tables;
 mod variety;
 mod world;
