@@ -51,6 +51,22 @@ pub(crate) async fn open_with(dir: &Path, name: &str, clock: &Arc<ManualClock>, 
         .0
 }
 
+/// A journal that is full whenever its reader is not quick enough.
+pub(crate) async fn open_small(dir: &Path, name: &str, clock: &Arc<ManualClock>, reader: &str) -> Journal {
+    let segment_bytes = 64 * 1024;
+    let options = JournalOptions {
+        segment_bytes,
+        quota_bytes: 4 * segment_bytes,
+        replay_floor: Span::ZERO,
+        holders: vec![reader.to_owned()],
+        ..JournalOptions::default()
+    };
+    Journal::open(Arc::new(FileIo), &dir.join(name), options, clock.clone())
+        .await
+        .expect("a journal opens")
+        .0
+}
+
 pub(crate) fn configuration(version: u64, without: Option<&str>) -> Configuration {
     let mut rules = default_rules(&RouteId::new("default"));
     rules.retain(|r| Some(r.id.as_str()) != without);
@@ -114,7 +130,8 @@ pub(crate) async fn write_history(journal: &Journal, rng: &mut StdRng, entries: 
             continue;
         }
         let mut batch = BatchBuilder::new();
-        for _ in 0..rng.random_range(1..12) {
+        let most = if rng.random_ratio(1, 20) { 400 } else { 12 };
+        for _ in 0..rng.random_range(1..=most) {
             let message = pick(rng, &MESSAGES);
             let lag = match rng.random_range(0..20) {
                 0 => Span::secs(rng.random_range(200..800)),
@@ -214,6 +231,8 @@ pub(crate) struct Run {
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) judge: Arc<dyn Judge>,
     pub(crate) shards: u16,
+    /// Where what judging says of itself goes.
+    pub(crate) own_records: Journal,
 }
 
 impl Run {
@@ -224,7 +243,7 @@ impl Run {
             checkpoints: self.checkpoints.clone(),
             clock: self.clock.clone(),
             judge: self.judge.clone(),
-            self_log: SelfLog::start(self.journal.clone(), self.clock.clone()),
+            self_log: SelfLog::start(self.own_records.clone(), self.clock.clone()),
             shards: self.shards,
             checkpoint_every: Span::hours(1),
             accepting_since: START,
@@ -267,6 +286,26 @@ pub(crate) struct Told {
 }
 
 impl Told {
+    /// Fails with what differs, not with all there is.
+    pub(crate) fn assert_is(&self, want: &Told) {
+        fn differing<K: Ord + std::fmt::Debug, V: PartialEq + std::fmt::Debug>(
+            what: &str,
+            have: &BTreeMap<K, V>,
+            want: &BTreeMap<K, V>,
+        ) -> Vec<String> {
+            let keys: std::collections::BTreeSet<&K> = have.keys().chain(want.keys()).collect();
+            let keys = keys.into_iter().filter(|k| have.get(k) != want.get(k));
+            keys.map(|k| format!("{what} {k:?}\n  is {:?}\n  not {:?}", have.get(k), want.get(k)))
+                .collect()
+        }
+        let mut all = differing("incident", &self.incidents, &want.incidents);
+        all.extend(differing("fingerprint", &self.fingerprints, &want.fingerprints));
+        all.extend(differing("line", &self.timeline, &want.timeline));
+        all.extend(differing("alert", &self.alerts, &want.alerts));
+        all.extend(differing("name", &self.registered, &want.registered));
+        assert!(all.is_empty(), "{} differ:\n{}", all.len(), all.join("\n"));
+    }
+
     pub(crate) fn apply(&mut self, effect: Effect) {
         match effect {
             Effect::Incident(i) => {
@@ -311,22 +350,24 @@ pub(crate) async fn run(
     failing: u64,
     shards: u16,
 ) -> Run {
-    let inner = CheckpointFile::open(&dir.join(format!("{name}.db")))
-        .await
-        .expect("a checkpoint file opens");
     Run {
         journal: journal.clone(),
         effects: open(dir, name, clock).await,
-        checkpoints: Arc::new(Unreliable {
-            inner,
-            failing,
-            calls: AtomicU64::new(0),
-            router_bytes: AtomicU64::new(0),
-        }),
+        checkpoints: checkpoints(&dir.join(format!("{name}.db")), failing).await,
         clock: clock.clone(),
         judge: Arc::new(EngineJudge),
         shards,
+        own_records: journal.clone(),
     }
+}
+
+pub(crate) async fn checkpoints(file: &Path, failing: u64) -> Arc<Unreliable> {
+    Arc::new(Unreliable {
+        inner: CheckpointFile::open(file).await.expect("a checkpoint file opens"),
+        failing,
+        calls: AtomicU64::new(0),
+        router_bytes: AtomicU64::new(0),
+    })
 }
 
 pub(crate) async fn append_errors(journal: &Journal, application: &str, messages: &[&str], from: Timestamp) {
