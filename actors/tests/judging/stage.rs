@@ -14,7 +14,7 @@ use andon_engine::ruleset::{RuleMatch, RuleSet};
 use andon_engine::sources::Judgement;
 use andon_engine::subject::SubjectKind;
 use andon_engine::time::{ManualClock, Span};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -93,7 +93,7 @@ async fn the_alerts_of_one_record_leave_together_however_slow_a_shard_is() {
         "or one does not wait for the other"
     );
 
-    let (go_on, held_up) = channel();
+    let (go_on, held_up) = sync_channel(1);
     let run = Run {
         judge: Arc::new(HeldUp(Mutex::new(held_up))),
         ..run(dir.path(), "effects", &journal, &clock, 0, shards).await
