@@ -20,7 +20,8 @@ const APPLICATIONS: [&str; 3] = ["A1", "A2", "A3"];
 const USERS: [&str; 2] = ["ann", "ben"];
 const SENDERS: [&str; 2] = ["key-1", "key-2"];
 const MESSAGES: [&str; 4] = ["lock timeout 17 ms", "belt slip on CNV-03", "disk 93 % full", "no read"];
-const READING: &str = "temperature";
+const READINGS: [&str; 2] = ["temperature", "vibration"];
+const FIELDS: [&str; 3] = ["", r#"{"line":"3"}"#, r#"{"line":"4","shift":2}"#];
 
 #[derive(Clone, Debug)]
 pub struct History {
@@ -70,7 +71,9 @@ pub struct Sent {
     pub application: Option<&'static str>,
     pub device: Option<&'static str>,
     pub user: Option<&'static str>,
-    pub reading: Option<f64>,
+    /// Of each of the [`READINGS`].
+    pub readings: [Option<f64>; 2],
+    pub fields: &'static str,
     pub history: bool,
 }
 
@@ -89,7 +92,12 @@ impl Sent {
             application: self.application,
             device_id: self.device,
             user_id: self.user,
-            readings: self.reading.map(|v| (READING, v)).into_iter().collect(),
+            readings: READINGS
+                .into_iter()
+                .zip(self.readings)
+                .filter_map(|(name, v)| Some((name, v?)))
+                .collect(),
+            fields: self.fields,
             fingerprint: self
                 .message
                 .as_deref()
@@ -188,7 +196,7 @@ fn random_condition(rng: &mut StdRng) -> Condition {
             within: pick(rng, &[0, 1, 10, 60, 60, 600, 3_600]).secs(),
         },
         7..9 => Condition::Limit(Limit {
-            reading: READING.into(),
+            reading: pick(rng, &READINGS).into(),
             unit: None,
             direction: pick(rng, &[Direction::Above, Direction::Below]),
             bound: 80.0,
@@ -212,11 +220,12 @@ impl Secs for i64 {
 
 fn random_selector(rng: &mut StdRng) -> Selector {
     let mut s = Selector::default();
-    match rng.random_range(0..8) {
+    match rng.random_range(0..9) {
         0..4 => s.min_level = Some(pick(rng, &[Level::Warn, Level::Error, Level::Error, Level::Fatal])),
         4 => s.applications = vec![pick(rng, &APPLICATIONS).into()],
         5 => s.devices = vec![pick(rng, &DEVICES).into()],
         6 => s.type_prefix = Some("SF".into()),
+        7 => s.users = vec![pick(rng, &USERS).into()],
         _ => {}
     }
     if rng.random_ratio(1, 6) {
@@ -227,6 +236,12 @@ fn random_selector(rng: &mut StdRng) -> Selector {
     }
     if rng.random_ratio(1, 10) {
         s.areas = vec!["hall 1".into()];
+    }
+    if rng.random_ratio(1, 12) {
+        s.device_classes = vec![pick(rng, &["press", "belt"]).into()];
+    }
+    if rng.random_ratio(1, 12) {
+        s.fields = vec![("line".into(), pick(rng, &["3", "4"]).into())];
     }
     s
 }
@@ -268,6 +283,7 @@ fn configuration(rng: &mut StdRng) -> Configuration {
     let device = |id: &str, area: Option<&str>| Device {
         id: id.into(),
         area: area.map(Arc::from),
+        class: Some(if id == "D2" { "belt" } else { "press" }.into()),
         ..Device::default()
     };
     Configuration {
@@ -569,6 +585,7 @@ impl Writer {
             application,
             device,
             user,
+            fields: pick(rng, &FIELDS),
             history,
             ..Sent::default()
         };
@@ -577,11 +594,11 @@ impl Writer {
             sent.message = Some(format!("fault of kind {}", word(self.messages)));
         }
         if self.percent(self.mix.readings) {
-            sent.reading = Some(pick(
-                &mut self.rng,
-                &[75.0, 77.5, 78.0, 79.0, 80.0, 80.5, 82.0, 82.5, 90.0],
-            ));
-            if self.rng.random() {
+            for reading in &mut sent.readings {
+                let value = pick(&mut self.rng, &[75.0, 77.5, 78.0, 79.0, 80.0, 80.5, 82.0, 82.5, 90.0]);
+                *reading = self.rng.random_ratio(3, 4).then_some(value);
+            }
+            if sent.readings != [None; 2] && self.rng.random() {
                 (sent.level, sent.message) = (None, None);
             }
         }

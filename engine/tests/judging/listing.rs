@@ -24,9 +24,10 @@ impl fmt::Display for History {
                         names.iter().flatten().try_for_each(|name| write!(f, " {name}"))?;
                         writeln!(
                             f,
-                            " {:?} {:?}{}",
+                            " {:?} {:?} {}{}",
                             r.level,
-                            r.reading,
+                            r.readings,
+                            r.fields,
                             if r.history { " history" } else { "" }
                         )?;
                     }
