@@ -3,6 +3,7 @@
 mod cut;
 mod panics;
 mod rules;
+mod silence;
 mod tables;
 mod variety;
 mod world;

@@ -214,6 +214,8 @@ pub(crate) struct Run {
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) judge: Arc<dyn Judge>,
     pub(crate) shards: u16,
+    /// Requests that a gateway refused for lack of memory.
+    pub(crate) refused: Arc<AtomicU64>,
 }
 
 impl Run {
@@ -228,6 +230,7 @@ impl Run {
             shards: self.shards,
             checkpoint_every: Span::hours(1),
             accepting_since: START,
+            refused: self.refused.clone(),
         };
         Judging::start(args).await.expect("judging starts")
     }
@@ -326,6 +329,7 @@ pub(crate) async fn run(
         clock: clock.clone(),
         judge: Arc::new(EngineJudge),
         shards,
+        refused: Arc::default(),
     }
 }
 
