@@ -1,12 +1,13 @@
 //! A version of the configuration in which every part is found by its id in one step, and what lies behind a gateway too.
 //!
-//! Made once for each version and shared. Of parts with one id the first counts, as in [`Configuration`].
+//! Made once for each version and shared. Of parts with one id the first counts, as in [`Configuration`], which it reads like.
 
 use crate::ids::{RecipientId, RouteId, RuleId};
 use crate::rule::{Configuration, Device, Recipient, Route, Rule};
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::sync::Arc;
+use std::ops::Deref;
+use std::sync::{Arc, Mutex, PoisonError};
 
 #[derive(Debug, Default)]
 pub struct ConfigurationIndex {
@@ -17,6 +18,28 @@ pub struct ConfigurationIndex {
     devices: HashMap<Arc<str>, usize>,
     /// By gateway: the devices that reach us through it directly.
     behind: HashMap<Arc<str>, Vec<usize>>,
+}
+
+impl Deref for ConfigurationIndex {
+    type Target = Configuration;
+
+    fn deref(&self) -> &Configuration {
+        &self.configuration
+    }
+}
+
+/// The index of the version in force, made when the version changes.
+#[derive(Debug, Default)]
+pub struct IndexInForce(Mutex<Arc<ConfigurationIndex>>);
+
+impl IndexInForce {
+    pub fn of(&self, configuration: &Arc<Configuration>) -> Arc<ConfigurationIndex> {
+        let mut index = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !Arc::ptr_eq(&index.configuration, configuration) {
+            *index = Arc::new(ConfigurationIndex::new(configuration.clone()));
+        }
+        index.clone()
+    }
 }
 
 fn by_id<T, K: Clone + Eq + Hash>(parts: &[T], id: impl Fn(&T) -> &K) -> HashMap<K, usize> {
@@ -110,6 +133,11 @@ mod tests {
         assert_eq!(index.route(&route), configuration.route(&route));
         assert_eq!(index.recipient(&RecipientId::new("nobody")), None);
         assert_eq!(index.device("a"), configuration.device("a"));
+        let in_force = IndexInForce::default();
+        let one = in_force.of(&configuration);
+        assert!(Arc::ptr_eq(&one, &in_force.of(&configuration)), "made once");
+        let other = Arc::new(Configuration::default());
+        assert_eq!(in_force.of(&other).device("a"), None);
         assert!(index.is_gateway("G") && !index.is_gateway("a"));
         assert_eq!(index.behind("G").map(|d| &*d.id).collect::<Vec<_>>(), ["a", "b"]);
     }
