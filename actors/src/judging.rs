@@ -13,13 +13,13 @@ use crate::work::Judge;
 use andon_engine::control::Control;
 use andon_engine::level::Level;
 use andon_engine::rule::Configuration;
-use andon_engine::ruleset::RuleSet;
+use andon_engine::sequencer::accepting::Accepting;
 use andon_engine::time::{Clock, Span, Timestamp};
 use andon_storage::journal::{AppendError, Journal};
 use andon_storage::ports::checkpoint::CheckpointStore;
 use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -42,6 +42,8 @@ pub struct JudgingArgs {
     pub checkpoint_every: Span,
     /// Since when this process accepts: earlier quiet is not silence.
     pub accepting_since: Timestamp,
+    /// Requests that the gateway refused so far because it had no memory for them: time in which it does is not silence either.
+    pub refused: Arc<AtomicU64>,
 }
 
 impl std::fmt::Debug for JudgingArgs {
@@ -81,8 +83,11 @@ impl Judging {
         let configuration = watch::Sender::new(Arc::new(Configuration::default()));
         let routed = watch::Sender::new(0);
         let (configured, progress) = (configuration.subscribe(), routed.subscribe());
+        let mut accepting = Accepting::since(args.accepting_since);
+        accepting.observe(clock.now(), clock.elapsed(), true);
         let supervised = Supervised {
             args,
+            accepting: Arc::new(Mutex::new(accepting)),
             configuration,
             routed,
         };
@@ -151,6 +156,8 @@ impl Judging {
 
 struct Supervised {
     args: JudgingArgs,
+    /// Outlives the pipeline: what it did not accept before a restart is no silence after it.
+    accepting: Arc<Mutex<Accepting>>,
     configuration: watch::Sender<Arc<Configuration>>,
     routed: watch::Sender<u64>,
 }
@@ -326,7 +333,7 @@ impl Pipeline {
 async fn start(supervised: &Supervised, supervisor: ActorCell) -> Result<Pipeline, ActorProcessingErr> {
     let a = &supervised.args;
     let start = router::load(&*a.checkpoints).await?;
-    let rules = Arc::new(RuleSet::compile(start.configuration().clone()));
+    let rules = start.rules().clone();
     let at_head = Arc::new(AtomicBool::new(false));
     let stage = Stage::new(a.effects.clone(), start.cursor());
     let shared = ShardShared {
@@ -360,7 +367,8 @@ async fn start(supervised: &Supervised, supervisor: ActorCell) -> Result<Pipelin
         configuration: supervised.configuration.clone(),
         at_head,
         routed: supervised.routed.clone(),
-        accepting_since: a.accepting_since,
+        accepting: supervised.accepting.clone(),
+        refused: a.refused.clone(),
         checkpoint_every: a.checkpoint_every,
         holder: Arc::new(a.journal.holder("judging", start.cursor())),
         start,

@@ -19,6 +19,7 @@ use andon_engine::ids::RuleId;
 use andon_engine::intake;
 use andon_engine::level::Level;
 use andon_engine::rule::Configuration;
+use andon_engine::ruleset::RuleSet;
 use andon_engine::sequencer::accepting::Accepting;
 use andon_engine::sequencer::{Item, Sequenced};
 use andon_engine::silence::Ended;
@@ -27,11 +28,9 @@ use andon_engine::time::{Clock, Span, Timestamp};
 use andon_storage::journal::{Entry, Holder, Journal, Reader};
 use andon_storage::ports::Cursor;
 use andon_storage::ports::checkpoint::CheckpointStore;
-use futures_util::StreamExt;
-use futures_util::stream;
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
-use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::collections::{BTreeMap, HashSet};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
@@ -49,8 +48,11 @@ pub const IN_FLIGHT_KIB: u32 = 64 * 1024;
 const SILENCE_EVERY: Span = Span::secs(1);
 /// A router that has not ticked for this long did not run: the process was stopped, the machine slept. Real time, not the clock's.
 const STOOD_STILL: Duration = Duration::from_secs(5);
-/// Silences journaled side by side: each waits for its sync, many share one.
-const SILENCES_AT_ONCE: usize = 256;
+/// Devices that one entry of silences names: some 100 KB. A silence that names more is an entry of its own.
+const NAMES_PER_ENTRY: usize = 4_096;
+
+/// A rule and the device that is silent under it.
+type Silent = (RuleId, Arc<str>);
 
 pub struct RouterArgs {
     pub journal: Journal,
@@ -63,7 +65,9 @@ pub struct RouterArgs {
     pub configuration: watch::Sender<Arc<Configuration>>,
     pub at_head: Arc<AtomicBool>,
     pub routed: watch::Sender<u64>,
-    pub accepting_since: Timestamp,
+    pub accepting: Arc<Mutex<Accepting>>,
+    /// As in [`crate::judging::JudgingArgs`].
+    pub refused: Arc<AtomicU64>,
     pub checkpoint_every: Span,
     pub holder: Arc<Holder>,
     pub start: RouterStart,
@@ -83,8 +87,8 @@ pub struct RouterStart {
 }
 
 impl RouterStart {
-    pub fn configuration(&self) -> &Arc<Configuration> {
-        self.saved.sequencer.rules().configuration()
+    pub fn rules(&self) -> &Arc<RuleSet> {
+        self.saved.sequencer.rules()
     }
     pub fn cursor(&self) -> u64 {
         self.cursor
@@ -133,7 +137,8 @@ pub struct RouterObservation {
 pub struct RouterState {
     a: RouterArgs,
     state: Tables,
-    accepting: Accepting,
+    /// Requests refused for lack of memory by the last tick.
+    refused: u64,
     ticked_at: Timestamp,
     last_tick: tokio::time::Instant,
     full_reported_at: Timestamp,
@@ -141,7 +146,8 @@ pub struct RouterState {
     position: u64,
     in_flight: Arc<Semaphore>,
     silence_checked_at: Timestamp,
-    silence_pending: HashSet<(RuleId, Arc<str>)>,
+    /// Found and on their way through the journal.
+    silence_pending: Arc<Mutex<HashSet<Silent>>>,
     checkpoint_at: Timestamp,
     checkpoint: watch::Sender<u64>,
     saving: Arc<AtomicBool>,
@@ -184,7 +190,7 @@ impl Actor for Router {
         myself.cast(RouterMsg::Pump)?;
         Ok(RouterState {
             state: start.saved,
-            accepting: Accepting::since(a.accepting_since),
+            refused: a.refused.load(Ordering::Relaxed),
             ticked_at: Timestamp::MIN,
             last_tick: tokio::time::Instant::now(),
             full_reported_at: Timestamp::MIN,
@@ -192,7 +198,7 @@ impl Actor for Router {
             position: start.cursor,
             in_flight: Arc::new(Semaphore::new(IN_FLIGHT_KIB as usize)),
             silence_checked_at: now,
-            silence_pending: HashSet::new(),
+            silence_pending: Arc::default(),
             checkpoint_at: now,
             checkpoint: watch::Sender::new(start.cursor),
             saving: Arc::new(AtomicBool::new(false)),
@@ -212,7 +218,7 @@ impl Actor for Router {
                 s.pump().await?;
                 myself.cast(RouterMsg::Pump)?;
             }
-            RouterMsg::Tick => s.tick().await?,
+            RouterMsg::Tick => s.tick(),
             RouterMsg::TakeCheckpoint(reply) => s.take_checkpoint(Some(reply)),
             RouterMsg::Observe(reply) => {
                 let _ = reply.send(s.observe());
@@ -281,10 +287,7 @@ impl RouterState {
         self.report_full(refused, sequenced.unwatched);
         let ended = std::mem::take(&mut sequenced.ended);
         self.send_records(entry, batch, sequenced).await?;
-        for (ended, at) in ended {
-            self.send_silence_ended(entry.seq, ended, at, "it is heard again")?;
-        }
-        Ok(())
+        self.send_silences_ended(entry.seq, ended, "it is heard again")
     }
 
     async fn send_records(
@@ -324,16 +327,25 @@ impl RouterState {
         Ok(self.a.shards[shard].cast(ShardMsg::Judge { seq, work })?)
     }
 
-    fn send_silence_ended(
+    /// One message to each shard: what an entry ends is given out together.
+    fn send_silences_ended(
         &self,
         seq: u64,
-        ended: Ended,
-        at: Timestamp,
+        ended: Vec<(Ended, Timestamp)>,
         why: &'static str,
     ) -> Result<(), ActorProcessingErr> {
-        let Ended { rule, device } = ended;
-        let shard = self.shard_of(SubjectKind::Device.hash(&device));
-        self.send(shard, seq, Work::SilenceEnded { rule, device, at, why })
+        for (shard, ended) in self.by_shard(ended, |(e, _)| SubjectKind::Device.hash(&e.device)) {
+            self.send(shard, seq, Work::SilencesEnded { ended, why })?;
+        }
+        Ok(())
+    }
+
+    fn by_shard<T>(&self, items: Vec<T>, hash: impl Fn(&T) -> u64) -> BTreeMap<usize, Vec<T>> {
+        let mut by_shard: BTreeMap<usize, Vec<T>> = BTreeMap::new();
+        for item in items {
+            by_shard.entry(self.shard_of(hash(&item))).or_default().push(item);
+        }
+        by_shard
     }
 
     fn route_control(&mut self, entry: &Entry, control: Control) -> Result<(), ActorProcessingErr> {
@@ -341,11 +353,7 @@ impl RouterState {
         match control {
             Control::Configured(configuration) => self.configure(seq, at, &configuration),
             Control::TimersFired { subjects, at } => {
-                let mut by_shard: HashMap<usize, Vec<Subject>> = HashMap::new();
-                for subject in subjects {
-                    by_shard.entry(self.shard_of(subject.hash())).or_default().push(subject);
-                }
-                for (shard, subjects) in by_shard {
+                for (shard, subjects) in self.by_shard(subjects, Subject::hash) {
                     self.send(shard, seq, Work::Timers { subjects, at })?;
                 }
                 Ok(())
@@ -354,20 +362,25 @@ impl RouterState {
                 let shard = self.shard_of(op.subject.hash());
                 self.send(shard, seq, Work::Operation(Box::new(op)))
             }
-            Control::SilenceFound(found) => {
-                let SilenceFound {
-                    rule,
-                    device,
-                    since,
-                    unknown,
-                    ..
-                } = &found;
-                self.state.sequencer.silence.found(rule, device, unknown, *since);
-                self.silence_pending.remove(&(rule.clone(), device.clone()));
-                let shard = self.shard_of(SubjectKind::Device.hash(device));
-                self.send(shard, seq, Work::SilenceFound(found))
-            }
+            Control::SilencesFound(found) => self.silences_found(seq, found),
         }
+    }
+
+    fn silences_found(&mut self, seq: u64, mut found: Vec<SilenceFound>) -> Result<(), ActorProcessingErr> {
+        let silence = &mut self.state.sequencer.silence;
+        let mut pending = lock(&self.silence_pending);
+        found.retain(|f| {
+            pending.remove(&(f.rule.clone(), f.device.clone()));
+            // Found by a pipeline that was stopped before its entry was routed, and by this one: it is one silence.
+            let is_new = !silence.is_open(&f.rule, &f.device);
+            silence.found(&f.rule, &f.device, &f.unknown, f.since);
+            is_new
+        });
+        drop(pending);
+        for (shard, found) in self.by_shard(found, |f| SubjectKind::Device.hash(&f.device)) {
+            self.send(shard, seq, Work::SilencesFound(found))?;
+        }
+        Ok(())
     }
 
     /// A new configuration: what its change ends is ended in every shard, then its rules hold.
@@ -377,12 +390,11 @@ impl RouterState {
         at: Timestamp,
         configuration: &Arc<Configuration>,
     ) -> Result<(), ActorProcessingErr> {
-        let Some(changed) = self.state.configure(configuration) else {
+        let Some(changed) = self.state.configure(configuration, at) else {
             return Ok(());
         };
-        for ended in changed.silences {
-            self.send_silence_ended(seq, ended, at, "the device was taken out of the plant")?;
-        }
+        let silences = changed.silences.into_iter().map(|ended| (ended, at)).collect();
+        self.send_silences_ended(seq, silences, "the device was taken out of the plant")?;
         let ended: Arc<[_]> = changed.rules.into();
         for shard in 0..self.a.shards.len() {
             let (rules, ended) = (self.state.sequencer.rules().clone(), ended.clone());
@@ -396,24 +408,25 @@ impl RouterState {
         (hash % self.a.shards.len() as u64) as usize
     }
 
-    async fn tick(&mut self) -> Result<(), ActorProcessingErr> {
+    fn tick(&mut self) {
         let now = self.a.clock.now();
         metrics::judging_lag(self.a.journal.durable_seq().saturating_sub(self.position));
         let usage = self.a.journal.usage();
         let has_room = usage.available > 0 && !usage.disk_full;
         let stood_still = self.last_tick.elapsed() > STOOD_STILL;
         self.last_tick = tokio::time::Instant::now();
-        self.accepting.observe(now, has_room && !stood_still);
+        let refused = self.a.refused.load(Ordering::Relaxed);
+        let has_memory = std::mem::replace(&mut self.refused, refused) == refused;
+        lock(&self.a.accepting).observe(now, self.a.clock.elapsed(), has_room && has_memory && !stood_still);
         let at_head = self.a.at_head.load(Ordering::Acquire);
         if at_head && is_due(&mut self.silence_checked_at, now, SILENCE_EVERY) {
-            self.look_for_silence(now).await;
+            self.look_for_silence(now);
         }
         if is_due(&mut self.checkpoint_at, now, self.a.checkpoint_every) {
             metrics::tables(&self.state.sequencer);
             self.take_checkpoint(None);
         }
         self.ticked_at = now;
-        Ok(())
     }
 
     /// Says at most once an hour that a table has no room for new names.
@@ -431,35 +444,42 @@ impl RouterState {
         self.a.self_log.write(Level::Warn, "andon.judging.full", what);
     }
 
-    async fn look_for_silence(&mut self, now: Timestamp) {
-        let found = self.state.sequencer.find_silences(now, &self.accepting);
+    /// Who has fallen silent is journaled beside routing, which goes on meanwhile; what cannot be journaled is found again.
+    fn look_for_silence(&mut self, now: Timestamp) {
+        let found = self.state.sequencer.find_silences(now, &lock(&self.a.accepting));
+        if found.is_empty() {
+            return;
+        }
+        let mut pending = lock(&self.silence_pending);
         let mut fresh = Vec::new();
         for (rule, finding) in found {
-            let pending = (rule.clone(), finding.device.clone());
-            if self.silence_pending.insert(pending.clone()) {
-                let (device, since, unknown) = (finding.device, finding.since, finding.unknown);
-                let at = now;
-                let found = SilenceFound {
+            if pending.insert((rule.clone(), finding.device.clone())) {
+                fresh.push(SilenceFound {
                     rule,
-                    device,
-                    since,
-                    at,
-                    unknown,
+                    device: finding.device,
+                    since: finding.since,
+                    at: now,
+                    unknown: finding.unknown,
+                });
+            }
+        }
+        drop(pending);
+        let (journal, pending) = (self.a.journal.clone(), self.silence_pending.clone());
+        tokio::spawn(async move {
+            for found in split(fresh) {
+                let control = Control::SilencesFound(found);
+                let Err(e) = append_control(&journal, &control, now).await else {
+                    continue;
                 };
-                fresh.push((pending, Control::SilenceFound(found)));
+                tracing::warn!(error = %e, "silences could not be journaled; they are tried again");
+                if let Control::SilencesFound(found) = control {
+                    let mut pending = lock(&pending);
+                    for f in found {
+                        pending.remove(&(f.rule, f.device));
+                    }
+                }
             }
-        }
-        let journal = &self.a.journal;
-        let append = |(pending, control): ((RuleId, Arc<str>), Control)| async move {
-            (pending, append_control(journal, &control, now).await)
-        };
-        let mut appended = stream::iter(fresh).map(append).buffer_unordered(SILENCES_AT_ONCE);
-        while let Some((pending, result)) = appended.next().await {
-            if let Err(e) = result {
-                self.silence_pending.remove(&pending);
-                tracing::warn!(error = %e, "a silence could not be journaled; it is tried again");
-            }
-        }
+        });
     }
 
     /// Takes the router's state as of now, asks every shard to save the same position, and when all have, saves its own: a router's
@@ -552,11 +572,51 @@ fn is_due(last: &mut Timestamp, now: Timestamp, every: Span) -> bool {
     is_due
 }
 
-fn lock(unsaved: &Mutex<Unsaved>) -> MutexGuard<'_, Unsaved> {
-    unsaved.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// In their order, as many entries as it takes.
+fn split(found: Vec<SilenceFound>) -> Vec<Vec<SilenceFound>> {
+    let mut entries: Vec<Vec<SilenceFound>> = Vec::new();
+    let mut names = 0;
+    for silence in found {
+        let of_it = 1 + silence.unknown.len();
+        match entries.last_mut().filter(|_| names + of_it <= NAMES_PER_ENTRY) {
+            Some(entry) => entry.push(silence),
+            None => {
+                entries.push(vec![silence]);
+                names = 0;
+            }
+        }
+        names += of_it;
+    }
+    entries
 }
 
 fn unreadable(what: &dyn std::fmt::Display) {
     ::metrics::counter!(metrics::UNREADABLE_ENTRIES).increment(1);
     tracing::error!(%what, "an entry of the journal cannot be judged and is skipped");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn silences_are_journaled_as_few_bounded_entries() {
+        let silence = |n: usize, unknown: usize| SilenceFound {
+            rule: RuleId::new("quiet"),
+            device: format!("CNV-{n:05}").into(),
+            since: Timestamp(1),
+            at: Timestamp(2),
+            unknown: vec!["X".into(); unknown],
+        };
+        let mut found: Vec<_> = (0..5_000).map(|n| silence(n, 0)).collect();
+        found.insert(7, silence(9_999, 40_000));
+        let entries = split(found.clone());
+        assert_eq!(entries.iter().map(Vec::len).collect::<Vec<_>>(), [7, 1, 4_096, 897]);
+        assert_eq!(entries.concat(), found);
+        assert_eq!(split(Vec::new()), Vec::<Vec<SilenceFound>>::new());
+    }
 }

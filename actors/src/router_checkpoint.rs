@@ -1,16 +1,16 @@
 //! What of the router survives a restart, and how little of it a checkpoint has to write.
 //!
-//! Sources, devices heard and names registered are keyed by hashes and fall into pages ([`andon_engine::pages`]); a save writes the pages in
-//! which something changed since the last one. The configuration and what is silent are entries of their own, written when they
-//! change.
+//! Sources, devices watched, what is silent, and names registered are keyed by hashes and fall into pages ([`andon_engine::pages`]); a save
+//! reads and writes the pages in which something changed since the last one. The configuration is an entry of its own, written
+//! when it changes.
 
 use crate::checkpoint;
 use andon_engine::pages::{Pages, page_of};
 use andon_engine::rule::Configuration;
 use andon_engine::sequencer::{Reconfigured, Sequencer};
-use andon_engine::silence::{Heard, Silences};
+use andon_engine::silence::{Heard, Open};
 use andon_engine::sources::Source;
-use andon_engine::time::Timestamp;
+use andon_engine::time::{Span, Timestamp};
 use andon_storage::ports::StoreError;
 use andon_storage::ports::checkpoint::EntityChange;
 use bytes::Bytes;
@@ -19,7 +19,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 const CONFIGURATION: &str = "configuration";
-const SILENCES: &str = "silences";
+/// How often the tables are searched for what has been idle for long.
+const EXPIRE_EVERY: Span = Span::hours(1);
 /// Followed by the page's number, four hex digits.
 const PAGE: &str = "page:";
 
@@ -28,6 +29,7 @@ const PAGE: &str = "page:";
 pub(crate) struct Tables {
     pub(crate) sequencer: Sequencer,
     unsaved: Unsaved,
+    expired_at: Option<Timestamp>,
 }
 
 /// What the store does not have yet.
@@ -35,7 +37,6 @@ pub(crate) struct Tables {
 pub(crate) struct Unsaved {
     pages: Pages,
     configuration: bool,
-    silences: bool,
 }
 
 impl Unsaved {
@@ -43,7 +44,6 @@ impl Unsaved {
     pub(crate) fn add(&mut self, failed: &Unsaved) {
         self.pages.add(&failed.pages);
         self.configuration |= failed.configuration;
-        self.silences |= failed.silences;
     }
 }
 
@@ -52,7 +52,19 @@ impl Unsaved {
 struct Page {
     sources: Vec<(u64, Source)>,
     heard: Vec<Heard>,
+    silent: Vec<Open>,
+    resumed: Vec<(u64, Timestamp)>,
     registered: Vec<(u64, u32)>,
+}
+
+impl Page {
+    fn is_empty(&self) -> bool {
+        self.sources.is_empty()
+            && self.heard.is_empty()
+            && self.silent.is_empty()
+            && self.resumed.is_empty()
+            && self.registered.is_empty()
+    }
 }
 
 /// What is to be saved, taken out of the tables; making bytes of it is left to whoever saves.
@@ -60,7 +72,6 @@ struct Page {
 pub(crate) struct Snapshot {
     pages: BTreeMap<u16, Page>,
     configuration: Option<Arc<Configuration>>,
-    silences: Option<Silences>,
     unsaved: Unsaved,
 }
 
@@ -75,11 +86,10 @@ impl Tables {
         for (key, bytes) in entries {
             match key.as_str() {
                 CONFIGURATION => {}
-                SILENCES => sequencer.silence.restore_silences(checkpoint::decode(key, bytes)?),
                 _ if key.starts_with(PAGE) => {
                     let page: Page = checkpoint::decode(key, bytes)?;
                     sequencer.sources.restore(page.sources);
-                    sequencer.silence.restore_heard(page.heard);
+                    sequencer.silence.restore(page.heard, page.silent, page.resumed);
                     sequencer.registry.restore(page.registered);
                 }
                 _ => {
@@ -93,21 +103,29 @@ impl Tables {
                 }
             }
         }
+        let rules = sequencer.rules().clone();
+        sequencer.silence.follow(&rules);
         Ok(Tables {
             sequencer,
-            unsaved: Unsaved::default(),
+            ..Tables::default()
         })
     }
 
     /// A new configuration holds; `None` when it is older than the one in force.
-    pub(crate) fn configure(&mut self, configuration: &Arc<Configuration>) -> Option<Reconfigured> {
-        let changed = self.sequencer.configure(configuration)?;
+    pub(crate) fn configure(&mut self, configuration: &Arc<Configuration>, at: Timestamp) -> Option<Reconfigured> {
+        let changed = self.sequencer.configure(configuration, at)?;
         self.unsaved.configuration = true;
         Some(changed)
     }
 
-    /// Forgets what has been idle for long.
+    /// Forgets what has been idle for long. It takes days to be so: the tables are walked once an hour.
     pub(crate) fn expire(&mut self, now: Timestamp) {
+        let is_recent = |at: Timestamp| at <= now && now.since(at) < EXPIRE_EVERY;
+        if self.expired_at.is_some_and(is_recent) {
+            return;
+        }
+        self.expired_at = Some(now);
+        self.sequencer.silence.expire(now);
         self.sequencer.sources.expire(now);
         self.sequencer.registry.expire(now);
     }
@@ -120,13 +138,18 @@ impl Tables {
         unsaved.pages.add(&s.sources.take_changed());
         unsaved.pages.add(&s.silence.take_changed());
         unsaved.pages.add(&s.registry.take_changed());
-        unsaved.silences |= s.silence.take_silences_changed();
         let mut pages: BTreeMap<u16, Page> = unsaved.pages.iter().map(|p| (p, Page::default())).collect();
         for (hash, source) in s.sources.in_pages(&unsaved.pages) {
             page(&mut pages, hash).sources.push((hash, source));
         }
-        for (hash, heard) in s.silence.in_pages(&unsaved.pages) {
+        for (hash, heard) in s.silence.heard_in(&unsaved.pages) {
             page(&mut pages, hash).heard.push(heard.clone());
+        }
+        for (hash, open) in s.silence.open_in(&unsaved.pages) {
+            page(&mut pages, hash).silent.push(open.clone());
+        }
+        for (hash, at) in s.silence.resumed_in(&unsaved.pages) {
+            page(&mut pages, hash).resumed.push((hash, at));
         }
         for (hash, day) in s.registry.in_pages(&unsaved.pages) {
             page(&mut pages, hash).registered.push((hash, day));
@@ -134,7 +157,6 @@ impl Tables {
         Snapshot {
             pages,
             configuration: unsaved.configuration.then(|| s.rules().configuration().clone()),
-            silences: unsaved.silences.then(|| s.silence.silences()),
             unsaved,
         }
     }
@@ -154,17 +176,13 @@ impl Snapshot {
     /// The changes of the store's entries, and what is unsaved if they cannot be written.
     pub(crate) fn changes(self) -> (Vec<EntityChange>, Unsaved) {
         let entry = |key: String, state| EntityChange { key, state, hot: true };
-        let mut changes = Vec::with_capacity(self.pages.len() + 3);
+        let mut changes = Vec::with_capacity(self.pages.len() + 1);
         for (number, page) in self.pages {
-            let empty = page.sources.is_empty() && page.heard.is_empty() && page.registered.is_empty();
-            let state = (!empty).then(|| checkpoint::encode(&page));
+            let state = (!page.is_empty()).then(|| checkpoint::encode(&page));
             changes.push(entry(format!("{PAGE}{number:04x}"), state));
         }
         if let Some(configuration) = &self.configuration {
             changes.push(entry(CONFIGURATION.into(), Some(checkpoint::encode(&**configuration))));
-        }
-        if let Some(silences) = &self.silences {
-            changes.push(entry(SILENCES.into(), Some(checkpoint::encode(silences))));
         }
         (changes, self.unsaved)
     }
@@ -227,7 +245,7 @@ mod tests {
         tables.configure(&Arc::new(Configuration {
             version: 7,
             ..Configuration::default()
-        }));
+        }), NOW);
         let all = store.save(tables.snapshot(Unsaved::default()).changes().0);
         same(&store.load(), &tables);
         let (changes, _) = tables.snapshot(Unsaved::default()).changes();
@@ -271,7 +289,7 @@ mod tests {
         tables.configure(&Arc::new(Configuration {
             version: 3,
             ..Configuration::default()
-        }));
+        }), NOW);
         let (_, failed) = tables.snapshot(Unsaved::default()).changes();
         hear(&mut tables, 100, NOW);
         store.save(tables.snapshot(failed).changes().0);

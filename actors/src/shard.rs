@@ -15,12 +15,13 @@ use crate::metrics;
 use crate::self_log::SelfLog;
 use crate::stage::Stage;
 use crate::work::{Judge, RecordWork, Work};
-use andon_engine::control::Control;
+use andon_engine::control::{Control, SilenceFound};
 use andon_engine::effect::Effect;
 use andon_engine::entity::Entity;
 use andon_engine::ids::{Position, RecordId, RuleId};
 use andon_engine::ruleset::{RuleEnd, RuleSet, subject_id};
 use andon_engine::sequencer::Item;
+use andon_engine::silence::Ended;
 use andon_engine::subject::{Subject, SubjectKind};
 use andon_engine::time::{Clock, Timestamp};
 use andon_storage::journal::{Append, AppendError, Journal};
@@ -29,7 +30,7 @@ use andon_storage::ports::checkpoint::CheckpointStore;
 use bytes::Bytes;
 use hosting::Hosting;
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -207,19 +208,8 @@ impl ShardState {
                 entity.operate(&rules, &op, position);
                 vec![hash]
             }
-            Work::SilenceFound(silence) => {
-                let journal = self.shared.journal.id();
-                let rules = self.rules.clone();
-                let device = Subject::new(SubjectKind::Device, &silence.device);
-                let (hash, entity) = self.entity(&device).await?;
-                entity.silence_found(&rules, &silence, RecordId { journal, position });
-                vec![hash]
-            }
-            Work::SilenceEnded { rule, device, at, why } => {
-                let (hash, entity) = self.entity(&Subject::new(SubjectKind::Device, device)).await?;
-                entity.silence_ended(&rule, at, position, why);
-                vec![hash]
-            }
+            Work::SilencesFound(found) => self.silences_found(&found, position).await?,
+            Work::SilencesEnded { ended, why } => self.silences_ended(&ended, position, why).await?,
         };
         // One entry may bring several pieces of work; only a later entry proves that this one is done.
         self.end_entry(seq, &touched).await
@@ -270,6 +260,38 @@ impl ShardState {
             touched.push(hash);
         }
         Ok(touched)
+    }
+
+    async fn silences_found(
+        &mut self,
+        found: &[SilenceFound],
+        position: Position,
+    ) -> Result<Vec<u64>, ActorProcessingErr> {
+        let journal = self.shared.journal.id();
+        let rules = self.rules.clone();
+        let mut touched = Vec::with_capacity(found.len());
+        for silence in found {
+            let device = Subject::new(SubjectKind::Device, &silence.device);
+            let (hash, entity) = self.entity(&device).await?;
+            entity.silence_found(&rules, silence, RecordId { journal, position });
+            touched.push(hash);
+        }
+        Ok(each_once(touched))
+    }
+
+    async fn silences_ended(
+        &mut self,
+        ended: &[(Ended, Timestamp)],
+        position: Position,
+        why: &str,
+    ) -> Result<Vec<u64>, ActorProcessingErr> {
+        let mut touched = Vec::with_capacity(ended.len());
+        for (Ended { rule, device }, at) in ended {
+            let (hash, entity) = self.entity(&Subject::new(SubjectKind::Device, device)).await?;
+            entity.silence_ended(rule, *at, position, why);
+            touched.push(hash);
+        }
+        Ok(each_once(touched))
     }
 
     /// Rules that judge no more end what they held, wherever it is: in memory or written out.
@@ -381,6 +403,13 @@ impl ShardState {
             panics: self.panics_total,
         }
     }
+}
+
+/// In their order, so that a replay gives out the same.
+fn each_once(mut touched: Vec<u64>) -> Vec<u64> {
+    let mut seen = HashSet::with_capacity(touched.len());
+    touched.retain(|hash| seen.insert(*hash));
+    touched
 }
 
 /// Appends a control entry; it uses the journal's reserve, so that a journal full of records can still be operated.

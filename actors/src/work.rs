@@ -7,6 +7,7 @@ use andon_engine::ids::RuleId;
 use andon_engine::record::Record;
 use andon_engine::ruleset::{RuleEnd, RuleMatch, RuleSet};
 use andon_engine::sequencer::{Item, Sequenced};
+use andon_engine::silence::Ended;
 use andon_engine::sources::Judgement;
 use andon_engine::subject::Subject;
 use andon_engine::time::Timestamp;
@@ -45,11 +46,9 @@ pub enum Work {
         at: Timestamp,
     },
     Operation(Box<Operation>),
-    SilenceFound(SilenceFound),
-    SilenceEnded {
-        rule: RuleId,
-        device: Arc<str>,
-        at: Timestamp,
+    SilencesFound(Vec<SilenceFound>),
+    SilencesEnded {
+        ended: Vec<(Ended, Timestamp)>,
         why: &'static str,
     },
 }

@@ -86,6 +86,7 @@ async fn judge(journal: &Journal, clock: &Arc<ManualClock>, incidents: bool) -> 
         shards: SHARDS as u16,
         checkpoint_every: Span::hours(1),
         accepting_since: START,
+        refused: Arc::default(),
     };
     let from = tokio::time::Instant::now();
     let judging = Judging::start(args).await.expect("judging starts");

@@ -19,7 +19,8 @@ pub enum Control {
         subjects: Vec<Subject>,
         at: Timestamp,
     },
-    SilenceFound(SilenceFound),
+    /// Devices that have fallen silent: those of one look, or a part of them.
+    SilencesFound(Vec<SilenceFound>),
 }
 
 /// A device, or a gateway with all behind it, has been silent since `since`.

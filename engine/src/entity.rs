@@ -161,13 +161,13 @@ impl Entity {
         }
     }
 
-    /// These rules were removed, switched off or changed. True when that concerned this entity.
+    /// These rules, sorted by id, were removed, switched off or changed. True when that concerned this entity.
     pub fn rules_ended(&mut self, ended: &[(RuleId, RuleEnd)], at: Timestamp, position: Position) -> bool {
         let mut concerned = false;
         for track in self.tracks_mut() {
             for state in &mut track.rules {
-                if let Some((_, end)) = ended.iter().find(|(rule, _)| *rule == state.rule) {
-                    state.rule_ended(*end, at, position);
+                if let Ok(i) = ended.binary_search_by(|(rule, _)| rule.cmp(&state.rule)) {
+                    state.rule_ended(ended[i].1, at, position);
                     concerned = true;
                 }
             }

@@ -6,6 +6,7 @@
 
 pub mod batch;
 pub mod condition;
+pub mod configuration_index;
 pub mod control;
 pub mod dedup;
 pub mod effect;

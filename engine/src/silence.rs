@@ -2,66 +2,80 @@
 //!
 //! The table is state of the journal: [`SilenceTable::observe`] is driven by its records and [`SilenceTable::found`] by its control
 //! entries. [`SilenceTable::find`] only looks, and only at the journal's head; what it finds becomes true when it is
-//! journaled. It runs on the wall clock, by `received_at`.
+//! journaled. It runs on the wall clock, by `received_at`. Every device that may fall silent has a timer, never later than that, so
+//! that a look costs what is due and not what is watched.
 //!
 //! - A device is *overdue* when nothing was heard of it for at least the rule's time (that edge included), or, where the rule
 //!   gives none, for 3 times its usual gap: the 99th percentile of the times between its receipts, known after
 //!   [`GAPS_MIN`] of them, a lone outlier left out, and at least [`LEARNED_MIN`] in all. Time in which Andon did not accept does not count
 //!   ([`Accepting`]).
+//! - A device of the plant that was never heard is judged as if it had been heard when it was registered, where the rule gives a time.
 //! - A silent device is *open* until it is heard; while it is, it is not found again.
 //! - **Gateways.** A gateway that is overdue itself is one finding that names what was not heard after it as unknown. One that
 //!   still speaks, or never speaks for itself, is found by what lies behind it: when a device there is overdue, the others are
 //!   asked whether they were heard since its word was due. Nearly all of those that can tell (9 of 10) were not, and at
 //!   least half can tell: then it is the gateway. If it is not clear yet, the device waits, for once its time again at most.
-//!   The topmost gateway that explains it is named. While that is open, nothing behind it is found one by one.
+//!   The topmost gateway that explains it is named. While that is open, nothing behind it is found one by one. A gateway of which nothing was
+//!   heard since it was registered, neither itself nor anything behind it, is found when the rule's time is over. Those behind it have that time too.
 //! - It ends when a gateway that had been overdue itself speaks, or else when one of the unknown does. If one of the unknown speaks while
 //!   the gateway itself does not, the way is open: the devices behind it are judged by themselves again. In both cases the
 //!   others behind it get their full time anew from there.
 
 mod gaps;
+mod rules;
 mod search;
 
 use self::gaps::Gaps;
+use self::rules::Times;
 use self::search::{Look, Search};
 use crate::ids::RuleId;
 use crate::limits::FUTURE_MAX;
-use crate::pages::Pages;
-use crate::rule::{Device, Rule};
+use crate::pages::{Paged, Pages};
+use crate::ruleset::{RuleIndex, RuleSet};
 use crate::sequencer::accepting::Accepting;
 use crate::subject::SubjectKind;
 use crate::time::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
-use xxhash_rust::xxh3::xxh3_64;
 
 pub use self::gaps::GAPS_MIN;
+pub use self::rules::SilenceRules;
 
 /// A learned time is never shorter: below it, it would measure the network.
 pub const LEARNED_MIN: Span = Span::secs(60);
-/// Devices followed: those that register themselves are the sender's choice, so there is an end to them. About 200 bytes each.
+/// Devices followed: those that register themselves are the sender's choice, so there is an end to them. About 250 bytes each.
 pub const DEVICES_MAX: usize = 200_000;
 /// Gateways behind gateways. Also what a circle in the configuration costs at most.
 const DEPTH_MAX: usize = 8;
 /// After a gateway came back, how long that is remembered for those behind it.
 const RESUMED_KEPT: Span = Span::hours(7 * 24);
+/// After the table was searched for room in vain, how long it is not searched again.
+const CROWDED_FOR: Span = Span::secs(60);
 
-/// All devices heard of, when, and how often usually.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(from = "Checkpoint", into = "Checkpoint")]
+/// All devices of the plant and all heard of, when, and how often usually.
+#[derive(Clone, Debug, Default)]
 pub struct SilenceTable {
-    devices: HashMap<u64, Heard>,
-    open: HashMap<OpenKey, Open>,
+    devices: Paged<Heard>,
+    /// By device; one for each rule.
+    open: Paged<Vec<Open>>,
     /// For every device whose word changes an open silence, which ones.
     awaited: HashMap<u64, Vec<OpenKey>>,
-    /// Gateways behind which the way was found open again, and when.
-    resumed: HashMap<u64, Timestamp>,
-    changed: Pages,
-    silences_changed: bool,
+    /// Gateways behind which the way was found open again or is new, and when.
+    resumed: Paged<Timestamp>,
+    /// When to look at a device.
+    timers: BTreeSet<(Timestamp, u64)>,
+    /// By gateway: devices that are looked at when it is no longer silent.
+    behind: HashMap<u64, HashSet<u64>>,
+    /// `None` while no rule finds silence.
+    times: Option<Times>,
+    /// [`Accepting::start`] at the last look.
+    accepting_since: Option<Timestamp>,
+    crowded_at: Option<Timestamp>,
 }
 
-/// What is yet to be saved of them makes no difference.
+/// Timers follow from the rest.
 impl PartialEq for SilenceTable {
     fn eq(&self, other: &Self) -> bool {
         self.devices == other.devices && self.open == other.open && self.resumed == other.resumed
@@ -69,25 +83,55 @@ impl PartialEq for SilenceTable {
 }
 
 /// When a device was heard, and how often usually.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Heard {
     name: Arc<str>,
+    /// If it was never heard: since when it is registered.
     last: Timestamp,
+    #[serde(default = "yes")]
+    is_heard: bool,
     gaps: Gaps,
+    #[serde(skip)]
+    timer: Timer,
 }
 
-/// Hashes of rule and device.
-type OpenKey = (u64, u64);
+fn yes() -> bool {
+    true
+}
+
+impl PartialEq for Heard {
+    fn eq(&self, other: &Self) -> bool {
+        let of = |h: &Self| (h.name.clone(), h.last, h.is_heard, h.gaps);
+        of(self) == of(other)
+    }
+}
+
+/// When to look at a device; at its deadline or before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Timer {
+    /// When it is heard again.
+    #[default]
+    Unset,
+    At(Timestamp),
+    /// No rule covers it.
+    NoRule,
+}
+
+/// A device and the rule.
+type OpenKey = (u64, RuleId);
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Open {
+pub struct Open {
     rule: RuleId,
     device: Arc<str>,
     /// Silent itself: only its own voice ends it.
     own: bool,
+    /// A gateway of which nothing was ever heard: its own voice ends it, and that of anything behind it.
+    #[serde(default)]
+    unheard: bool,
     /// Those behind it are judged by themselves.
     lifted: bool,
-    unknown: Vec<Arc<str>>,
+    unknown: BTreeSet<Arc<str>>,
 }
 
 impl Open {
@@ -98,30 +142,24 @@ impl Open {
         }
     }
     fn awaits(&self) -> impl Iterator<Item = &Arc<str>> {
-        self.unknown.iter().chain(self.own.then_some(&self.device))
+        let itself = (self.own || self.unheard).then_some(&self.device);
+        self.unknown.iter().chain(itself)
     }
-}
-
-/// All that is silent now, and what came back of late.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Silences {
-    open: Vec<Open>,
-    resumed: Vec<(u64, Timestamp)>,
 }
 
 /// A silence that nobody knows of yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     pub device: Arc<str>,
-    /// When it, or for a gateway that still speaks what lies behind it, was last heard; for a device never heard, since when Andon
-    /// listens.
+    /// When it, or for a gateway that still speaks what lies behind it, was last heard; for a device never heard, since when it is
+    /// registered and Andon listens.
     pub since: Timestamp,
     /// What lies behind it and was not heard since either; sorted.
     pub unknown: Vec<Arc<str>>,
 }
 
 /// A silence that is over.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Ended {
     pub rule: RuleId,
     pub device: Arc<str>,
@@ -131,8 +169,17 @@ fn hash(device: &str) -> u64 {
     SubjectKind::Device.hash(device)
 }
 
-fn open_key(rule: &RuleId, device: &str) -> OpenKey {
-    (xxh3_64(rule.as_str().as_bytes()), hash(device))
+fn set_timer(timers: &mut BTreeSet<(Timestamp, u64)>, key: u64, heard: &mut Heard, next: Timer) {
+    if heard.timer == next {
+        return;
+    }
+    if let Timer::At(at) = heard.timer {
+        timers.remove(&(at, key));
+    }
+    if let Timer::At(at) = next {
+        timers.insert((at, key));
+    }
+    heard.timer = next;
 }
 
 impl SilenceTable {
@@ -144,100 +191,187 @@ impl SilenceTable {
     /// allocated.
     pub fn observe(&mut self, device: &str, received_at: Timestamp) -> Vec<Ended> {
         let key = hash(device);
-        self.changed.mark(key);
         let awaited = if self.awaited.is_empty() {
             None
         } else {
             self.awaited.remove(&key)
         };
-        self.silences_changed |= awaited.is_some();
-        let full = self.devices.len() >= DEVICES_MAX;
-        match self.devices.get_mut(&key) {
-            // Heard in the future: our own clock was set back since.
-            Some(heard) if heard.last > received_at.plus(FUTURE_MAX) => heard.last = received_at,
-            Some(heard) if received_at > heard.last => {
-                // The gap that a silence made says nothing about what is usual.
-                if awaited.is_none() {
-                    heard.gaps.add(received_at.since(heard.last));
-                }
-                heard.last = received_at;
-            }
-            Some(_) => {}
-            None if full => {}
-            None => {
-                let heard = Heard {
-                    name: Arc::from(device),
-                    last: received_at,
-                    gaps: Gaps::default(),
-                };
-                self.devices.insert(key, heard);
-            }
+        if !self.hear(key, received_at, awaited.is_some()) && !self.is_full() {
+            let heard = Heard {
+                name: Arc::from(device),
+                last: received_at,
+                is_heard: true,
+                gaps: Gaps::default(),
+                timer: Timer::Unset,
+            };
+            self.devices.insert(key, heard);
+            self.set_time(key, false);
         }
         awaited.map_or_else(Vec::new, |silences| self.speaks_again(device, silences, received_at))
+    }
+
+    /// False when it is not in the table.
+    fn hear(&mut self, key: u64, received_at: Timestamp, was_silent: bool) -> bool {
+        let Some(heard) = self.devices.get_mut(key) else {
+            return false;
+        };
+        // Heard in the future: our own clock was set back since.
+        let is_ahead = heard.last > received_at.plus(FUTURE_MAX);
+        if !heard.is_heard {
+            (heard.is_heard, heard.last) = (true, received_at);
+            // A gateway that begins to speak: those behind it have their time from here on.
+            if self.resumed.contains(key) {
+                self.resumed.insert(key, received_at);
+            }
+        } else if is_ahead {
+            heard.last = received_at;
+        } else if received_at > heard.last {
+            // The gap that a silence made says nothing about what is usual.
+            if !was_silent {
+                heard.gaps.add(received_at.since(heard.last));
+            }
+            heard.last = received_at;
+        }
+        self.devices.mark(key);
+        self.set_time(key, is_ahead);
+        true
+    }
+
+    /// It was heard: a timer that it has is early enough, but for a time that is learned and has become shorter.
+    fn set_time(&mut self, key: u64, at_once: bool) {
+        let Some((times, heard)) = self.times.zip(self.devices.get_mut(key)) else {
+            return;
+        };
+        let next = match heard.timer {
+            Timer::NoRule => return,
+            Timer::At(_) if at_once => Timestamp::MIN,
+            Timer::Unset => heard.last.plus(times.shortest),
+            Timer::At(at) if times.learns && at > heard.last.plus(LEARNED_MIN) => match heard.learned() {
+                Some(time) => heard.last.plus(time).min(at),
+                None => return,
+            },
+            Timer::At(_) => return,
+        };
+        set_timer(&mut self.timers, key, heard, Timer::At(next));
+    }
+
+    /// Looks at it with the next look.
+    fn wake(&mut self, key: u64) {
+        if self.times.is_some()
+            && let Some(heard) = self.devices.get_mut(key)
+        {
+            set_timer(&mut self.timers, key, heard, Timer::At(Timestamp::MIN));
+        }
+    }
+
+    fn wake_behind(&mut self, gateway: u64) {
+        for key in self.behind.remove(&gateway).into_iter().flatten() {
+            self.wake(key);
+        }
+    }
+
+    /// By other rules, or another beginning, every deadline is another one.
+    fn wake_all(&mut self) {
+        self.behind.clear();
+        let next = match self.times {
+            Some(_) => Timer::At(Timestamp::MIN),
+            None => Timer::Unset,
+        };
+        let mut due = Vec::with_capacity(if self.times.is_some() { self.devices.len() } else { 0 });
+        for (key, heard) in self.devices.iter_mut() {
+            heard.timer = next;
+            if self.times.is_some() {
+                due.push((Timestamp::MIN, key));
+            }
+        }
+        self.timers = due.into_iter().collect();
     }
 
     fn speaks_again(&mut self, device: &str, silences: Vec<OpenKey>, at: Timestamp) -> Vec<Ended> {
         let mut ended = Vec::new();
         for key in silences {
-            let Some(open) = self.open.get_mut(&key) else { continue };
+            let Some(open) = self.open_mut(&key) else { continue };
             let itself = *open.device == *device;
-            open.unknown.retain(|d| **d != *device);
-            if !itself || !open.unknown.is_empty() {
-                self.resumed.retain(|_, t| at.since(*t) <= RESUMED_KEPT);
-                self.resumed.insert(key.1, at);
-                open.lifted = true;
+            open.unknown.remove(device);
+            let is_lifted = !itself || !open.unknown.is_empty();
+            open.lifted |= is_lifted;
+            let ends = if itself { open.own || open.unheard } else { !open.own };
+            self.open.mark(key.0);
+            if is_lifted {
+                self.resumed.insert(key.0, at);
+                self.wake_behind(key.0);
             }
-            if itself == open.own
-                && let Some(open) = self.close(key)
-            {
+            if ends && let Some(open) = self.close(&key) {
                 ended.push(open.ended());
             }
         }
-        ended.sort_unstable_by(|a, b| (&a.rule, &a.device).cmp(&(&b.rule, &b.device)));
+        ended.sort_unstable();
         ended
     }
 
-    fn close(&mut self, key: OpenKey) -> Option<Open> {
-        let open = self.open.remove(&key)?;
+    fn open_under(&self, rule: &RuleId, device: u64) -> Option<&Open> {
+        if self.open.is_empty() {
+            return None;
+        }
+        self.open.get(device)?.iter().find(|o| o.rule == *rule)
+    }
+
+    fn open_mut(&mut self, (device, rule): &OpenKey) -> Option<&mut Open> {
+        self.open.get_mut(*device)?.iter_mut().find(|o| o.rule == *rule)
+    }
+
+    fn close(&mut self, key: &OpenKey) -> Option<Open> {
+        let of_device = self.open.get_mut(key.0)?;
+        let at = of_device.iter().position(|o| o.rule == key.1)?;
+        let open = of_device.remove(at);
+        if of_device.is_empty() {
+            self.open.remove(key.0);
+        }
+        self.open.mark(key.0);
         for name in open.awaits() {
             if let Entry::Occupied(mut silences) = self.awaited.entry(hash(name)) {
-                silences.get_mut().retain(|k| *k != key);
+                silences.get_mut().retain(|k| k != key);
                 if silences.get().is_empty() {
                     silences.remove();
                 }
             }
         }
+        self.wake(key.0);
+        self.wake_behind(key.0);
         Some(open)
     }
 
     /// A finding was journaled: it is open from here on. Doing it twice changes nothing.
     pub fn found(&mut self, rule: &RuleId, device: &Arc<str>, unknown: &[Arc<str>], since: Timestamp) {
+        let heard_last = self.last_heard(device);
         // What was found for its own silence has not been heard since; what was found by those behind it may have.
-        let own = unknown.is_empty() || self.last_heard(device).is_some_and(|last| last == since);
-        let mut unknown: Vec<_> = unknown.iter().filter(|d| *d != device).cloned().collect();
-        unknown.sort_unstable();
-        unknown.dedup();
-        self.silences_changed = true;
+        let own = unknown.is_empty() || heard_last.is_some_and(|last| last == since);
         self.reopen(Open {
             rule: rule.clone(),
             device: device.clone(),
             own,
+            unheard: !own && heard_last.is_none(),
             lifted: false,
-            unknown,
+            unknown: unknown.iter().filter(|d| *d != device).cloned().collect(),
         });
+        self.open.mark(hash(device));
     }
 
     fn reopen(&mut self, open: Open) {
-        let key = open_key(&open.rule, &open.device);
-        if self.open.contains_key(&key) {
+        let device = hash(&open.device);
+        if self.open_under(&open.rule, device).is_some() {
             return;
         }
+        let key = (device, open.rule.clone());
         for name in open.awaits() {
             let silences = self.awaited.entry(hash(name)).or_default();
-            silences.push(key);
+            silences.push(key.clone());
             silences.sort_unstable();
         }
-        self.open.insert(key, open);
+        match self.open.get_mut(device) {
+            Some(of_device) => of_device.push(open),
+            None => self.open.restore(device, vec![open]),
+        }
     }
 
     pub fn is_full(&self) -> bool {
@@ -245,125 +379,158 @@ impl SilenceTable {
     }
 
     /// Forgets an eighth of the devices, so that new ones can be watched: those heard least recently among the ones whose usual gap is
-    /// not known, that are not silent and that `keep` does not name. Nothing when there are none: then the table stays full.
-    pub fn make_room(&mut self, keep: impl Fn(&str) -> bool) {
+    /// not known, that are not silent and that `keep` does not name. Nothing when there are none: then the table stays full, and is not
+    /// searched again for a while.
+    pub fn make_room(&mut self, at: Timestamp, keep: impl Fn(&str) -> bool) {
+        let is_crowded = |since: Timestamp| at >= since && at.since(since) < CROWDED_FOR;
+        if self.crowded_at.is_some_and(is_crowded) {
+            return;
+        }
         let awaited = &self.awaited;
-        let stranger = |key: &u64, h: &Heard| h.gaps.p99().is_none() && !awaited.contains_key(key) && !keep(&h.name);
-        let mut heard: Vec<Timestamp> = self
-            .devices
-            .iter()
-            .filter(|(key, h)| stranger(key, h))
-            .map(|(_, h)| h.last)
-            .collect();
-        let Some(nth) = (DEVICES_MAX / 8).min(heard.len()).checked_sub(1) else {
+        let stranger = |key: u64, h: &Heard| h.gaps.p99().is_none() && !awaited.contains_key(&key) && !keep(&h.name);
+        let strangers = self.devices.iter().filter(|(key, h)| stranger(*key, h));
+        // In the order of the hashes: which of several heard at one time go must not depend on the order of a table in memory.
+        let mut gone: Vec<(Timestamp, u64)> = strangers.map(|(key, h)| (h.last, key)).collect();
+        let Some(nth) = (DEVICES_MAX / 8).min(gone.len()).checked_sub(1) else {
+            self.crowded_at = Some(at);
             return;
         };
-        let (_, cut, _) = heard.select_nth_unstable(nth);
-        let (cut, mut left) = (*cut, nth + 1);
-        let changed = &mut self.changed;
-        // In the order of the hashes: which of several heard at one time go must not depend on the order of a table in memory.
-        let mut gone: Vec<u64> = self
-            .devices
-            .iter()
-            .filter(|(key, h)| h.last <= cut && stranger(key, h))
-            .map(|(key, _)| *key)
-            .collect();
-        gone.sort_unstable_by_key(|key| (self.devices[key].last, *key));
-        for key in gone {
-            if left == 0 {
-                break;
-            }
-            left -= 1;
-            changed.mark(key);
-            self.devices.remove(&key);
+        gone.select_nth_unstable(nth);
+        for (_, key) in gone.into_iter().take(nth + 1) {
+            self.forget(key);
+        }
+    }
+
+    fn forget(&mut self, key: u64) {
+        if let Some(Heard { timer: Timer::At(at), .. }) = self.devices.remove(key) {
+            self.timers.remove(&(at, key));
         }
     }
 
     /// Forgets a device that was taken out of the plant, and gives the silences that end with it.
     pub fn remove(&mut self, device: &str) -> Vec<Ended> {
-        let mut ended = Vec::new();
         let gone = hash(device);
-        self.changed.mark(gone);
-        self.silences_changed = true;
-        self.devices.remove(&gone);
-        self.resumed.remove(&gone);
-        let own: Vec<_> = self.open.keys().filter(|k| k.1 == gone).copied().collect();
-        ended.extend(own.into_iter().filter_map(|key| self.close(key)));
+        self.forget(gone);
+        self.resumed.remove(gone);
+        let own = self.open.get(gone).into_iter().flatten().map(|o| o.rule.clone());
+        let own: Vec<RuleId> = own.collect();
+        let mut ended: Vec<_> = own.into_iter().filter_map(|rule| self.close(&(gone, rule))).collect();
         for key in self.awaited.remove(&gone).unwrap_or_default() {
-            let empty = self.open.get_mut(&key).is_some_and(|open| {
-                open.unknown.retain(|d| **d != *device);
+            let is_empty = self.open_mut(&key).is_some_and(|open| {
+                open.unknown.remove(device);
                 !open.own && open.unknown.is_empty()
             });
+            self.open.mark(key.0);
             // Nobody is left whose word could end it.
-            if empty {
-                ended.extend(self.close(key));
+            if is_empty {
+                ended.extend(self.close(&key));
             }
         }
         let mut ended: Vec<_> = ended.into_iter().map(Open::ended).collect();
-        ended.sort_unstable_by(|a, b| (&a.rule, &a.device).cmp(&(&b.rule, &b.device)));
+        ended.sort_unstable();
         ended
     }
 
     /// Keeps what is open for these rules only: the incidents of a rule that is gone are gone too.
     pub fn retain_rules(&mut self, keep: impl Fn(&RuleId) -> bool) {
-        let gone: Vec<_> = self
+        let gone: Vec<OpenKey> = self
             .open
             .iter()
+            .flat_map(|(device, open)| open.iter().map(move |o| (device, o)))
             .filter(|(_, o)| !keep(&o.rule))
-            .map(|(k, _)| *k)
+            .map(|(device, o)| (device, o.rule.clone()))
             .collect();
-        self.silences_changed |= !gone.is_empty();
         for key in gone {
-            self.close(key);
+            self.close(&key);
         }
     }
 
-    /// The pages in which a device was heard or went since the last call.
-    pub fn take_changed(&mut self) -> Pages {
-        self.changed.take()
+    /// The rules of `next` hold. What its plant has beside that of `before` is watched from `at` on.
+    pub fn configured(&mut self, before: &RuleSet, next: &RuleSet, at: Timestamp) {
+        for device in &next.configuration().devices {
+            let key = hash(&device.id);
+            let is_new = before.device(&device.id).is_none();
+            if is_new && next.index().is_gateway(&device.id) {
+                self.resumed.insert(key, at);
+            }
+            if !self.devices.contains(key) {
+                let registered = Heard {
+                    name: device.id.clone(),
+                    last: at,
+                    is_heard: false,
+                    gaps: Gaps::default(),
+                    timer: Timer::Unset,
+                };
+                self.devices.insert(key, registered);
+            }
+        }
+        self.follow(next);
     }
 
-    /// Whether [`SilenceTable::silences`] may have changed since the last call.
-    pub fn take_silences_changed(&mut self) -> bool {
-        std::mem::take(&mut self.silences_changed)
+    /// Judges by these rules from now on.
+    pub fn follow(&mut self, rules: &RuleSet) {
+        self.times = rules.silence().times();
+        self.wake_all();
+    }
+
+    /// Forgets what is too old to say anything.
+    pub fn expire(&mut self, now: Timestamp) {
+        self.resumed.retain(|_, at| now.since(*at) <= RESUMED_KEPT);
+    }
+
+    /// The pages in which something came, changed or went since the last call.
+    pub fn take_changed(&mut self) -> Pages {
+        let mut changed = self.devices.take_changed();
+        changed.add(&self.open.take_changed());
+        changed.add(&self.resumed.take_changed());
+        changed
     }
 
     /// The devices of these pages by the hash of their name, in no order.
-    pub fn in_pages<'a>(&'a self, pages: &'a Pages) -> impl Iterator<Item = (u64, &'a Heard)> + 'a {
-        let here = self.devices.iter().filter(|(hash, _)| pages.has(**hash));
-        here.map(|(hash, heard)| (*hash, heard))
+    pub fn heard_in<'a>(&'a self, pages: &'a Pages) -> impl Iterator<Item = (u64, &'a Heard)> + 'a {
+        self.devices.in_pages(pages)
+    }
+    /// What is silent of these pages, by the hash of the device.
+    pub fn open_in<'a>(&'a self, pages: &'a Pages) -> impl Iterator<Item = (u64, &'a Open)> + 'a {
+        let devices = self.open.in_pages(pages);
+        devices.flat_map(|(device, open)| open.iter().map(move |o| (device, o)))
+    }
+    /// The gateways of these pages behind which the way is open again or new, and since when.
+    pub fn resumed_in<'a>(&'a self, pages: &'a Pages) -> impl Iterator<Item = (u64, Timestamp)> + 'a {
+        self.resumed.in_pages(pages).map(|(gateway, at)| (gateway, *at))
     }
 
-    pub fn silences(&self) -> Silences {
-        let mut open: Vec<_> = self.open.values().cloned().collect();
-        open.sort_unstable_by(|a, b| (&a.rule, &a.device).cmp(&(&b.rule, &b.device)));
-        let mut resumed: Vec<_> = self.resumed.iter().map(|(hash, at)| (*hash, *at)).collect();
-        resumed.sort_unstable();
-        Silences { open, resumed }
-    }
-
-    /// Puts back what a checkpoint holds, unchanged.
-    pub fn restore_heard(&mut self, heard: impl IntoIterator<Item = Heard>) {
-        self.devices.extend(heard.into_iter().map(|h| (hash(&h.name), h)));
-    }
-
-    /// Puts back what a checkpoint holds, unchanged.
-    pub fn restore_silences(&mut self, silences: Silences) {
-        self.resumed.extend(silences.resumed);
-        silences.open.into_iter().for_each(|open| self.reopen(open));
+    /// Puts back what a checkpoint holds, unchanged. [`SilenceTable::follow`] comes after it.
+    pub fn restore(
+        &mut self,
+        heard: impl IntoIterator<Item = Heard>,
+        open: impl IntoIterator<Item = Open>,
+        resumed: impl IntoIterator<Item = (u64, Timestamp)>,
+    ) {
+        for heard in heard {
+            self.devices.restore(hash(&heard.name), heard);
+        }
+        open.into_iter().for_each(|open| self.reopen(open));
+        for (gateway, at) in resumed {
+            self.resumed.restore(gateway, at);
+        }
     }
 
     /// Is this device found silent under this rule and not heard since?
     pub fn is_open(&self, rule: &RuleId, device: &str) -> bool {
-        !self.open.is_empty() && self.open.contains_key(&open_key(rule, device))
+        self.open_under(rule, hash(device)).is_some()
     }
     /// When it was last heard.
     pub fn last_heard(&self, device: &str) -> Option<Timestamp> {
-        self.devices.get(&hash(device)).map(|h| h.last)
+        self.devices.get(hash(device)).filter(|h| h.is_heard).map(|h| h.last)
+    }
+    /// Whether it is in the table, heard or not.
+    pub fn watches(&self, device: &str) -> bool {
+        self.devices.contains(hash(device))
     }
     /// Its usual gap (p99), once known.
     pub fn usual_gap(&self, device: &str) -> Option<Span> {
-        self.devices.get(&hash(device)).and_then(|h| h.gaps.p99())
+        self.devices.get(hash(device)).and_then(|h| h.gaps.p99())
     }
     pub fn len(&self) -> usize {
         self.devices.len()
@@ -371,76 +538,45 @@ impl SilenceTable {
     pub fn is_empty(&self) -> bool {
         self.devices.is_empty()
     }
+    /// Devices that are to be looked at by `now`.
+    pub fn due(&self, now: Timestamp) -> usize {
+        self.timers.range(..=(now, u64::MAX)).count()
+    }
 
-    /// The silences under this rule (its [`crate::rule::Condition::Silence`] is `after`) that are not open yet, sorted by device.
-    /// `devices` are those of the configuration: their gateways, and those that were never heard. Of the rule's selector, devices, classes
-    /// and areas count.
-    pub fn find(
-        &self,
-        rule: &Rule,
-        after: Option<Span>,
-        devices: &[Device],
-        now: Timestamp,
-        accepting: &Accepting,
-    ) -> Vec<Finding> {
+    /// The silences that are not open yet, rule by rule, sorted by device. The rules are those that the table follows.
+    pub fn find(&mut self, rules: &RuleSet, now: Timestamp, accepting: &Accepting) -> Vec<(RuleId, Finding)> {
+        if self.accepting_since != Some(accepting.start()) {
+            // Our own clock was set back: deadlines are as far away as they may be.
+            self.accepting_since = Some(accepting.start());
+            self.wake_all();
+        }
+        let due: Vec<u64> = self.timers.range(..=(now, u64::MAX)).map(|(_, key)| *key).collect();
+        if due.is_empty() {
+            return Vec::new();
+        }
         let look = Look {
             table: self,
-            rule,
-            after,
+            set: rules,
             now,
             accepting,
         };
-        // Most of the time nobody is overdue: that must cost no more than a walk over the table.
-        let never_heard = |d: &&Device| !self.devices.contains_key(&hash(&d.id));
-        let mut overdue: Vec<&Arc<str>> = self
-            .devices
-            .values()
-            .filter(|h| look.is_overdue(h, accepting.quiet(h.last, now)))
-            .map(|h| &h.name)
-            .chain(
-                devices
-                    .iter()
-                    .filter(never_heard)
-                    .filter(|_| look.never_heard_is_overdue())
-                    .map(|d| &d.id),
-            )
-            .filter(|name| !self.is_open(&rule.id, name))
-            .collect();
-        if overdue.is_empty() {
-            return Vec::new();
+        let mut overdue: BTreeMap<RuleIndex, Vec<&Arc<str>>> = BTreeMap::new();
+        let next: Vec<_> = due.into_iter().map(|key| (key, look.at(key, &mut overdue))).collect();
+        let mut found = Vec::new();
+        for (rule, mut devices) in overdue {
+            devices.sort_unstable();
+            let findings = Search::new(look, rule).run(&devices).into_iter();
+            found.extend(findings.map(|f| (rules.rule(rule).id.clone(), f)));
         }
-        overdue.sort_unstable();
-        overdue.dedup();
-        Search::new(look, devices).run(&overdue)
-    }
-}
-
-/// The table in a fixed order, so that equal tables make equal checkpoints.
-#[derive(Serialize, Deserialize)]
-struct Checkpoint {
-    devices: Vec<Heard>,
-    open: Vec<Open>,
-    resumed: Vec<(u64, Timestamp)>,
-}
-
-impl From<Checkpoint> for SilenceTable {
-    fn from(c: Checkpoint) -> Self {
-        let mut table = Self::default();
-        table.restore_heard(c.devices);
-        table.restore_silences(Silences {
-            open: c.open,
-            resumed: c.resumed,
-        });
-        table
-    }
-}
-
-impl From<SilenceTable> for Checkpoint {
-    fn from(t: SilenceTable) -> Self {
-        let Silences { open, resumed } = t.silences();
-        let mut devices: Vec<_> = t.devices.into_values().collect();
-        devices.sort_unstable_by(|a, b| a.name.cmp(&b.name));
-        Self { devices, open, resumed }
+        for (key, next) in next {
+            for gateway in next.behind {
+                self.behind.entry(gateway).or_default().insert(key);
+            }
+            if let Some((timer, heard)) = next.timer.zip(self.devices.get_mut(key)) {
+                set_timer(&mut self.timers, key, heard, timer);
+            }
+        }
+        found
     }
 }
 

@@ -25,10 +25,9 @@ use crate::limits::{
     CLOCK_OFFSET_PROOF, CLOCK_STEP_PROOF, CLOCK_STEP_RECORDS, FUTURE_MAX, HISTORICAL_AFTER, LATENESS, RESET_UPTIME_MAX,
     SOURCE_IDLE, SOURCES_MAX, STEP_TOLERANCE,
 };
-use crate::pages::Pages;
+use crate::pages::{Paged, Pages};
 use crate::time::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
 
 /// Within its source, a record's place.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -110,34 +109,24 @@ pub fn is_unset_clock(stamp: Timestamp) -> bool {
 }
 
 /// The table. About 64 bytes a source, at most [`SOURCES_MAX`] of them.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(from = "Vec<(u64, Source)>", into = "Vec<(u64, Source)>")]
 pub struct Sources {
-    // Hashed again with a key: the hash of a name is not keyed, and names are the sender's choice.
-    table: HashMap<u64, Source>,
-    changed: Pages,
-}
-
-/// What is yet to be saved of them makes no difference.
-impl PartialEq for Sources {
-    fn eq(&self, other: &Self) -> bool {
-        self.table == other.table
-    }
+    table: Paged<Source>,
 }
 
 impl From<Vec<(u64, Source)>> for Sources {
     fn from(list: Vec<(u64, Source)>) -> Self {
-        Self {
-            table: list.into_iter().take(SOURCES_MAX).collect(),
-            changed: Pages::none(),
-        }
+        let mut sources = Self::default();
+        sources.restore(list.into_iter().take(SOURCES_MAX));
+        sources
     }
 }
 
 /// Sorted, so that equal tables make equal checkpoints.
 impl From<Sources> for Vec<(u64, Source)> {
     fn from(sources: Sources) -> Self {
-        let mut list: Vec<_> = sources.table.into_iter().collect();
+        let mut list: Vec<_> = sources.table.iter().map(|(hash, s)| (hash, *s)).collect();
         list.sort_unstable_by_key(|(hash, _)| *hash);
         list
     }
@@ -166,72 +155,54 @@ impl Sources {
         received_at: Timestamp,
         history: bool,
     ) -> Judgement {
-        self.changed.mark(source);
-        if let Some(s) = self.table.get_mut(&source) {
+        self.table.mark(source);
+        if let Some(s) = self.table.get_mut(source) {
             return s.observe(timestamp, received_at, history);
         }
         if self.table.len() >= SOURCES_MAX {
             self.drop_idlest();
         }
-        self.table
-            .entry(source)
-            .or_insert(Source::new(timestamp, received_at, history))
-            .observe(timestamp, received_at, history)
+        let mut new = Source::new(timestamp, received_at, history);
+        let judgement = new.observe(timestamp, received_at, history);
+        self.table.insert(source, new);
+        judgement
     }
 
     /// Forgets sources that sent nothing in the last [`SOURCE_IDLE`].
     pub fn expire(&mut self, now: Timestamp) {
         let keep_from = now.minus(SOURCE_IDLE);
-        let changed = &mut self.changed;
-        self.table.retain(|hash, s| {
-            let keep = s.received >= keep_from;
-            if !keep {
-                changed.mark(*hash);
-            }
-            keep
-        });
-        if self.table.len() < self.table.capacity() / 4 {
-            self.table.shrink_to_fit();
-        }
+        self.table.retain(|_, s| s.received >= keep_from);
     }
 
     /// An eighth at a time, so that the search for the oldest is paid once in many records.
     fn drop_idlest(&mut self) {
-        let mut received: Vec<Timestamp> = self.table.values().map(|s| s.received).collect();
+        let mut received: Vec<Timestamp> = self.table.iter().map(|(_, s)| s.received).collect();
         let nth = received.len() / 8;
         if nth < received.len() {
             let (_, cut, _) = received.select_nth_unstable(nth);
             let cut = *cut;
-            let changed = &mut self.changed;
-            self.table.retain(|hash, s| {
-                let keep = s.received > cut;
-                if !keep {
-                    changed.mark(*hash);
-                }
-                keep
-            });
+            self.table.retain(|_, s| s.received > cut);
         }
     }
 
     /// The pages in which something came, changed or went since the last call.
     pub fn take_changed(&mut self) -> Pages {
-        self.changed.take()
+        self.table.take_changed()
     }
 
     /// What lies in these pages, in no order.
     pub fn in_pages<'a>(&'a self, pages: &'a Pages) -> impl Iterator<Item = (u64, Source)> + 'a {
-        let here = self.table.iter().filter(|(hash, _)| pages.has(**hash));
-        here.map(|(hash, source)| (*hash, *source))
+        self.table.in_pages(pages).map(|(hash, source)| (hash, *source))
     }
 
     /// Puts back what a checkpoint holds, unchanged.
     pub fn restore(&mut self, sources: impl IntoIterator<Item = (u64, Source)>) {
-        self.table.extend(sources);
+        sources.into_iter().for_each(|(hash, s)| self.table.restore(hash, s));
     }
 
     /// The newest time of a source.
     pub fn watermark(&self, source: u64) -> Option<Timestamp> {
-        self.table.get(&source).map(|s| s.watermark)
+        self.table.get(source).map(|s| s.watermark)
     }
     pub fn len(&self) -> usize {
         self.table.len()

@@ -104,26 +104,50 @@ impl fmt::Debug for Span {
 /// The wall clock. The binary passes the system's; tests and simulations pass a [`ManualClock`].
 pub trait Clock: Send + Sync + 'static {
     fn now(&self) -> Timestamp;
+
+    /// Time passed since a fixed moment, unchanged when the wall clock is set. By default that of a wall clock that nobody sets.
+    fn elapsed(&self) -> Span {
+        Span(self.now().0)
+    }
 }
 
 /// A clock that moves only when told to.
 #[derive(Debug)]
-pub struct ManualClock(AtomicI64);
+pub struct ManualClock {
+    wall: AtomicI64,
+    /// By how much the wall was set without time passing.
+    stepped: AtomicI64,
+}
 
 impl ManualClock {
     pub fn new(at: Timestamp) -> Self {
-        Self(AtomicI64::new(at.0))
+        Self {
+            wall: AtomicI64::new(at.0),
+            stepped: AtomicI64::new(0),
+        }
     }
+    /// Time passes.
     pub fn advance(&self, by: Span) {
-        self.0.fetch_add(by.0, Ordering::SeqCst);
+        self.wall.fetch_add(by.0, Ordering::SeqCst);
     }
+    /// Time passes until then.
     pub fn set(&self, at: Timestamp) {
-        self.0.store(at.0, Ordering::SeqCst);
+        self.wall.store(at.0, Ordering::SeqCst);
+    }
+    /// The wall is set forward or back, and no time passes.
+    pub fn step(&self, by: Span) {
+        self.stepped.fetch_add(by.0, Ordering::SeqCst);
+        self.wall.fetch_add(by.0, Ordering::SeqCst);
     }
 }
 
 impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
-        Timestamp(self.0.load(Ordering::SeqCst))
+        Timestamp(self.wall.load(Ordering::SeqCst))
+    }
+    fn elapsed(&self) -> Span {
+        // Read in the order in which `step` writes: a step between the two looks like time that has not passed yet.
+        let wall = self.wall.load(Ordering::SeqCst);
+        Span(wall - self.stepped.load(Ordering::SeqCst))
     }
 }

@@ -1,6 +1,7 @@
 //! Who may come in now: bytes in flight over all requests and of each key, and records a second of each key.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -16,7 +17,11 @@ use crate::ports::{Rate, SharedRates};
 /// two greedy keys each to a third, and there is always something left for the next. One body of the greatest size is granted to each
 /// key while there is room. Small bodies have a reserve besides, so that an alarm passes when large bodies have taken all.
 #[derive(Debug, Clone)]
-pub(crate) struct Pool(Arc<Shared>);
+pub(crate) struct Pool {
+    shared: Arc<Shared>,
+    /// Bodies that found no room because all of it was taken, and not because their key had its share.
+    pub(crate) refused: Arc<AtomicU64>,
+}
 
 #[derive(Debug)]
 struct Shared {
@@ -66,10 +71,13 @@ impl Pool {
             bytes: reserve,
             key_bytes: SMALL_BODY_BYTES,
         };
-        Self(Arc::new(Shared {
-            parts: [general, small],
-            held: Mutex::default(),
-        }))
+        Self {
+            shared: Arc::new(Shared {
+                parts: [general, small],
+                held: Mutex::default(),
+            }),
+            refused: Arc::default(),
+        }
     }
 
     /// A share of this key that holds nothing yet.
@@ -85,7 +93,7 @@ impl Pool {
 
     fn held(&self) -> MutexGuard<'_, Held> {
         // A panic elsewhere leaves the counts whole: nothing panics while they are changed.
-        self.0.held.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -170,10 +178,14 @@ impl Permit {
         } else {
             GENERAL..=GENERAL
         };
-        parts.into_iter().find(|&part| {
-            let own = if part == self.part { self.bytes } else { 0 };
-            held.allows(part, &pool.0.parts[part], &self.key, own, bytes)
-        })
+        let own = |part: usize| if part == self.part { self.bytes } else { 0 };
+        let allows = |part: usize| held.allows(part, &pool.shared.parts[part], &self.key, own(part), bytes);
+        let found = parts.clone().find(|part| allows(*part));
+        let is_full = |part: usize| held.all[part] - own(part) + bytes > pool.shared.parts[part].bytes;
+        if found.is_none() && parts.clone().all(is_full) {
+            pool.refused.fetch_add(1, Ordering::Relaxed);
+        }
+        found
     }
 
     /// Gives back what is held beyond `bytes`. The body has been read: its decoder is gone.
@@ -361,6 +373,21 @@ mod tests {
     /// Permits of this key of this size, as many as it gets.
     fn fill(permit: &impl Fn(&str) -> Permit, key: &str, bytes: usize) -> Vec<Permit> {
         std::iter::from_fn(|| reached(permit(key), bytes)).collect()
+    }
+
+    #[test]
+    fn what_finds_everything_taken_is_counted_and_what_has_its_share_is_not() {
+        let (pool, permit) = pool();
+        let refused = || pool.refused.load(Ordering::Relaxed);
+        let first = fill(&permit, "k0", MIB);
+        assert!(!first.is_empty());
+        assert_eq!(refused(), 0, "it has its share, and others find room");
+        let others: Vec<_> = (1..40).flat_map(|k| fill(&permit, &format!("k{k}"), 5 * MIB)).collect();
+        let before = refused();
+        assert!(!permit("late").could_reach(5 * MIB), "{} hold all", others.len());
+        assert_eq!(refused(), before + 1);
+        assert!(permit("late").could_reach(60), "an alarm passes");
+        assert_eq!(refused(), before + 1);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
@@ -108,6 +108,13 @@ impl Gateway {
         self
     }
 
+    /// Counts here what is turned away because everything is taken: bodies for which there is no memory, connections for which there is no
+    /// place. What a sender has more than its share of is not counted.
+    pub fn with_refused(mut self, refused: Arc<AtomicU64>) -> Self {
+        self.shared.pool.refused = refused;
+        self
+    }
+
     pub fn local_addr(&self) -> SocketAddr {
         self.local_addr
     }
@@ -147,6 +154,9 @@ impl Gateway {
             let place = match peers.admit(address.ip()) {
                 Ok(place) => place,
                 Err(why) => {
+                    if why == NoPlace::Full {
+                        shared.pool.refused.fetch_add(1, Ordering::Relaxed);
+                    }
                     closed(match why {
                         NoPlace::Full => "full",
                         NoPlace::Share => "peer",

@@ -92,6 +92,7 @@ impl Andon {
         let mut background = Background::new();
         let stopping = Arc::new(AtomicBool::new(false));
         let accepted = Arc::new(AtomicU64::new(0));
+        let refused = Arc::new(AtomicU64::new(0));
         let self_log = SelfLog::start(journal.clone(), clock.clone());
         let live = LiveFeed::new();
         let bus = stores.redis.clone().map(LiveBus::new).map(Arc::new);
@@ -106,6 +107,7 @@ impl Andon {
             shards: SHARDS as u16,
             checkpoint_every: CHECKPOINT_EVERY,
             accepting_since: clock.now(),
+            refused: refused.clone(),
         })
         .await
         .map_err(|e| exit::config(format!("judging cannot start: {e}")))?;
@@ -220,7 +222,8 @@ impl Andon {
         let mut gateway = Gateway::bind(GatewayConfig::new(s.ingest), intake, keys, clock.clone())
             .await
             .map_err(|e| exit::config(format!("ingest cannot listen on {}: {e}", s.ingest)))?
-            .with_metrics(metrics);
+            .with_metrics(metrics)
+            .with_refused(refused);
         if let Some(redis) = &stores.redis {
             gateway = gateway.with_shared_rates(Arc::new(RedisRates(RateLimits::new(redis.clone()))));
         }

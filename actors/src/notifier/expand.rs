@@ -1,5 +1,6 @@
 //! From an alert to its deliveries: the rule's route, its people and its channels.
 
+use andon_engine::configuration_index::ConfigurationIndex;
 use andon_engine::effect::Alert;
 use andon_engine::ids::{IncidentId, RouteId, RuleId};
 use andon_engine::incident::{Activity, Incident, Occurrence};
@@ -8,6 +9,7 @@ use andon_engine::rule::{Channel, Configuration, Priority, Route};
 use andon_engine::subject::{Subject, SubjectKind};
 use andon_engine::time::Timestamp;
 use andon_storage::ports::deliveries::{ChannelKind, Delivery, DeliveryId, DeliveryState, Target};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// Types of the records that the notifier writes about its failures: `andon.notifier.email`, `….slack`, `….webhook`.
@@ -15,7 +17,7 @@ pub const OWN_TYPE_PREFIX: &str = "andon.notifier.";
 
 /// One row for each target of the route, `waiting`, or `suppressed` where telling would feed on its own failure. None for an
 /// incident that is silent or whose route leads nowhere.
-pub(super) fn expand(alert: &Alert, incident: &Incident, config: &Configuration, now: Timestamp) -> Vec<Delivery> {
+pub(super) fn expand(alert: &Alert, incident: &Incident, config: &ConfigurationIndex, now: Timestamp) -> Vec<Delivery> {
     if incident.silent {
         return Vec::new();
     }
@@ -67,7 +69,7 @@ pub(super) fn target_of(channel: &Channel) -> Target {
 }
 
 /// A rule, or a route, that has been deleted since must not make its alerts vanish: they go to the first route.
-fn route_of<'c>(incident: &Incident, config: &'c Configuration) -> Option<&'c Route> {
+fn route_of<'c>(incident: &Incident, config: &'c ConfigurationIndex) -> Option<&'c Route> {
     let named = config.rule(&incident.rule).and_then(|rule| config.route(&rule.route));
     named.or_else(|| config.routes.first())
 }
@@ -91,17 +93,16 @@ fn suppressed(incident: &Incident, kind: ChannelKind) -> Option<&'static str> {
 }
 
 /// Routes of enabled rules by which nobody would be told: what start-up and the dashboard say.
-pub fn routes_without_people(config: &Configuration) -> Vec<RouteId> {
-    let mut empty: Vec<RouteId> = Vec::new();
-    for rule in config.rules.iter().filter(|r| r.enabled) {
-        let route = config.route(&rule.route).or_else(|| config.routes.first());
-        let told = route
-            .is_some_and(|r| !r.channels.is_empty() || r.recipients.iter().any(|id| config.recipient(id).is_some()));
-        if !told && !empty.contains(&rule.route) {
-            empty.push(rule.route.clone());
-        }
-    }
-    empty
+pub fn routes_without_people(config: &Arc<Configuration>) -> Vec<RouteId> {
+    let config = ConfigurationIndex::new(config.clone());
+    let mut seen: HashSet<&RouteId> = HashSet::new();
+    let enabled = config.rules.iter().filter(|r| r.enabled);
+    let routes = enabled.map(|rule| &rule.route).filter(|id| seen.insert(id));
+    let is_empty = |id: &&RouteId| {
+        let route = config.route(id).or_else(|| config.routes.first());
+        !route.is_some_and(|r| !r.channels.is_empty() || r.recipients.iter().any(|id| config.recipient(id).is_some()))
+    };
+    routes.filter(is_empty).cloned().collect()
 }
 
 /// What can be said of an alert whose incident the store refused: somebody is told all the same.

@@ -4,11 +4,11 @@ use super::NotifierArgs;
 use super::decide::{Candidate, Known, Muted, NOTICE_DELIVERIES_MAX, Situation, decide};
 use super::expand::{incident_gone, incident_unknown};
 use super::telemetry::DECIDED;
+use andon_engine::configuration_index::ConfigurationIndex;
 use andon_engine::effect::{Alert, AlertReason};
 use andon_engine::ids::{AlertId, IncidentId, RecipientId};
 use andon_engine::incident::Incident;
 use andon_engine::mute::{Mute, MuteContext};
-use andon_engine::rule::Configuration;
 use andon_engine::subject::SubjectKind;
 use andon_engine::time::Timestamp;
 use andon_storage::ports::Result;
@@ -28,7 +28,7 @@ pub(super) struct Decided {
 }
 
 /// A page of each target that has something due.
-pub(super) async fn decide_targets(args: &NotifierArgs, config: &Configuration, now: Timestamp) -> Result<Decided> {
+pub(super) async fn decide_targets(args: &NotifierArgs, config: &ConfigurationIndex, now: Timestamp) -> Result<Decided> {
     let mut repeats: BTreeMap<Target, Vec<Told>> = BTreeMap::new();
     for t in args.store.repeats_due(now, PAGE).await? {
         repeats.entry(t.target.clone()).or_default().push(t);
@@ -106,7 +106,7 @@ fn count(decision: &Decision) {
 
 struct Reader<'a> {
     args: &'a NotifierArgs,
-    config: &'a Configuration,
+    config: &'a ConfigurationIndex,
     windows: Vec<Mute>,
     now: Timestamp,
     alerts: HashMap<AlertId, Arc<Alert>>,
@@ -266,7 +266,7 @@ fn alert_gone(d: &Delivery, incident: Option<&Incident>) -> Alert {
 
 /// What keeps this incident from this target now: a person's shelving, or mute windows; of several the one that lasts longest.
 fn muted(
-    config: &Configuration,
+    config: &ConfigurationIndex,
     windows: &[Mute],
     incident: &Incident,
     target: &Target,

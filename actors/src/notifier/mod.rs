@@ -29,6 +29,7 @@ pub use mailer::{MailSettingError, Mailer, SendError};
 pub use queue::{JobQueue, LocalQueue, RedisQueue};
 
 use crate::self_log::SelfLog;
+use andon_engine::configuration_index::{ConfigurationIndex, IndexInForce};
 use andon_engine::ids::AlertId;
 use andon_engine::incident::Incident;
 use andon_engine::level::Level;
@@ -138,6 +139,7 @@ struct Inner {
     wake: Notify,
     /// Of the configuration that muted deliveries were last reviewed by, plus one.
     reviewed: AtomicU64,
+    index: IndexInForce,
 }
 
 impl fmt::Debug for Notifier {
@@ -159,6 +161,7 @@ impl Notifier {
                 http,
                 wake: Notify::new(),
                 reviewed: AtomicU64::new(0),
+                index: IndexInForce::default(),
             }),
         })
     }
@@ -207,7 +210,7 @@ impl Notifier {
     /// Expands and decides.
     async fn plan(&self, now: Timestamp) -> Result<StepReport> {
         let args = &self.inner.args;
-        let config = args.config.borrow().clone();
+        let config = self.inner.index.of(&args.config.borrow().clone());
         let reviewed = config.version.wrapping_add(1);
         if self.inner.reviewed.load(Ordering::Acquire) != reviewed {
             args.store.review_muted(now).await?;
@@ -228,7 +231,7 @@ impl Notifier {
         Ok(report)
     }
 
-    async fn expand(&self, config: &Configuration, now: Timestamp) -> Result<u64> {
+    async fn expand(&self, config: &ConfigurationIndex, now: Timestamp) -> Result<u64> {
         let store = &self.inner.args.store;
         let mut expanded = 0;
         loop {
@@ -249,7 +252,7 @@ impl Notifier {
         }
     }
 
-    async fn expand_one(&self, id: AlertId, config: &Configuration, now: Timestamp) -> Result<bool> {
+    async fn expand_one(&self, id: AlertId, config: &ConfigurationIndex, now: Timestamp) -> Result<bool> {
         let args = &self.inner.args;
         let Some(alert) = args.incidents.alert(id).await? else {
             return Ok(false);

@@ -35,6 +35,8 @@ pub(super) struct Hosting {
     pending: HashSet<u64>,
     /// When to look at an entity: at its deadline or before.
     timers: BTreeSet<(Timestamp, u64)>,
+    /// Entities without a timer, by their last work.
+    idle: BTreeSet<(Timestamp, u64)>,
     /// Timers whose control entry is on its way through the journal.
     fired: HashSet<u64>,
     looked_at: Timestamp,
@@ -47,6 +49,15 @@ struct Hosted {
     touched_at: Timestamp,
     /// Its place in `timers`.
     timer: Option<Timestamp>,
+    /// Its place in `idle`.
+    idle: Option<Timestamp>,
+}
+
+impl Hosted {
+    /// It waits for a person: one with a deadline has a timer, whenever that comes.
+    fn is_idle(&self) -> bool {
+        self.timer.is_none() && !self.entity.has_pending()
+    }
 }
 
 impl std::fmt::Debug for Hosting {
@@ -70,6 +81,7 @@ impl Hosting {
             deleted: HashMap::new(),
             pending: HashSet::new(),
             timers: BTreeSet::new(),
+            idle: BTreeSet::new(),
             fired: HashSet::new(),
             looked_at: Timestamp::MIN,
         }
@@ -93,8 +105,10 @@ impl Hosting {
                     entity,
                     touched_at: now,
                     timer: None,
+                    idle: Some(now),
                 };
                 self.entities.insert(hash, hosted);
+                self.idle.insert((now, hash));
             }
         }
     }
@@ -178,16 +192,42 @@ impl Hosting {
     }
 
     fn delete(&mut self, hash: u64) {
-        let Some(hosted) = self.entities.remove(&hash) else {
+        let Some(hosted) = self.take_out(hash) else {
             return;
         };
-        if let Some(at) = hosted.timer {
-            self.timers.remove(&(at, hash));
-        }
         self.fired.remove(&hash);
         self.changed.remove(&hash);
         self.pending.remove(&hash);
         self.deleted.insert(hash, key_of(&hosted.entity.subject));
+    }
+
+    fn take_out(&mut self, hash: u64) -> Option<Hosted> {
+        let hosted = self.entities.remove(&hash)?;
+        if let Some(at) = hosted.timer {
+            self.timers.remove(&(at, hash));
+        }
+        if let Some(at) = hosted.idle {
+            self.idle.remove(&(at, hash));
+        }
+        Some(hosted)
+    }
+
+    fn set_timer(&mut self, hash: u64, next: Option<Timestamp>) {
+        let Some(hosted) = self.entities.get_mut(&hash) else {
+            return;
+        };
+        let idle = next.is_none().then_some(hosted.touched_at);
+        for (queue, was, is) in [
+            (&mut self.timers, &mut hosted.timer, next),
+            (&mut self.idle, &mut hosted.idle, idle),
+        ] {
+            if *was != is {
+                if let Some(at) = std::mem::replace(was, is) {
+                    queue.remove(&(at, hash));
+                }
+                queue.extend(is.map(|at| (at, hash)));
+            }
+        }
     }
 
     pub(super) fn flush(&mut self, now: Timestamp, out: &mut Vec<Effect>) {
@@ -202,23 +242,13 @@ impl Hosting {
 
     /// A deadline that moves away leaves its timer where it is: it is looked at then, and put where it belongs.
     fn schedule(&mut self, hash: u64, rules: &RuleSet, now: Timestamp) {
-        let Some(hosted) = self.entities.get_mut(&hash) else {
+        let Some(hosted) = self.entities.get(&hash) else {
             return;
         };
         let next = hosted.entity.deadline(rules, now);
-        let keeps = match (hosted.timer, next) {
-            (Some(timer), Some(next)) => timer <= next,
-            (None, None) => true,
-            _ => false,
-        };
-        if keeps {
-            return;
-        }
-        if let Some(old) = std::mem::replace(&mut hosted.timer, next) {
-            self.timers.remove(&(old, hash));
-        }
-        if let Some(at) = next {
-            self.timers.insert((at, hash));
+        let keeps = hosted.timer.zip(next).is_some_and(|(timer, next)| timer <= next);
+        if !keeps {
+            self.set_timer(hash, next);
         }
     }
 
@@ -230,11 +260,11 @@ impl Hosting {
         self.looked_at = now;
         let (mut hashes, mut subjects) = (Vec::new(), Vec::new());
         let seen: Vec<(Timestamp, u64)> = self.timers.iter().take_while(|(at, _)| *at <= now).copied().collect();
-        for (at, hash) in seen {
+        for (_, hash) in seen {
             if hashes.len() >= limit {
                 break;
             }
-            let Some(hosted) = self.entities.get_mut(&hash).filter(|_| !self.fired.contains(&hash)) else {
+            let Some(hosted) = self.entities.get(&hash).filter(|_| !self.fired.contains(&hash)) else {
                 continue;
             };
             let next = hosted.entity.deadline(rules, now);
@@ -242,9 +272,7 @@ impl Hosting {
                 hashes.push(hash);
                 subjects.push(hosted.entity.subject.clone());
             } else {
-                self.timers.remove(&(at, hash));
-                hosted.timer = next;
-                self.timers.extend(next.map(|next| (next, hash)));
+                self.set_timer(hash, next);
             }
         }
         (hashes, subjects)
@@ -252,10 +280,9 @@ impl Hosting {
 
     /// By other rules, or by a clock that was set back, every deadline is another one.
     pub(super) fn schedule_all(&mut self, rules: &RuleSet, now: Timestamp) {
-        self.timers.clear();
-        self.entities.values_mut().for_each(|h| h.timer = None);
-        let all: Vec<u64> = self.entities.keys().copied().collect();
-        all.into_iter().for_each(|hash| self.schedule(hash, rules, now));
+        let deadline = |(hash, hosted): (&u64, &Hosted)| (*hash, hosted.entity.deadline(rules, now));
+        let all: Vec<_> = self.entities.iter().map(deadline).collect();
+        all.into_iter().for_each(|(hash, next)| self.set_timer(hash, next));
     }
 
     pub(super) fn timers_due(&self, now: Timestamp) -> usize {
@@ -271,30 +298,16 @@ impl Hosting {
 
     /// Saves what changed since the last save. False when the store cannot be reached: the journal keeps what it would have covered.
     pub(super) async fn save(&mut self, cursor: Cursor, now: Timestamp) -> Result<bool, ActorProcessingErr> {
-        let idle_since = now.minus(IDLE_AFTER);
         let mut changes = Vec::with_capacity(self.changed.len() + self.deleted.len());
-        let mut idle = Vec::new();
-        for (&hash, hosted) in &self.entities {
-            let entity = &hosted.entity;
-            // One with a deadline has a timer, whenever that comes.
-            let is_idle = hosted.timer.is_none() && !entity.has_pending();
-            let is_changed = self.changed.contains(&hash);
-            let goes = is_idle && hosted.touched_at <= idle_since;
-            if is_changed || goes {
-                let key = key_of(&entity.subject);
-                if is_changed {
-                    let state = Some(checkpoint::encode_entity(entity));
-                    changes.push(EntityChange {
-                        key: key.clone(),
-                        state,
-                        hot: !is_idle,
-                    });
-                }
-                if goes {
-                    idle.push((hash, key));
-                }
-            }
+        for hosted in self.changed.iter().filter_map(|hash| self.entities.get(hash)) {
+            changes.push(EntityChange {
+                key: key_of(&hosted.entity.subject),
+                state: Some(checkpoint::encode_entity(&hosted.entity)),
+                hot: !hosted.is_idle(),
+            });
         }
+        let idle = self.idle.range(..=(now.minus(IDLE_AFTER), u64::MAX));
+        let idle: Vec<u64> = idle.map(|(_, hash)| *hash).collect();
         let deleted = self.deleted.values().cloned();
         changes.extend(deleted.map(|key| EntityChange {
             key,
@@ -309,11 +322,12 @@ impl Hosting {
             }
             Err(e) => return Err(e.into()),
         }
-        for (hash, key) in idle {
-            if let Some(at) = self.entities.remove(&hash).and_then(|h| h.timer) {
-                self.timers.remove(&(at, hash));
+        for hash in idle {
+            if self.entities.get(&hash).is_some_and(Hosted::is_idle)
+                && let Some(hosted) = self.take_out(hash)
+            {
+                self.written_out.insert(key_of(&hosted.entity.subject));
             }
-            self.written_out.insert(key);
         }
         self.changed.clear();
         self.deleted.clear();

@@ -14,6 +14,8 @@ use std::time::Duration;
 
 /// Effects of one transaction.
 const BATCH: usize = 2_000;
+/// Bytes of the entries of one transaction; read, they take a few times that.
+const BATCH_BYTES: usize = 8 << 20;
 
 /// Told after the transaction: the live feed and the notifier.
 pub trait Applied: Send + Sync + 'static {
@@ -75,6 +77,9 @@ impl Sink for EffectWriter {
     fn batch_max(&self) -> usize {
         BATCH
     }
+    fn batch_bytes_max(&self) -> usize {
+        BATCH_BYTES
+    }
     fn linger(&self) -> Duration {
         Duration::ZERO
     }
@@ -103,10 +108,10 @@ impl Sink for EffectWriter {
             Err(_) => self.bisect(&self.buffer, cursor).await?,
         }
         self.listener.applied(&self.buffer);
-        self.buffer.clear();
+        self.buffer = Vec::new();
         Ok(())
     }
     fn clear(&mut self) {
-        self.buffer.clear();
+        self.buffer = Vec::new();
     }
 }

@@ -28,6 +28,11 @@ pub trait Sink: Send + 'static {
     fn name(&self) -> &'static str;
     /// How full a batch may get before it is written, in the unit of [`Sink::take`].
     fn batch_max(&self) -> usize;
+    /// How many bytes of journal entries may be in a batch before it is written: what is read of them takes memory by their bytes, however
+    /// few they are. One entry is always taken.
+    fn batch_bytes_max(&self) -> usize {
+        usize::MAX
+    }
     /// How long a started batch may wait for more. Zero: as soon as nothing more is there.
     fn linger(&self) -> Duration;
     async fn cursor(&self) -> Result<Option<Cursor>>;

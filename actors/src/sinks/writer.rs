@@ -88,7 +88,7 @@ impl<S: Sink> Writer<S> {
         let mut durable = self.progress.journal.durable();
         let mut gone = 0;
         let mut last: Option<Arc<Entry>> = None;
-        let mut buffered = 0;
+        let (mut buffered, mut bytes) = (0, 0usize);
         let mut since: Option<Instant> = None;
         if !self.tend().await {
             return Ended::Stopped;
@@ -98,9 +98,11 @@ impl<S: Sink> Writer<S> {
                 Ok(Some(entry)) => {
                     self.progress.read(entry.received_at);
                     buffered += self.sink.take(&entry);
+                    bytes = bytes.saturating_add(entry.body.len());
                     last = Some(entry);
                     let since = *since.get_or_insert_with(Instant::now);
                     if buffered < self.sink.batch_max()
+                        && bytes < self.sink.batch_bytes_max()
                         && (self.sink.linger().is_zero() || since.elapsed() < self.sink.linger())
                     {
                         continue;
@@ -145,7 +147,7 @@ impl<S: Sink> Writer<S> {
             {
                 return ended;
             }
-            buffered = 0;
+            (buffered, bytes) = (0, 0);
             since = None;
             // Under load there is no idle moment; what is not due costs a look at the clock.
             if *stop.borrow() || !self.tend().await {

@@ -4,6 +4,7 @@ mod cut;
 mod panics;
 mod rules;
 mod stage;
+mod silence;
 mod tables;
 mod variety;
 mod world;

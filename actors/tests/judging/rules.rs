@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Waits until what judging said satisfies `done`, and gives it.
-async fn until(run: &Run, what: &str, done: impl Fn(&Told) -> bool) -> Told {
+pub(crate) async fn until(run: &Run, what: &str, done: impl Fn(&Told) -> bool) -> Told {
     let waiting = async {
         loop {
             let told = run.told().await;
@@ -28,7 +28,7 @@ async fn until(run: &Run, what: &str, done: impl Fn(&Told) -> bool) -> Told {
 }
 
 /// Moves the clock, and waits until judging has looked at it.
-async fn pass(clock: &ManualClock, judging: &Judging, span: Span) {
+pub(crate) async fn pass(clock: &ManualClock, judging: &Judging, span: Span) {
     clock.advance(span);
     let now = clock_now(clock);
     let ticked = async {
@@ -41,12 +41,12 @@ async fn pass(clock: &ManualClock, judging: &Judging, span: Span) {
         .expect("it ticks");
 }
 
-fn clock_now(clock: &ManualClock) -> andon_engine::time::Timestamp {
+pub(crate) fn clock_now(clock: &ManualClock) -> andon_engine::time::Timestamp {
     use andon_engine::time::Clock;
     clock.now()
 }
 
-async fn configure(run: &Run, configuration: Configuration) {
+pub(crate) async fn configure(run: &Run, configuration: Configuration) {
     let at = clock_now(&run.clock);
     let entry = control(&Control::Configured(Arc::new(configuration)), at);
     run.journal.append(entry).await.expect("appended");
@@ -169,7 +169,7 @@ async fn a_delay_that_is_made_shorter_holds_for_what_is_waiting() {
     run.finish(judging).await;
 }
 
-fn silent(version: u64, enabled: bool, devices: &[&str]) -> Configuration {
+pub(crate) fn silent(version: u64, enabled: bool, devices: &[&str]) -> Configuration {
     let rule = Rule {
         id: RuleId::new("silence"),
         name: "silent".into(),

@@ -7,15 +7,15 @@ use andon_actors::router::ROUTER_SHARD;
 use andon_actors::self_log::SelfLog;
 use andon_actors::work::{EngineJudge, Judge};
 use andon_engine::batch::BatchBuilder;
-use andon_engine::control::Control;
+use andon_engine::control::{Control, SilenceFound};
 use andon_engine::effect::Effect;
 use andon_engine::fingerprint::fingerprint;
-use andon_engine::ids::RouteId;
+use andon_engine::ids::{RouteId, RuleId};
 use andon_engine::incident::Incident;
 use andon_engine::intake::{IntakeHeader, encode_header};
 use andon_engine::level::Level;
 use andon_engine::record::Record;
-use andon_engine::rule::{Configuration, Device, default_rules};
+use andon_engine::rule::{Condition, Configuration, Device, Rule, Selector, default_rules};
 use andon_engine::subject::{Subject, SubjectKind};
 use andon_engine::time::{ManualClock, Span, Timestamp};
 use andon_storage::journal::{Append, FileIo, Journal, JournalOptions};
@@ -34,6 +34,7 @@ use std::time::Duration;
 pub(crate) const START: Timestamp = Timestamp(1_800_000_000_000_000);
 pub(crate) const DEVICES: [&str; 6] = ["CNV-01", "CNV-02", "MTR-01", "SRM-01", "GW-1", "GW-2"];
 pub(crate) const APPLICATIONS: [&str; 3] = ["wms", "sorter", "erp"];
+pub(crate) const QUIET: &str = "quiet";
 pub(crate) const MESSAGES: [&str; 4] = ["lock timeout 17 ms", "belt slip on CNV-03", "disk 93 % full", "no read"];
 
 pub(crate) async fn open(dir: &Path, name: &str, clock: &Arc<ManualClock>) -> Journal {
@@ -70,6 +71,16 @@ pub(crate) async fn open_small(dir: &Path, name: &str, clock: &Arc<ManualClock>,
 pub(crate) fn configuration(version: u64, without: Option<&str>) -> Configuration {
     let mut rules = default_rules(&RouteId::new("default"));
     rules.retain(|r| Some(r.id.as_str()) != without);
+    // Nobody is so silent that it is found: what it finds is written into the journal.
+    rules.push(Rule {
+        id: RuleId::new(QUIET),
+        condition: Condition::Silence {
+            after: Some(Span::hours(1_000_000)),
+        },
+        selector: Selector::default(),
+        subject: SubjectKind::Device,
+        ..rules[0].clone()
+    });
     let device = |id: &str| Device {
         id: Arc::from(id),
         area: Some("hall 1".into()),
@@ -96,7 +107,7 @@ pub(crate) fn pick<'a>(rng: &mut StdRng, from: &[&'a str]) -> &'a str {
     from[rng.random_range(0..from.len())]
 }
 
-/// A journal of records (early, late, historical, from clocks that step), timers and configuration changes.
+/// A journal of records (early, late, historical, from clocks that step), timers, silences and configuration changes.
 /// Gives the time of the last entry.
 pub(crate) async fn write_history(journal: &Journal, rng: &mut StdRng, entries: usize) -> Timestamp {
     let mut now = START;
@@ -117,6 +128,18 @@ pub(crate) async fn write_history(journal: &Journal, rng: &mut StdRng, entries: 
                 .append(control(&Control::TimersFired { subjects, at }, now))
                 .await
                 .expect("appended");
+            continue;
+        }
+        if rng.random_ratio(1, 15) {
+            let found = (0..rng.random_range(1..4)).map(|_| SilenceFound {
+                rule: RuleId::new(QUIET),
+                device: pick(rng, &DEVICES).into(),
+                since: now.minus(Span::mins(10)),
+                at: now,
+                unknown: Vec::new(),
+            });
+            let found = Control::SilencesFound(found.collect());
+            journal.append(control(&found, now)).await.expect("appended");
             continue;
         }
         if n > 0 && rng.random_ratio(1, 40) {
@@ -233,6 +256,8 @@ pub(crate) struct Run {
     pub(crate) shards: u16,
     /// Where what judging says of itself goes.
     pub(crate) own_records: Journal,
+    /// Requests that a gateway refused for lack of memory.
+    pub(crate) refused: Arc<AtomicU64>,
 }
 
 impl Run {
@@ -247,6 +272,7 @@ impl Run {
             shards: self.shards,
             checkpoint_every: Span::hours(1),
             accepting_since: START,
+            refused: self.refused.clone(),
         };
         Judging::start(args).await.expect("judging starts")
     }
@@ -358,6 +384,7 @@ pub(crate) async fn run(
         judge: Arc::new(EngineJudge),
         shards,
         own_records: journal.clone(),
+        refused: Arc::default(),
     }
 }
 

@@ -11,7 +11,7 @@ use crate::batch::Batch;
 use crate::effect::Registered;
 use crate::ids::RuleId;
 use crate::record::{Flags, Record};
-use crate::rule::{Condition, Configuration};
+use crate::rule::Configuration;
 use crate::ruleset::{RuleEnd, RuleMatch, RuleSet, subject_id};
 use crate::silence::{Ended, Finding, SilenceTable};
 use crate::sources::{Judgement, Sources, history_source};
@@ -76,8 +76,12 @@ pub struct Reconfigured {
 
 impl Sequencer {
     pub fn new(configuration: Configuration) -> Self {
+        let rules = Arc::new(RuleSet::compile(Arc::new(configuration)));
+        let mut silence = SilenceTable::new();
+        silence.follow(&rules);
         Self {
-            rules: Arc::new(RuleSet::compile(Arc::new(configuration))),
+            rules,
+            silence,
             ..Self::default()
         }
     }
@@ -117,10 +121,10 @@ impl Sequencer {
     fn hear(&mut self, record: &Record<'_>, device: Option<u64>, rules: &RuleSet, out: &mut Sequenced) {
         let received_at = record.received_at;
         if let Some(name) = record.device_id.filter(|_| !record.flags.contains(Flags::HISTORY)) {
-            if self.silence.is_full() && self.silence.last_heard(name).is_none() {
+            if self.silence.is_full() && !self.silence.watches(name) {
                 // Once an entry at most: a flood of new names must not cost a walk over the table each.
                 if out.unwatched == 0 {
-                    self.silence.make_room(|d| rules.device(d).is_some());
+                    self.silence.make_room(received_at, |d| rules.device(d).is_some());
                 }
                 out.unwatched += u64::from(self.silence.is_full());
             }
@@ -145,8 +149,8 @@ impl Sequencer {
         }
     }
 
-    /// A new configuration holds from here on. `None` when it is older than the one in force.
-    pub fn configure(&mut self, configuration: &Arc<Configuration>) -> Option<Reconfigured> {
+    /// A new configuration holds from `at` on. `None` when it is older than the one in force.
+    pub fn configure(&mut self, configuration: &Arc<Configuration>, at: Timestamp) -> Option<Reconfigured> {
         if configuration.version < self.rules.configuration().version {
             return None;
         }
@@ -159,22 +163,16 @@ impl Sequencer {
             out.silences.extend(self.silence.remove(device));
         }
         let ended = &out.rules;
-        self.silence.retain_rules(|rule| ended.iter().all(|(r, _)| r != rule));
+        let has_ended = |rule: &RuleId| ended.binary_search_by(|(r, _)| r.cmp(rule)).is_ok();
+        self.silence.retain_rules(|rule| !has_ended(rule));
+        self.silence.configured(&self.rules, &next, at);
         self.rules = next;
         Some(out)
     }
 
     /// Who is silent by `now` and was not found before.
-    pub fn find_silences(&self, now: Timestamp, accepting: &Accepting) -> Vec<(RuleId, Finding)> {
-        let configuration = self.rules.configuration();
-        let mut found = Vec::new();
-        for rule in configuration.rules.iter().filter(|r| r.enabled) {
-            if let Condition::Silence { after } = rule.condition {
-                let silent = self.silence.find(rule, after, &configuration.devices, now, accepting);
-                found.extend(silent.into_iter().map(|f| (rule.id.clone(), f)));
-            }
-        }
-        found
+    pub fn find_silences(&mut self, now: Timestamp, accepting: &Accepting) -> Vec<(RuleId, Finding)> {
+        self.silence.find(&self.rules, now, accepting)
     }
 }
 
@@ -198,3 +196,6 @@ fn dispatch(index: u32, record: &Record<'_>, rules: &RuleSet, matched: &mut [Rul
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,9 +1,7 @@
 //! Which devices and applications have been registered by their first record.
 
-use crate::pages::Pages;
+use crate::pages::{Paged, Pages};
 use crate::time::{Span, Timestamp};
-use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
 
 /// Names registered at once, 12 bytes each. Past it new ones are judged all the same, counted, and not listed.
 pub const REGISTERED_MAX: usize = 1_000_000;
@@ -11,18 +9,14 @@ pub const REGISTERED_MAX: usize = 1_000_000;
 pub const REGISTERED_IDLE: Span = Span::hours(90 * 24);
 
 /// Hashes of names, and the day on which each was last heard.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(transparent)]
+#[derive(Clone, Debug, Default)]
 pub struct Registry {
-    days: HashMap<u64, u32>,
-    #[serde(skip)]
-    changed: Pages,
+    days: Paged<u32>,
     /// Names that found no room.
-    #[serde(skip)]
     refused: u64,
 }
 
-/// What is yet to be saved of them makes no difference.
+/// What found no room makes no difference.
 impl PartialEq for Registry {
     fn eq(&self, other: &Self) -> bool {
         self.days == other.days
@@ -38,10 +32,10 @@ impl Registry {
     pub fn hear(&mut self, name: u64, received_at: Timestamp) -> bool {
         let today = day(received_at);
         let full = self.days.len() >= REGISTERED_MAX;
-        match self.days.get_mut(&name) {
+        match self.days.get_mut(name) {
             Some(heard) if *heard < today => {
                 *heard = today;
-                self.changed.mark(name);
+                self.days.mark(name);
                 false
             }
             Some(_) => false,
@@ -51,7 +45,6 @@ impl Registry {
             }
             None => {
                 self.days.insert(name, today);
-                self.changed.mark(name);
                 true
             }
         }
@@ -60,14 +53,7 @@ impl Registry {
     /// Forgets names not heard in the last [`REGISTERED_IDLE`].
     pub fn expire(&mut self, now: Timestamp) {
         let from = day(now.minus(REGISTERED_IDLE));
-        let changed = &mut self.changed;
-        self.days.retain(|name, heard| {
-            let keep = *heard >= from;
-            if !keep {
-                changed.mark(*name);
-            }
-            keep
-        });
+        self.days.retain(|_, heard| *heard >= from);
     }
 
     /// Records whose name found no room since the last call.
@@ -75,15 +61,14 @@ impl Registry {
         std::mem::take(&mut self.refused)
     }
     pub fn take_changed(&mut self) -> Pages {
-        self.changed.take()
+        self.days.take_changed()
     }
     pub fn in_pages<'a>(&'a self, pages: &'a Pages) -> impl Iterator<Item = (u64, u32)> + 'a {
-        let here = self.days.iter().filter(|(name, _)| pages.has(**name));
-        here.map(|(name, day)| (*name, *day))
+        self.days.in_pages(pages).map(|(name, day)| (name, *day))
     }
     /// Puts back what a checkpoint holds, unchanged.
     pub fn restore(&mut self, names: impl IntoIterator<Item = (u64, u32)>) {
-        self.days.extend(names);
+        names.into_iter().for_each(|(name, day)| self.days.restore(name, day));
     }
     pub fn len(&self) -> usize {
         self.days.len()

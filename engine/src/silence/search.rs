@@ -1,121 +1,106 @@
 //! Who is silent by now: the device, or a gateway that explains it.
 
-use super::{DEPTH_MAX, Finding, Heard, LEARNED_MIN, SilenceTable, hash, open_key};
-use crate::rule::{Device, Rule};
+use super::rules::{self, after};
+use super::{DEPTH_MAX, Finding, Heard, LEARNED_MIN, SilenceTable, Timer, hash};
+use crate::ruleset::{RuleIndex, RuleSet};
 use crate::sequencer::accepting::Accepting;
 use crate::time::{Span, Timestamp};
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::rc::Rc;
 use std::sync::Arc;
 
+/// Devices behind one gateway of which a search asks the others in vain; the rest wait with them for the next search.
+const UNCLEAR_MAX: usize = 64;
+
+/// A look at the table: who is overdue by now.
 #[derive(Clone, Copy)]
 pub(super) struct Look<'a> {
     pub(super) table: &'a SilenceTable,
-    pub(super) rule: &'a Rule,
-    pub(super) after: Option<Span>,
+    pub(super) set: &'a RuleSet,
     pub(super) now: Timestamp,
     pub(super) accepting: &'a Accepting,
 }
 
-impl Look<'_> {
-    fn threshold(&self, heard: &Heard) -> Option<Span> {
-        match self.after {
-            Some(after) => Some(after.max(Span(1))),
-            None => heard.gaps.p99().map(|p| Span(p.0.saturating_mul(3)).max(LEARNED_MIN)),
-        }
-    }
-    /// How long it may usually be quiet, as well as it is known: a device that is quieter says something about its gateway.
-    fn usual(&self, heard: &Heard) -> Option<Span> {
-        heard.gaps.p99().or_else(|| heard.gaps.longest()).or(self.after)
-    }
-    pub(super) fn is_overdue(&self, heard: &Heard, quiet: Span) -> bool {
-        self.threshold(heard).is_some_and(|t| quiet >= t)
-    }
-    pub(super) fn never_heard_is_overdue(&self) -> bool {
-        self.after
-            .is_some_and(|after| self.accepting.quiet(Timestamp::MIN, self.now) >= after.max(Span(1)))
-    }
+/// When to look at a device again.
+pub(super) struct Next {
+    /// `None`: at once, it is overdue.
+    pub(super) timer: Option<Timer>,
+    /// Gateways that have to be heard, or found again, before it is looked at.
+    pub(super) behind: Vec<u64>,
 }
 
-/// One search, with the plant's tree at hand.
-pub(super) struct Search<'a> {
-    look: Look<'a>,
-    by_name: HashMap<&'a str, &'a Device>,
-    behind: HashMap<&'a str, Vec<&'a Arc<str>>>,
-    findings: Vec<Finding>,
-    /// Gateways found in this search: what lies behind them is told with them.
-    told: HashSet<Arc<str>>,
+fn threshold(after: Option<Span>, heard: &Heard) -> Option<Span> {
+    after.or_else(|| heard.learned())
 }
 
-impl<'a> Search<'a> {
-    pub(super) fn new(look: Look<'a>, devices: &'a [Device]) -> Self {
-        let mut by_name = HashMap::new();
-        let mut behind: HashMap<&str, Vec<&Arc<str>>> = HashMap::new();
-        for d in devices {
-            by_name.insert(&*d.id, d);
-            if let Some(gateway) = &d.gateway {
-                behind.entry(&**gateway).or_default().push(&d.id);
+impl<'a> Look<'a> {
+    /// What is to be done about a device of which it is time to look; adds it to those that are overdue, by rule.
+    pub(super) fn at(&self, key: u64, overdue: &mut BTreeMap<RuleIndex, Vec<&'a Arc<str>>>) -> Next {
+        let mut next = Next {
+            timer: Some(Timer::NoRule),
+            behind: Vec::new(),
+        };
+        let Some(device) = self.table.devices.get(key) else {
+            return next;
+        };
+        let above = self.above(&device.name);
+        let quiet = self.quiet(device, &above);
+        for rule in self.set.silence().covering(self.set, &device.name) {
+            if next.timer == Some(Timer::NoRule) {
+                next.timer = Some(Timer::Unset);
             }
-        }
-        Self {
-            look,
-            by_name,
-            behind,
-            findings: Vec::new(),
-            told: HashSet::new(),
-        }
-    }
-
-    pub(super) fn run(mut self, overdue: &[&'a Arc<str>]) -> Vec<Finding> {
-        let overdue: Vec<_> = overdue
-            .iter()
-            .copied()
-            .filter(|d| self.is_covered(d) && self.is_overdue(d) && !self.is_told(d))
-            .collect();
-        // Gateways that are silent themselves first, the topmost before those behind it.
-        let mut gateways: Vec<_> = overdue.iter().copied().filter(|d| self.is_silent_gateway(d)).collect();
-        gateways.sort_by_key(|d| self.above(d).len());
-        for gateway in gateways {
-            if !self.is_told(gateway) {
-                self.tell_silent_gateway(gateway);
-            }
-        }
-        for device in overdue {
-            if self.told.contains(device) || self.is_told(device) || self.is_mute_gateway(device) {
+            if self.is_open(rule, key) {
                 continue;
             }
-            if self.gateway_explains(device) {
+            if let Some(gateway) = above.iter().map(|g| hash(g)).find(|g| self.is_told(rule, *g)) {
+                next.behind.push(gateway);
                 continue;
             }
-            let since = self.heard(device).map_or(self.look.accepting.start(), |h| h.last);
-            self.findings.push(Finding {
-                device: device.clone(),
-                since,
-                unknown: Vec::new(),
-            });
+            let Some(left) = threshold(after(self.set.rule(rule)), device).map(|t| Span(t.0.saturating_sub(quiet.0)))
+            else {
+                continue;
+            };
+            if left > Span::ZERO {
+                let at = self.now.plus(left);
+                next.timer = match next.timer {
+                    Some(Timer::At(other)) => Some(Timer::At(at.min(other))),
+                    Some(_) => Some(Timer::At(at)),
+                    None => None,
+                };
+            } else if device.is_heard || !self.speaks_by_others(device) {
+                overdue.entry(rule).or_default().push(&device.name);
+                next.timer = None;
+            }
         }
-        self.findings.sort_unstable_by(|a, b| a.device.cmp(&b.device));
-        self.findings
+        next
     }
 
     fn heard(&self, device: &str) -> Option<&'a Heard> {
-        self.look.table.devices.get(&hash(device))
+        self.table.devices.get(hash(device)).filter(|h| h.is_heard)
     }
 
-    fn is_covered(&self, device: &str) -> bool {
-        let s = &self.look.rule.selector;
-        let d = self.by_name.get(device);
-        let names =
-            |list: &[Arc<str>], value: Option<&Arc<str>>| list.is_empty() || value.is_some_and(|v| list.contains(v));
-        (s.devices.is_empty() || s.devices.iter().any(|n| **n == *device))
-            && names(&s.device_classes, d.and_then(|d| d.class.as_ref()))
-            && names(&s.areas, d.and_then(|d| d.area.as_ref()))
+    /// A gateway that was never heard, while something behind it was: it is judged by those alone.
+    fn speaks_by_others(&self, gateway: &Heard) -> bool {
+        let from = gateway.last.max(self.accepting.start());
+        let is_heard_since = |d: &Arc<str>| self.heard(d).is_some_and(|h| h.last > from);
+        self.set.index().is_gateway(&gateway.name) && self.all_behind(&gateway.name).into_iter().any(is_heard_since)
+    }
+
+    fn is_open(&self, rule: RuleIndex, device: u64) -> bool {
+        self.table.open_under(&self.set.rule(rule).id, device).is_some()
+    }
+
+    /// It is told that this gateway is silent, and the way is not known to be open.
+    fn is_told(&self, rule: RuleIndex, gateway: u64) -> bool {
+        let open = self.table.open_under(&self.set.rule(rule).id, gateway);
+        open.is_some_and(|o| !o.lifted)
     }
 
     /// The gateways above a device, nearest first.
     fn above(&self, device: &str) -> Vec<&'a Arc<str>> {
         let mut out: Vec<&'a Arc<str>> = Vec::new();
         let mut at = device;
-        while let Some(gateway) = self.by_name.get(at).and_then(|d| d.gateway.as_ref()) {
+        while let Some(gateway) = self.set.device(at).and_then(|d| d.gateway.as_ref()) {
             if out.len() >= DEPTH_MAX || **gateway == *device || out.contains(&gateway) {
                 break;
             }
@@ -132,7 +117,7 @@ impl<'a> Search<'a> {
         let mut level: Vec<&str> = vec![gateway];
         for _ in 0..DEPTH_MAX {
             let mut next = Vec::new();
-            for &child in level.iter().filter_map(|g| self.behind.get(g)).flatten() {
+            for child in level.iter().flat_map(|g| self.set.index().behind(g)).map(|d| &d.id) {
                 if **child != *gateway && seen.insert(child) {
                     out.push(child);
                     next.push(&**child);
@@ -144,55 +129,159 @@ impl<'a> Search<'a> {
     }
 
     /// How long a device has been quiet in time that counts.
-    fn quiet(&self, device: &str) -> Span {
-        let last = self.heard(device).map_or(Timestamp::MIN, |h| h.last);
-        let resumed = self
-            .above(device)
-            .iter()
-            .filter_map(|g| self.look.table.resumed.get(&hash(g)))
-            .max()
-            .copied();
-        let from = last.max(resumed.unwrap_or(Timestamp::MIN));
-        self.look.accepting.quiet(from, self.look.now)
+    fn quiet(&self, device: &Heard, above: &[&Arc<str>]) -> Span {
+        let resumed = above.iter().filter_map(|g| self.table.resumed.get(hash(g))).max();
+        let from = device.last.max(resumed.copied().unwrap_or(Timestamp::MIN));
+        self.accepting.quiet(from, self.now)
+    }
+}
+
+/// One search under one rule.
+pub(super) struct Search<'a> {
+    look: Look<'a>,
+    rule: RuleIndex,
+    after: Option<Span>,
+    findings: Vec<Finding>,
+    /// Gateways found in this search: what lies behind them is told with them.
+    told: HashSet<Arc<str>>,
+    lines: HashMap<&'a str, Rc<Line<'a>>>,
+    /// By gateway: how often the others could not tell.
+    unclear: HashMap<&'a str, usize>,
+}
+
+/// What lies behind a gateway.
+struct Line<'a> {
+    devices: Vec<&'a Arc<str>>,
+    witnesses: Vec<Witness>,
+    /// The gateway was never heard, nor anything behind it in all the time of the rule.
+    is_unheard: bool,
+}
+
+/// A device whose word, or silence, says something about its gateway.
+struct Witness {
+    device: u64,
+    last: Timestamp,
+    usual: Span,
+    is_overdue: bool,
+}
+
+impl<'a> Search<'a> {
+    pub(super) fn new(look: Look<'a>, rule: RuleIndex) -> Self {
+        Self {
+            after: after(look.set.rule(rule)),
+            look,
+            rule,
+            findings: Vec::new(),
+            told: HashSet::new(),
+            lines: HashMap::new(),
+            unclear: HashMap::new(),
+        }
     }
 
-    fn is_overdue(&self, device: &str) -> bool {
-        match self.heard(device) {
-            Some(heard) => self.look.is_overdue(heard, self.quiet(device)),
-            None => self
-                .look
-                .after
-                .is_some_and(|after| self.quiet(device) >= after.max(Span(1))),
+    /// `overdue` is sorted.
+    pub(super) fn run(mut self, overdue: &[&'a Arc<str>]) -> Vec<Finding> {
+        // Gateways that are silent themselves first, the topmost before those behind it.
+        let is_gateway = |d: &&'a Arc<str>| self.look.set.index().is_gateway(d);
+        let (mut gateways, devices): (Vec<&Arc<str>>, Vec<&Arc<str>>) = overdue.iter().copied().partition(is_gateway);
+        gateways.sort_by_key(|d| self.look.above(d).len());
+        for gateway in gateways {
+            if !self.is_told(gateway) {
+                self.tell_silent_gateway(gateway);
+            }
         }
+        for device in devices {
+            if self.is_told(device) || self.gateway_explains(device) {
+                continue;
+            }
+            let since = self.since(device);
+            self.findings.push(Finding {
+                device: Arc::clone(device),
+                since,
+                unknown: Vec::new(),
+            });
+        }
+        self.findings.sort_unstable_by(|a, b| a.device.cmp(&b.device));
+        self.findings
+    }
+
+    /// Since when nothing was heard of it.
+    fn since(&self, device: &str) -> Timestamp {
+        let start = self.look.accepting.start();
+        match self.look.table.devices.get(hash(device)) {
+            Some(h) if h.is_heard && h.last <= self.look.now => h.last,
+            Some(h) if !h.is_heard => h.last.max(start),
+            _ => start,
+        }
+    }
+
+    /// How long a device may usually be quiet, as well as it is known: one that is quieter says something about its gateway.
+    fn usual(&self, heard: &Heard) -> Option<Span> {
+        heard.gaps.p99().or_else(|| heard.gaps.longest()).or(self.after)
+    }
+
+    fn quiet(&self, device: &Heard) -> Span {
+        self.look.quiet(device, &self.look.above(&device.name))
+    }
+
+    fn is_overdue(&self, device: &Heard) -> bool {
+        threshold(self.after, device).is_some_and(|t| self.quiet(device) >= t)
     }
 
     /// A gateway above it is told, now or before, and the way is not known to be open.
     fn is_told(&self, device: &str) -> bool {
-        self.above(device).iter().any(|g| {
-            let open = || self.look.table.open.get(&open_key(&self.look.rule.id, g));
-            self.told.contains(*g) || open().is_some_and(|o| !o.lifted)
+        let above = self.look.above(device);
+        above
+            .iter()
+            .any(|g| self.told.contains(*g) || self.look.is_told(self.rule, hash(g)))
+    }
+
+    fn line(&mut self, gateway: &'a str) -> Rc<Line<'a>> {
+        if let Some(line) = self.lines.get(gateway) {
+            return line.clone();
+        }
+        let devices = self.look.all_behind(gateway);
+        let witnesses = devices.iter().filter_map(|d| self.witness(d)).collect();
+        let itself = self.look.table.devices.get(hash(gateway));
+        let is_unheard = itself
+            .is_some_and(|g| !g.is_heard && self.after.is_some() && self.is_overdue(g) && !self.look.speaks_by_others(g));
+        let line = Rc::new(Line {
+            devices,
+            witnesses,
+            is_unheard,
+        });
+        self.lines.insert(gateway, line.clone());
+        line
+    }
+
+    /// A gateway between may speak for itself while all behind it is dead: it is no witness for those, nor against.
+    fn witness(&self, device: &str) -> Option<Witness> {
+        let set = self.look.set;
+        let heard = self.look.heard(device)?;
+        if set.index().is_gateway(device) || !rules::covers(set, self.rule, device, set.device(device)) {
+            return None;
+        }
+        Some(Witness {
+            device: hash(device),
+            last: heard.last,
+            usual: self.usual(heard)?,
+            is_overdue: self.is_overdue(heard),
         })
     }
 
-    fn is_silent_gateway(&self, device: &str) -> bool {
-        self.behind.contains_key(device) && self.heard(device).is_some()
-    }
-
-    /// A gateway that never spoke for itself is judged by those behind it alone.
-    fn is_mute_gateway(&self, device: &str) -> bool {
-        self.behind.contains_key(device) && self.heard(device).is_none()
-    }
-
-    fn tell_silent_gateway(&mut self, gateway: &Arc<str>) {
-        let Some(heard) = self.heard(gateway) else { return };
-        // Who was heard well after the gateway's next word was due has another way to us.
-        let due = heard.last.plus(self.look.usual(heard).unwrap_or(Span::ZERO));
-        let unknown = self.all_behind(gateway).into_iter().filter(|d| {
-            self.heard(d)
-                .is_some_and(|h| h.last <= due || self.look.is_overdue(h, self.quiet(d)))
-        });
-        let unknown = sorted(unknown);
-        self.tell(gateway, heard.last, unknown);
+    fn tell_silent_gateway(&mut self, gateway: &'a Arc<str>) {
+        let Some(itself) = self.look.table.devices.get(hash(gateway)) else {
+            return;
+        };
+        let behind = self.look.all_behind(gateway).into_iter();
+        let unknown = if itself.is_heard {
+            // Who was heard well after the gateway's next word was due has another way to us.
+            let due = itself.last.plus(self.usual(itself).unwrap_or(Span::ZERO));
+            let is_unknown = |d: &&Arc<str>| self.look.heard(d).is_some_and(|h| h.last <= due || self.is_overdue(h));
+            sorted(behind.filter(is_unknown))
+        } else {
+            sorted(behind.filter(|d| self.look.table.devices.contains(hash(d))))
+        };
+        self.tell(gateway, self.since(gateway), unknown);
     }
 
     fn tell(&mut self, gateway: &Arc<str>, since: Timestamp, unknown: Vec<Arc<str>>) {
@@ -206,30 +295,33 @@ impl<'a> Search<'a> {
 
     /// Is it the gateway, and not this device, or may it yet turn out to be? The topmost that explains it is told.
     fn gateway_explains(&mut self, device: &str) -> bool {
-        let Some(heard) = self.heard(device) else { return false };
-        let Some(due) = self.look.usual(heard).map(|usual| heard.last.plus(usual)) else {
+        let mut above = self.look.above(device);
+        above.retain(|g| !self.look.is_open(self.rule, hash(g)));
+        if let Some(gateway) = above.iter().rev().find(|g| self.line(g).is_unheard) {
+            self.tell_silent_gateway(gateway);
+            return true;
+        }
+        let Some(heard) = self.look.heard(device) else { return false };
+        let Some(due) = self.usual(heard).map(|usual| heard.last.plus(usual)) else {
             return false;
         };
-        let mut unclear = false;
-        for gateway in self.above(device).into_iter().rev() {
-            if self.look.table.is_open(&self.look.rule.id, gateway) {
+        let mut is_unclear = false;
+        for gateway in above.into_iter().rev() {
+            if self.unclear.get(&**gateway).is_some_and(|n| *n >= UNCLEAR_MAX) {
+                is_unclear = true;
                 continue;
             }
-            let behind = self.all_behind(gateway);
+            let line = self.line(gateway);
             let (mut spoke, mut missing, mut cannot_tell) = (0, 0, 0);
-            for other in behind
-                .iter()
-                .filter(|d| ****d != *device && self.is_covered(d))
-                .filter_map(|d| self.heard(d))
-            {
-                // A gateway between may speak for itself while all behind it is dead: it is no witness for those, nor against.
-                if self.behind.contains_key(&*other.name) {
-                    continue;
-                }
-                let Some(usual) = self.look.usual(other) else { continue };
+            // Time in which Andon did not accept tells nothing of them.
+            let passed = match due < self.look.now {
+                true => self.look.accepting.quiet(due, self.look.now),
+                false => Span::ZERO,
+            };
+            for other in line.witnesses.iter().filter(|w| w.device != hash(device)) {
                 if other.last > due {
                     spoke += 1;
-                } else if self.look.now.since(due) > usual {
+                } else if passed > other.usual || other.is_overdue {
                     missing += 1;
                 } else {
                     cannot_tell += 1;
@@ -237,19 +329,27 @@ impl<'a> Search<'a> {
             }
             let explains = missing >= 1 && missing * 10 >= (missing + spoke) * 9;
             if explains && missing + spoke >= cannot_tell {
-                let silent: Vec<_> = behind
-                    .into_iter()
-                    .filter_map(|d| self.heard(d))
-                    .filter(|h| h.last <= due)
-                    .collect();
+                let behind = line.devices.iter().filter_map(|d| self.look.heard(d));
+                let silent: Vec<_> = behind.filter(|h| h.last <= due).collect();
                 let since = silent.iter().map(|h| h.last).max().unwrap_or(heard.last);
                 self.tell(gateway, since, sorted(silent.into_iter().map(|h| &h.name)));
                 return true;
             }
-            unclear |= cannot_tell > 0 && (missing + cannot_tell) * 10 >= (missing + cannot_tell + spoke) * 9;
+            if cannot_tell > 0 && (missing + cannot_tell) * 10 >= (missing + cannot_tell + spoke) * 9 {
+                is_unclear = true;
+                *self.unclear.entry(gateway).or_default() += 1;
+            }
         }
-        let patience = self.look.threshold(heard).unwrap_or(Span::ZERO);
-        unclear && self.quiet(device).0 / 2 < patience.0
+        let patience = threshold(self.after, heard).unwrap_or(Span::ZERO);
+        is_unclear && self.quiet(heard).0 / 2 < patience.0
+    }
+}
+
+impl Heard {
+    /// After how long it is silent where the rule gives no time.
+    pub(super) fn learned(&self) -> Option<Span> {
+        let usual = self.gaps.p99()?;
+        Some(Span(usual.0.saturating_mul(3)).max(LEARNED_MIN))
     }
 }
 

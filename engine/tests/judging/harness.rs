@@ -276,7 +276,7 @@ impl Harness {
     }
 
     fn configured(&mut self, configuration: &Arc<Configuration>, at: Timestamp, position: Position) -> Checked {
-        let changed = self.sequencer.configure(configuration);
+        let changed = self.sequencer.configure(configuration, at);
         let Some(changed) = changed else {
             self.model.configure(configuration, at);
             return Ok(());
