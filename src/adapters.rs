@@ -17,7 +17,9 @@ use andon_engine::level::Level;
 use andon_engine::rule::Configuration;
 use andon_engine::subject::SubjectKind;
 use andon_engine::time::Timestamp;
-use andon_gateway::{Grant, Intake, IntakeEntry, IntakeError, Keys, KeysUnavailable, Rate, SharedRates};
+use andon_gateway::{
+    Grant, Intake, IntakeEntry, IntakeError, Keys, KeysUnavailable, LevelWords, Notes, Rate, SharedRates,
+};
 use andon_storage::journal::{Append, AppendError, Journal};
 use andon_storage::keys::KeyCache;
 use andon_storage::ports::keys::Scope;
@@ -26,6 +28,7 @@ use andon_storage::redis::limits::{self, RateLimits};
 use andon_storage::redis::live::{self, LiveBus, LiveEvent, LiveKind};
 use async_trait::async_trait;
 use bytes::Bytes;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -61,24 +64,42 @@ impl Intake for JournalIntake {
 }
 
 /// The gateway's view of the keys.
-pub struct SenderKeys(pub Arc<KeyCache>);
+pub struct SenderKeys {
+    pub cache: Arc<KeyCache>,
+    /// What words of a key's senders mean, by its id.
+    pub levels: HashMap<String, Arc<LevelWords>>,
+}
+
+/// What the gateway notes becomes WARN records of application `andon`.
+pub struct GatewayNotes(pub SelfLog);
+
+impl Notes for GatewayNotes {
+    fn unknown_level(&self, key_id: &str, word: &str) {
+        let message = format!(
+            "level {word:?} of key {key_id} is not known and stored as WARN: map it in the sender, or under [levels.{key_id}] of the \
+             configuration file"
+        );
+        self.0.write(Level::Warn, "andon.intake.level_unknown", &message);
+    }
+}
 
 #[async_trait]
 impl Keys for SenderKeys {
     fn find(&self, token: &str) -> Option<Arc<Grant>> {
-        let row = self.0.find(token)?;
+        let row = self.cache.find(token)?;
         Some(Arc::new(Grant {
             id: Arc::from(row.id.as_str()),
             may_ingest: row.scopes.contains(&Scope::Ingest),
             applications: row.applications.clone(),
             devices: row.devices.clone(),
             records_per_second: row.records_per_second,
+            levels: self.levels.get(&row.id).cloned(),
         }))
     }
 
     async fn refresh(&self) -> Result<(), KeysUnavailable> {
         // The cache's own task logs that the store is away.
-        self.0.refresh().await.map(drop).map_err(|_| KeysUnavailable)
+        self.cache.refresh().await.map(drop).map_err(|_| KeysUnavailable)
     }
 }
 

@@ -4,6 +4,7 @@
 //! Every server value can also be given on the command line or by its `ANDON_…` variable, which win over the file. Rules, routes,
 //! people, mute windows and the plant become one [`Configuration`], which enters the journal when it has changed.
 
+use andon_actors::notifier::email_address;
 use andon_engine::ids::{RecipientId, RouteId, RuleId};
 use andon_engine::level::Level;
 use andon_engine::mute;
@@ -13,9 +14,10 @@ use andon_engine::rule::{
 };
 use andon_engine::subject::SubjectKind;
 use andon_engine::time::{Span, Timestamp};
+use andon_gateway::LevelWords;
 use andon_storage::ports::people::PersonRow;
 use serde::de::DeserializeOwned;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 mod file;
@@ -61,6 +63,7 @@ pub fn parse(text: &str) -> Result<File, Faults> {
             "retention" => take(&key, value, &mut file.retention, &mut faults),
             "mail" => take(&key, value, &mut file.mail, &mut faults),
             "journal" => take(&key, value, &mut file.journal, &mut faults),
+            "levels" => take(&key, value, &mut file.levels, &mut faults),
             "secrets" => take(&key, value, &mut file.secrets, &mut faults),
             "rules" => take_all(&key, value, &mut file.rules, &mut faults),
             "routes" => take_all(&key, value, &mut file.routes, &mut faults),
@@ -180,6 +183,7 @@ pub fn configuration(file: &File, alert_to: &[String]) -> Result<Configuration, 
             c.rules.push(rule);
         }
     }
+    b.faults.extend(level_words(file).1);
     for entry in &file.mute_windows {
         if let Some(window) = b.mute_window(entry) {
             c.mute_windows.push(window);
@@ -191,6 +195,26 @@ pub fn configuration(file: &File, alert_to: &[String]) -> Result<Configuration, 
     } else {
         Err(Faults(b.faults))
     }
+}
+
+/// What the words of the senders of each key mean, by the key's id; and the faults of it.
+pub fn level_words(file: &File) -> (HashMap<String, Arc<LevelWords>>, Vec<String>) {
+    let mut faults = Vec::new();
+    let mut keys = HashMap::new();
+    for (key, words) in &file.levels {
+        let mut known = Vec::new();
+        for (word, level) in words {
+            match Level::parse(level) {
+                _ if word.trim().is_empty() => faults.push(format!("levels.{key}: a word is empty")),
+                Some(level) => known.push((word.as_str(), level)),
+                None => faults.push(format!(
+                    "levels.{key}: \"{word}\" must be TRACE, DEBUG, INFO, WARN, ERROR or FATAL, not \"{level}\""
+                )),
+            }
+        }
+        keys.insert(key.clone(), Arc::new(LevelWords::new(known)));
+    }
+    (keys, faults)
 }
 
 fn site(e: &SiteEntry) -> Site {
@@ -222,8 +246,8 @@ impl Builder {
     }
 
     fn address(&mut self, place: &str, email: &str) {
-        if !is_email(email) {
-            self.fault(place, format!("\"{email}\" is not an e-mail address"));
+        if let Err(why) = email_address(email) {
+            self.fault(place, why);
         }
     }
 
@@ -438,15 +462,6 @@ impl Builder {
             }
         }
     }
-}
-
-/// Good enough to tell an address from a slip of the keyboard; the mail server has the last word.
-pub fn is_email(text: &str) -> bool {
-    text.split_once('@')
-        .is_some_and(|(user, host)| !user.is_empty() && !host.is_empty())
-        && !text
-            .chars()
-            .any(|c| c.is_whitespace() || c.is_control() || matches!(c, '<' | '>' | ','))
 }
 
 /// Adds the people of `andon user` to what the file says: as recipients, and to the default route unless the file writes that itself.

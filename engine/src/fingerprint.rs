@@ -20,13 +20,18 @@
 //! - a whole number (up to 5 digits, or `0x` and up to 8) right after the word `code`, `status`, `errno`, `fault` or `alarm`;
 //! - the keys of JSON, and values of JSON that are constants (`{"errorType":"LOCALIZATION_ERROR"}`).
 //!
+//! Colour codes of a terminal are no part of a message.
+//!
 //! Splitting one fault in two costs a line in a digest; taking two for one hides the second. Where in doubt it is split.
 
+use crate::text::without_escapes;
 use std::ops::Range;
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
-/// The template of a message, and the byte ranges of the message that a placeholder stands for, ascending and disjoint.
+/// The template of a message, and the byte ranges of the message, without its colour codes, that a placeholder stands for, ascending
+/// and disjoint.
 pub fn template(message: &str) -> (String, Vec<Range<usize>>) {
+    let message = &*without_escapes(message);
     let mut text = String::with_capacity(message.len());
     let mut masked = Vec::new();
     scan(message, |piece| match piece {
@@ -42,6 +47,7 @@ pub fn template(message: &str) -> (String, Vec<Range<usize>>) {
 /// Equal for records of the same application, type and message template. Never 0, which says "no message".
 pub fn fingerprint(application: Option<&str>, kind: Option<&str>, message: &str) -> u64 {
     let mut h = Hasher::new(application, kind);
+    let message = &*without_escapes(message);
     scan(message, |piece| match piece {
         Piece::Text(range) => h.update(&message.as_bytes()[range]),
         Piece::Masked(mask, _) => h.update(mask.placeholder().as_bytes()),

@@ -26,5 +26,6 @@ pub mod sequencer;
 pub mod silence;
 pub mod sources;
 pub mod subject;
+pub mod text;
 pub mod throttle;
 pub mod time;

@@ -402,7 +402,10 @@ impl SilenceTable {
     }
 
     fn forget(&mut self, key: u64) {
-        if let Some(Heard { timer: Timer::At(at), .. }) = self.devices.remove(key) {
+        if let Some(Heard {
+            timer: Timer::At(at), ..
+        }) = self.devices.remove(key)
+        {
             self.timers.remove(&(at, key));
         }
     }

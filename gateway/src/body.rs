@@ -54,20 +54,18 @@ pub(crate) async fn read(
     permit: Permit,
     config: &Config,
 ) -> Result<(Bytes, Permit), BodyError> {
-    let room = Room::keeping(permit, config.body_bytes_max);
-    match receive(body, encoding, room, config).await?.to {
-        To::Memory { first, all, permit } => Ok((if all.is_empty() { first } else { Bytes::from(all) }, permit)),
-        To::Hash(_) => unreachable!("a body that is kept is not hashed"),
-    }
+    let kept = Kept {
+        permit,
+        ..Kept::default()
+    };
+    let kept = receive(body, encoding, Room::new(kept, config.body_bytes_max), config).await?;
+    Ok(kept.into_bytes())
 }
 
 /// Reads the whole body and keeps nothing of it but its hash, which is that of [`hash`].
 pub(crate) async fn digest(body: &mut Incoming, encoding: Encoding, config: &Config) -> Result<u128, BodyError> {
-    let room = Room::hashing(config.body_bytes_max);
-    match receive(body, encoding, room, config).await?.to {
-        To::Hash(hash) => Ok(hash.digest128()),
-        To::Memory { .. } => unreachable!("a body that is hashed is not kept"),
-    }
+    let room = Room::new(Hashed::default(), config.body_bytes_max);
+    Ok(receive(body, encoding, room, config).await?.0.digest128())
 }
 
 /// The hash by which a body is known again.
@@ -75,7 +73,12 @@ pub(crate) fn hash(body: &[u8]) -> u128 {
     xxhash_rust::xxh3::xxh3_128(body)
 }
 
-async fn receive(body: &mut Incoming, encoding: Encoding, room: Room, config: &Config) -> Result<Room, BodyError> {
+async fn receive<T: Take>(
+    body: &mut Incoming,
+    encoding: Encoding,
+    room: Room<T>,
+    config: &Config,
+) -> Result<T, BodyError> {
     let mut pace = Pace::new(config);
     let mut sink = Sink::new(encoding, room).map_err(|e| BodyError::Undecodable(e.to_string()))?;
     loop {
@@ -144,17 +147,17 @@ impl<'c> Pace<'c> {
 }
 
 /// Decodes the bytes of a body on their way to a [`Room`].
-enum Sink {
-    Plain(Room),
-    Gzip(flate2::write::MultiGzDecoder<Room>),
+enum Sink<T: Take> {
+    Plain(Room<T>),
+    Gzip(flate2::write::MultiGzDecoder<Room<T>>),
     Zstd {
-        decoder: zstd::stream::write::Decoder<'static, Room>,
+        decoder: zstd::stream::write::Decoder<'static, Room<T>>,
         any: bool,
     },
 }
 
-impl Sink {
-    fn new(encoding: Encoding, room: Room) -> io::Result<Self> {
+impl<T: Take> Sink<T> {
+    fn new(encoding: Encoding, room: Room<T>) -> io::Result<Self> {
         Ok(match encoding {
             Encoding::Identity => Sink::Plain(room),
             Encoding::Gzip => Sink::Gzip(flate2::write::MultiGzDecoder::new(room)),
@@ -194,8 +197,8 @@ impl Sink {
             .unwrap_or_else(|| BodyError::Undecodable(e.to_string()))
     }
 
-    /// The room with the whole body.
-    fn finish(mut self) -> Result<Room, BodyError> {
+    /// What has taken the whole body.
+    fn finish(mut self) -> Result<T, BodyError> {
         let ended = match &mut self {
             Sink::Plain(_) | Sink::Zstd { any: false, .. } => Ok(()),
             Sink::Gzip(decoder) => decoder.try_finish(),
@@ -204,51 +207,100 @@ impl Sink {
         if let Err(e) = ended {
             return Err(self.fault(&e));
         }
-        Ok(match self {
-            Sink::Plain(room) => room,
-            Sink::Gzip(mut decoder) => decoder.get_mut().moved(),
-            Sink::Zstd { mut decoder, .. } => decoder.get_mut().moved(),
-        })
+        // Out of a decoder that will not let go of the room itself.
+        Ok(std::mem::take(match &mut self {
+            Sink::Plain(room) => &mut room.to,
+            Sink::Gzip(decoder) => &mut decoder.get_mut().to,
+            Sink::Zstd { decoder, .. } => &mut decoder.get_mut().to,
+        }))
     }
 }
 
 /// Where a body goes. It refuses to grow beyond a cap, and without memory granted for it: a bomb stops here, whatever it would still
 /// unpack.
-struct Room {
-    to: To,
+struct Room<T> {
+    to: T,
     len: usize,
     bytes_max: usize,
     /// Why it took no more.
     full: Option<BodyError>,
 }
 
-enum To {
-    /// The frames as they came; one is kept without a copy.
-    Memory {
-        first: Bytes,
-        all: Vec<u8>,
-        permit: Permit,
-    },
-    Hash(Box<Xxh3>),
+/// What becomes of the bytes of a body.
+trait Take: Default {
+    /// Makes room for a body of this length. False when there is none.
+    fn reach(&mut self, len: usize) -> bool;
+    /// A frame as it came; the first of the body or a later one.
+    fn frame(&mut self, data: Bytes, is_first: bool);
+    fn bytes(&mut self, data: &[u8]);
 }
 
-impl Room {
-    fn keeping(permit: Permit, bytes_max: usize) -> Self {
-        Self::new(
-            To::Memory {
-                first: Bytes::new(),
-                all: Vec::new(),
-                permit,
-            },
-            bytes_max,
-        )
-    }
+/// A body that is kept: the frames as they came; one is kept without a copy.
+struct Kept {
+    first: Bytes,
+    all: Vec<u8>,
+    permit: Permit,
+}
 
-    fn hashing(bytes_max: usize) -> Self {
-        Self::new(To::Hash(Box::new(Xxh3::new())), bytes_max)
+impl Default for Kept {
+    fn default() -> Self {
+        Self {
+            first: Bytes::new(),
+            all: Vec::new(),
+            permit: Permit::none(),
+        }
     }
+}
 
-    fn new(to: To, bytes_max: usize) -> Self {
+impl Kept {
+    fn into_bytes(self) -> (Bytes, Permit) {
+        let bytes = if self.all.is_empty() {
+            self.first
+        } else {
+            Bytes::from(self.all)
+        };
+        (bytes, self.permit)
+    }
+}
+
+impl Take for Kept {
+    fn reach(&mut self, len: usize) -> bool {
+        self.permit.reach(len)
+    }
+    fn frame(&mut self, data: Bytes, is_first: bool) {
+        if is_first {
+            self.first = data;
+            return;
+        }
+        if !self.first.is_empty() {
+            self.all.reserve((self.first.len() + data.len()) * 2);
+            self.all.extend_from_slice(&std::mem::take(&mut self.first));
+        }
+        self.all.extend_from_slice(&data);
+    }
+    fn bytes(&mut self, data: &[u8]) {
+        self.all.extend_from_slice(data);
+    }
+}
+
+/// A body of which only the hash is wanted.
+#[derive(Default)]
+struct Hashed(Xxh3);
+
+impl Take for Hashed {
+    fn reach(&mut self, _: usize) -> bool {
+        true
+    }
+    fn frame(&mut self, data: Bytes, _: bool) {
+        self.0.update(&data);
+    }
+    fn bytes(&mut self, data: &[u8]) {
+        self.0.update(data);
+    }
+}
+
+impl<T: Take> Room<T> {
+    fn new(to: T, bytes_max: usize) -> Self {
         Self {
             to,
             len: 0,
@@ -257,23 +309,12 @@ impl Room {
         }
     }
 
-    /// What it holds, out of a decoder that will not let go of the room itself.
-    fn moved(&mut self) -> Room {
-        let to = std::mem::replace(&mut self.to, To::Hash(Box::default()));
-        Room {
-            len: self.len,
-            ..Room::new(to, self.bytes_max)
-        }
-    }
-
     /// Makes room for `more` bytes.
     fn reserve(&mut self, more: usize) -> io::Result<()> {
         let len = self.len + more;
         if len > self.bytes_max {
             self.full = Some(BodyError::TooLarge(self.bytes_max));
-        } else if let To::Memory { permit, .. } = &mut self.to
-            && !permit.reach(len)
-        {
+        } else if !self.to.reach(len) {
             self.full = Some(BodyError::NoRoom);
         }
         if self.full.is_some() {
@@ -286,28 +327,15 @@ impl Room {
     fn take(&mut self, data: Bytes) -> io::Result<()> {
         let is_first = self.len == 0;
         self.reserve(data.len())?;
-        match &mut self.to {
-            To::Memory { first, .. } if is_first => *first = data,
-            To::Memory { first, all, .. } => {
-                if !first.is_empty() {
-                    all.reserve((first.len() + data.len()) * 2);
-                    all.extend_from_slice(&std::mem::take(first));
-                }
-                all.extend_from_slice(&data);
-            }
-            To::Hash(hash) => hash.update(&data),
-        }
+        self.to.frame(data, is_first);
         Ok(())
     }
 }
 
-impl Write for Room {
+impl<T: Take> Write for Room<T> {
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
         self.reserve(data.len())?;
-        match &mut self.to {
-            To::Memory { all, .. } => all.extend_from_slice(data),
-            To::Hash(hash) => hash.update(data),
-        }
+        self.to.bytes(data);
         Ok(data.len())
     }
     fn flush(&mut self) -> io::Result<()> {
@@ -328,19 +356,20 @@ mod tests {
 
     const CAP: Option<BodyError> = Some(BodyError::TooLarge(10_000));
 
-    fn kept(room: Room) -> Vec<u8> {
-        match room.to {
-            To::Memory { first, all, .. } => [&first[..], &all].concat(),
-            To::Hash(_) => panic!("hashed"),
+    fn kept(permit: Permit) -> Kept {
+        Kept {
+            permit,
+            ..Kept::default()
         }
     }
 
     /// Feeds in steps; the decoded bytes.
     fn through(encoding: Encoding, data: &[u8], step: usize) -> Result<Vec<u8>, BodyError> {
-        feed(encoding, data, step, Room::keeping(Permit::none(), 10_000)).map(kept)
+        let kept = feed(encoding, data, step, Room::new(kept(Permit::none()), 10_000))?;
+        Ok(kept.into_bytes().0.to_vec())
     }
 
-    fn feed(encoding: Encoding, data: &[u8], step: usize, room: Room) -> Result<Room, BodyError> {
+    fn feed<T: Take>(encoding: Encoding, data: &[u8], step: usize, room: Room<T>) -> Result<T, BodyError> {
         let mut sink = Sink::new(encoding, room).unwrap();
         for part in data.chunks(step) {
             sink.take(Bytes::copy_from_slice(part))?;
@@ -368,11 +397,8 @@ mod tests {
                 (Encoding::Gzip, &two_members),
                 (Encoding::Zstd, &two_frames),
             ] {
-                let room = feed(encoding, data, step, Room::hashing(10_000)).unwrap();
-                assert!(
-                    matches!(room.to, To::Hash(h) if h.digest128() == hash(&both)),
-                    "{encoding:?}"
-                );
+                let hashed = feed(encoding, data, step, Room::new(Hashed::default(), 10_000)).unwrap();
+                assert_eq!(hashed.0.digest128(), hash(&both), "{encoding:?}");
             }
         }
         assert_eq!(through(Encoding::Zstd, b"", 1), Ok(vec![]));
@@ -386,17 +412,15 @@ mod tests {
             (Encoding::Zstd, zstd::encode_all(&zeros[..], 3).unwrap()),
         ] {
             let pool = Pool::new(1 << 30, 1 << 20);
-            let room = Room::keeping(pool.permit(&"k".into(), 0), 1 << 20);
+            let room = Room::new(kept(pool.permit(&"k".into(), 0)), 1 << 20);
             let mut sink = Sink::new(encoding, room).unwrap();
             assert_eq!(sink.take(Bytes::from(bomb)), Err(BodyError::TooLarge(1 << 20)));
             let room = match &sink {
                 Sink::Gzip(d) => d.get_ref(),
                 Sink::Zstd { decoder, .. } => decoder.get_ref(),
-                Sink::Plain(_) => unreachable!("not plain"),
+                Sink::Plain(room) => room,
             };
-            let To::Memory { all, permit, .. } = &room.to else {
-                panic!("hashed")
-            };
+            let Kept { all, permit, .. } = &room.to;
             assert!(
                 all.capacity() <= 2 << 20 && permit.bytes() <= 1 << 20,
                 "{} bytes held",
@@ -415,12 +439,13 @@ mod tests {
         while others.last_mut().is_some_and(|p| p.reach(4 << 20)) {
             others.push(pool.permit(&format!("k{}", others.len()).into(), 0));
         }
-        let room = Room::keeping(pool.permit(&"k".into(), 0), 100 << 20);
+        let room = Room::new(kept(pool.permit(&"k".into(), 0)), 100 << 20);
         assert_eq!(
             feed(Encoding::Gzip, &bomb, 1 << 20, room).err(),
             Some(BodyError::NoRoom)
         );
-        assert_eq!(feed(Encoding::Gzip, &bomb, 1 << 20, Room::hashing(10_000)).err(), CAP);
+        let hashing = Room::new(Hashed::default(), 10_000);
+        assert_eq!(feed(Encoding::Gzip, &bomb, 1 << 20, hashing).err(), CAP);
     }
 
     #[test]

@@ -18,15 +18,18 @@ pub const BODY_DEADLINE: Duration = Duration::from_secs(120);
 pub const IDLE_DEADLINE: Duration = Duration::from_secs(75);
 /// Bytes a second that a body must average after [`BODY_IDLE_DEADLINE`]: below any modem, above any slow-body attack worth its name.
 pub const BODY_RATE_MIN: u32 = 1_024;
-/// Open connections. Each costs some 20 KB; file descriptors are usually limited to more. One peer address gets half of them at most.
+/// Open connections. Each costs some 20 KB; file descriptors are usually limited to more. One peer address gets half of them at most, and a
+/// quarter as long as no key is known on them.
 pub const CONNECTIONS_MAX: usize = 8_192;
 /// An HTTP/1 head, and what is read of a body at once. With all connections open and full this is 128 MiB, the worst that senders without
-/// a key can make us hold over HTTP/1, and 64 MiB of it from one address.
+/// a key can make us hold over HTTP/1, and 32 MiB of it from one address.
 pub const HEAD_BYTES_MAX: usize = 16 * 1024;
 /// Requests that run on one HTTP/2 connection at a time.
 pub const STREAMS_MAX: u32 = 64;
 /// Of these, those that run before a key is known on the connection: they wait for the look-up of a new key, or for nothing.
 pub const UNKNOWN_STREAMS_MAX: u32 = 16;
+/// The same of all connections of one peer address: with unread bodies they hold 64 MiB at most.
+pub const UNKNOWN_STREAMS_OF_PEER_MAX: u32 = 256;
 /// Header list of an HTTP/2 request. A key, a length and a handful of others come to some hundred bytes.
 pub const HEADER_LIST_BYTES_MAX: u32 = 8 * 1024;
 /// Unread bytes of one HTTP/2 request that hyper may hold before we take them.

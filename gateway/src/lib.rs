@@ -20,6 +20,6 @@ mod wire;
 
 pub use admission::Permit;
 pub use config::Config;
-pub use ports::{Grant, Intake, IntakeEntry, IntakeError, Keys, KeysUnavailable, Rate, SharedRates};
+pub use ports::{Grant, Intake, IntakeEntry, IntakeError, Keys, KeysUnavailable, LevelWords, Notes, Rate, SharedRates};
 pub use request::{MetricsHook, ReadyHook};
 pub use server::{Gateway, Stopped};

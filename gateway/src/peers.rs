@@ -1,13 +1,16 @@
-//! Places for connections, shared out by where they come from.
+//! Places for connections, and for requests before their key is known, shared out by where they come from.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::config::UNKNOWN_STREAMS_OF_PEER_MAX;
 use crate::metrics::CONNECTIONS;
 
 /// The connections that may be open at once. A peer may open more as long as it has fewer than are left free: alone it comes to half of
-/// all, of two that take what they can each to a third, and the next one always finds a place.
+/// all, of two that take what they can each to a third, and the next one always finds a place. Of those on which no key is known, a peer
+/// may have a quarter of all.
 #[derive(Debug, Clone)]
 pub(crate) struct Peers {
     max: usize,
@@ -17,7 +20,16 @@ pub(crate) struct Peers {
 #[derive(Debug, Default)]
 struct Open {
     all: usize,
-    peers: HashMap<IpAddr, usize>,
+    peers: HashMap<IpAddr, OfPeer>,
+}
+
+#[derive(Debug, Default, Clone, Copy)]
+struct OfPeer {
+    connections: usize,
+    /// Of these, those on which no key is known.
+    strangers: usize,
+    /// Requests that wait for their key to be known.
+    waiting: u32,
 }
 
 /// Why a connection finds no place.
@@ -34,6 +46,7 @@ pub(crate) enum NoPlace {
 pub(crate) struct Place {
     peers: Peers,
     peer: IpAddr,
+    known: AtomicBool,
 }
 
 impl Peers {
@@ -52,16 +65,20 @@ impl Peers {
         if free == 0 {
             return Err(NoPlace::Full);
         }
-        if of_peer >= free {
+        // However few places there are, one stranger must find one: that is how a sender begins.
+        if of_peer.connections >= free || of_peer.strangers >= (self.max / 4).max(1) {
             return Err(NoPlace::Share);
         }
         open.all += 1;
-        open.peers.insert(peer, of_peer + 1);
+        let of_peer = open.peers.entry(peer).or_default();
+        of_peer.connections += 1;
+        of_peer.strangers += 1;
         drop(open);
         metrics::gauge!(CONNECTIONS).increment(1.0);
         Ok(Place {
             peers: self.clone(),
             peer,
+            known: AtomicBool::new(false),
         })
     }
 
@@ -70,13 +87,44 @@ impl Peers {
     }
 }
 
+impl Place {
+    /// Somebody with a key is at the other end.
+    pub(crate) fn set_known(&self) {
+        if !self.known.swap(true, Ordering::SeqCst) {
+            self.change(|of_peer| of_peer.strangers -= 1);
+        }
+    }
+
+    pub(crate) fn is_known(&self) -> bool {
+        self.known.load(Ordering::SeqCst)
+    }
+
+    /// Counts a request that waits for its key to be known; false when this peer has too many of them. Each ends with [`Place::end_wait`].
+    pub(crate) fn wait(&self) -> bool {
+        self.change(|of_peer| {
+            of_peer.waiting += 1;
+            of_peer.waiting <= UNKNOWN_STREAMS_OF_PEER_MAX
+        })
+    }
+
+    pub(crate) fn end_wait(&self) {
+        self.change(|of_peer| of_peer.waiting -= 1);
+    }
+
+    fn change<R>(&self, change: impl FnOnce(&mut OfPeer) -> R) -> R {
+        // A peer is there as long as one of its places is.
+        change(self.peers.open().peers.entry(self.peer).or_default())
+    }
+}
+
 impl Drop for Place {
     fn drop(&mut self) {
         let mut open = self.peers.open();
         open.all -= 1;
-        if let Some(n) = open.peers.get_mut(&self.peer) {
-            *n -= 1;
-            if *n == 0 {
+        if let Some(of_peer) = open.peers.get_mut(&self.peer) {
+            of_peer.connections -= 1;
+            of_peer.strangers -= usize::from(!self.is_known());
+            if of_peer.connections == 0 {
                 open.peers.remove(&self.peer);
             }
         }
@@ -100,11 +148,15 @@ fn peer(address: IpAddr) -> IpAddr {
 mod tests {
     use super::*;
 
+    /// Of senders with a key.
     fn fill(peers: &Peers, address: &str) -> (Vec<Place>, NoPlace) {
         let mut places = Vec::new();
         loop {
             match peers.admit(address.parse().unwrap()) {
-                Ok(place) => places.push(place),
+                Ok(place) => {
+                    place.set_known();
+                    places.push(place);
+                }
                 Err(why) => return (places, why),
             }
         }
@@ -134,6 +186,32 @@ mod tests {
         drop((first, second, others));
         let open = peers.open();
         assert_eq!((open.all, open.peers.len()), (0, 0));
+    }
+
+    #[test]
+    fn connections_without_a_key_are_a_quarter_of_all_and_those_with_one_do_not_count() {
+        let peers = Peers::new(8_192);
+        let address: IpAddr = "10.0.0.1".parse().unwrap();
+        let strangers: Vec<_> = (0..).map_while(|_| peers.admit(address).ok()).collect();
+        assert_eq!(strangers.len(), 2_048);
+        assert_eq!(peers.admit(address).err(), Some(NoPlace::Share));
+        strangers[0].set_known();
+        strangers[0].set_known();
+        let one_more = peers.admit(address).unwrap();
+        assert!(peers.admit(address).is_err());
+        drop((strangers, one_more));
+        assert!(peers.open().peers.is_empty());
+    }
+
+    #[test]
+    fn requests_that_wait_for_their_key_are_few_for_one_peer_whatever_its_connections() {
+        let peers = Peers::new(64);
+        let [a, b, other] = ["10.0.0.1", "10.0.0.1", "10.0.0.2"].map(|a| peers.admit(a.parse().unwrap()).unwrap());
+        assert!((0..UNKNOWN_STREAMS_OF_PEER_MAX).all(|n| if n % 2 == 0 { a.wait() } else { b.wait() }));
+        assert!(!a.wait() && other.wait());
+        a.end_wait();
+        a.end_wait();
+        assert!(b.wait());
     }
 
     #[test]

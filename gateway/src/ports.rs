@@ -1,7 +1,9 @@
 //! What the gateway needs of others. The binary implements these traits.
 
 use andon_engine::intake::{Idempotency, IntakeHeader, Rejected};
+use andon_engine::level::Level;
 use andon_engine::time::Timestamp;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -95,6 +97,34 @@ pub struct Grant {
     pub devices: Vec<String>,
     /// `None`: no limit.
     pub records_per_second: Option<u32>,
+    /// Words that its senders use for levels.
+    pub levels: Option<Arc<LevelWords>>,
+}
+
+/// What the words of one key's senders mean, where an administrator has said so. They win over what the words mean elsewhere.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LevelWords(HashMap<String, Level>);
+
+impl LevelWords {
+    pub fn new<'w>(words: impl IntoIterator<Item = (&'w str, Level)>) -> Self {
+        let words = words.into_iter();
+        Self(words.map(|(word, level)| (Self::normal(word), level)).collect())
+    }
+
+    /// A number is a word, too.
+    pub fn get(&self, word: &str) -> Option<Level> {
+        self.0.get(&Self::normal(word)).copied()
+    }
+
+    fn normal(word: &str) -> String {
+        word.trim().to_lowercase()
+    }
+}
+
+/// Told what an administrator should know of.
+pub trait Notes: Send + Sync + 'static {
+    /// Records of the key have a level that means nothing here.
+    fn unknown_level(&self, key_id: &str, word: &str);
 }
 
 impl Grant {
@@ -106,6 +136,7 @@ impl Grant {
             applications: Vec::new(),
             devices: Vec::new(),
             records_per_second: None,
+            levels: None,
         }
     }
 

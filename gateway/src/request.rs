@@ -27,7 +27,7 @@ use crate::metrics::{
     HTTP_REQUEST_SECONDS, HTTP_REQUESTS, READINGS_LEFT_OUT, RECORDS_ACCEPTED, RECORDS_DUPLICATE, RECORDS_REJECTED,
     RETRY_WINDOW_SECONDS,
 };
-use crate::ports::{Grant, Intake, IntakeEntry, IntakeError, Keys};
+use crate::ports::{Grant, Intake, IntakeEntry, IntakeError, Keys, Notes};
 use crate::retry::{Answer, Attempt, Claim, Retries};
 use crate::unknown::Unknown;
 use crate::wire::Connection;
@@ -54,6 +54,7 @@ pub(crate) struct Shared {
     pub(crate) rates: Limiter,
     pub(crate) retries: Arc<Retries>,
     pub(crate) unknown: Unknown,
+    pub(crate) notes: Option<Arc<dyn Notes>>,
     /// Appends outlive the connection that asked for them.
     pub(crate) commits: TaskTracker,
     pub(crate) stopping: AtomicBool,
@@ -455,7 +456,10 @@ impl Commit {
             metrics::gauge!(RETRY_WINDOW_SECONDS).set(shared.retries.effective_window(received_at).as_secs_f64());
         }
         claim.settle(answer.clone(), received_at);
-        shared.unknown.report(&head.grant.id, &decoded.unknown_levels);
+        let notes = shared.notes.as_deref();
+        shared
+            .unknown
+            .report(&head.grant.id, &decoded.unknown_levels, received_at, notes);
         let format = if decoded.lines { "ndjson" } else { "json" };
         metrics::counter!(RECORDS_ACCEPTED, "format" => format).increment(u64::from(accepted));
         metrics::counter!(RECORDS_REJECTED).increment(u64::from(decoded.found - decoded.records));

@@ -23,7 +23,7 @@ use crate::config::{
 use crate::look_up::LookUps;
 use crate::metrics::CONNECTIONS_CLOSED;
 use crate::peers::{NoPlace, Peers, Place};
-use crate::ports::{Intake, Keys, SharedRates};
+use crate::ports::{Intake, Keys, Notes, SharedRates};
 use crate::request::{MetricsHook, ReadyHook, Shared, handle};
 use crate::retry::Retries;
 use crate::unknown::Unknown;
@@ -78,6 +78,7 @@ impl Gateway {
             rates: Limiter::default(),
             retries: Arc::new(Retries::default()),
             unknown: Unknown::default(),
+            notes: None,
             commits: TaskTracker::new(),
             stopping: AtomicBool::new(false),
             metrics: None,
@@ -99,6 +100,12 @@ impl Gateway {
     /// Asks this, too, for `GET /health/ready`.
     pub fn with_ready(mut self, hook: ReadyHook) -> Self {
         self.shared.ready = Some(hook);
+        self
+    }
+
+    /// Tells this what an administrator should know of.
+    pub fn with_notes(mut self, notes: Arc<dyn Notes>) -> Self {
+        self.shared.notes = Some(notes);
         self
     }
 
@@ -228,10 +235,10 @@ struct Driver {
 }
 
 impl Driver {
-    async fn drive(self, stream: TcpStream, _place: Place) {
+    async fn drive(self, stream: TcpStream, place: Place) {
         // Small answers should not wait for more.
         let _ = stream.set_nodelay(true);
-        let state = Arc::new(Connection::new());
+        let state = Arc::new(Connection::new(place));
         let io = TokioIo::new(Watched::new(stream, Arc::clone(&state)));
         let service = service_fn(|request| {
             let reply = handle(Arc::clone(&self.shared), Arc::clone(&state), request);

@@ -11,6 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
 use crate::config::UNKNOWN_STREAMS_MAX;
+use crate::peers::Place;
 
 /// "Not now" for an instant in milliseconds.
 const NEVER: u64 = u64::MAX;
@@ -25,8 +26,8 @@ pub(crate) struct Connection {
     /// The first byte after the last request; [`NEVER`] when there is none.
     head_since: AtomicU64,
     served: AtomicBool,
-    /// Some request had a key that is known.
-    known: AtomicBool,
+    /// Knows whether some request had a key that is known.
+    place: Place,
     /// Requests that wait while no key is known.
     unknown: AtomicU32,
     http2: AtomicBool,
@@ -41,14 +42,14 @@ pub(crate) enum Overdue {
 }
 
 impl Connection {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(place: Place) -> Self {
         Self {
             started: Instant::now(),
             active: AtomicU32::new(0),
             idle_since: AtomicU64::new(0),
             head_since: AtomicU64::new(NEVER),
             served: AtomicBool::new(false),
-            known: AtomicBool::new(false),
+            place,
             unknown: AtomicU32::new(0),
             http2: AtomicBool::new(false),
             ambiguous_length: AtomicBool::new(false),
@@ -72,28 +73,30 @@ impl Connection {
         self.ambiguous_length.load(Ordering::SeqCst)
     }
 
-    /// Counts a request whose key is not known yet; `None` when there are too many of them and no key is known here.
+    /// Counts a request whose key is not known yet; `None` when there are too many of them, here or of this peer, and no key is known
+    /// here.
     pub(crate) fn unknown(self: &Arc<Self>) -> Option<Unknown> {
+        let of_connection = self.unknown.fetch_add(1, Ordering::SeqCst) < UNKNOWN_STREAMS_MAX;
+        let of_peer = self.place.wait();
         let unknown = Unknown(Arc::clone(self));
-        let before = self.unknown.fetch_add(1, Ordering::SeqCst);
-        (before < UNKNOWN_STREAMS_MAX || self.is_known()).then_some(unknown)
+        (of_connection && of_peer || self.is_known()).then_some(unknown)
     }
 
     /// Somebody with a key is at the other end.
     pub(crate) fn set_known(&self) {
-        self.known.store(true, Ordering::SeqCst);
+        self.place.set_known();
     }
 
     pub(crate) fn is_known(&self) -> bool {
-        self.known.load(Ordering::SeqCst)
+        self.place.is_known()
     }
 
     pub(crate) fn is_http2(&self) -> bool {
         self.http2.load(Ordering::SeqCst)
     }
 
-    /// Resolves when the connection has been without a request for too long: `header` from its start or from the first byte of a head,
-    /// `idle` otherwise.
+    /// Resolves when the connection has been without a request for too long: `header` from its start, from the first byte of a head, or
+    /// while no key is known on it; `idle` otherwise.
     pub(crate) async fn overdue(&self, header: Duration, idle: Duration) -> Overdue {
         loop {
             let now = self.now();
@@ -105,7 +108,8 @@ impl Connection {
                 } else if head_since != NEVER && !self.is_http2() {
                     (head_since, header, Overdue::Header)
                 } else {
-                    (self.idle_since.load(Ordering::SeqCst), idle, Overdue::Idle)
+                    let limit = if self.is_known() { idle } else { header.min(idle) };
+                    (self.idle_since.load(Ordering::SeqCst), limit, Overdue::Idle)
                 };
                 let end = since + limit.as_millis() as u64;
                 if now >= end {
@@ -137,6 +141,7 @@ pub(crate) struct Unknown(Arc<Connection>);
 impl Drop for Unknown {
     fn drop(&mut self) {
         self.0.unknown.fetch_sub(1, Ordering::SeqCst);
+        self.0.place.end_wait();
     }
 }
 
@@ -298,6 +303,12 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::peers::Peers;
+
+    fn connection() -> Arc<Connection> {
+        let place = Peers::new(8).admit([10, 0, 0, 1].into()).unwrap();
+        Arc::new(Connection::new(place))
+    }
 
     #[test]
     fn both_lengths_in_one_head_are_seen_however_the_bytes_arrive() {
@@ -353,7 +364,7 @@ mod tests {
             (b"GET / HTTP/1.1\r\n\r\nPRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", false),
         ] {
             for step in [1, 3, 100] {
-                let connection = Arc::new(Connection::new());
+                let connection = self::connection();
                 let mut watched = Watched::new(tokio::io::empty(), Arc::clone(&connection));
                 bytes.chunks(step).for_each(|part| watched.received(part));
                 assert_eq!(
@@ -368,7 +379,7 @@ mod tests {
 
     #[test]
     fn requests_without_a_key_are_few_until_one_is_known() {
-        let connection = Arc::new(Connection::new());
+        let connection = self::connection();
         let some: Vec<_> = (0..UNKNOWN_STREAMS_MAX).map_while(|_| connection.unknown()).collect();
         assert_eq!(some.len(), UNKNOWN_STREAMS_MAX as usize);
         assert!(connection.unknown().is_none() && connection.unknown().is_none());
@@ -383,7 +394,7 @@ mod tests {
     async fn answers_leave_when_input_is_wanted_when_there_are_many_and_at_the_end() {
         use tokio::io::{AsyncReadExt, AsyncWriteExt};
         let (near, mut far) = tokio::io::duplex(100_000);
-        let mut watched = Watched::new(near, Arc::new(Connection::new()));
+        let mut watched = Watched::new(near, connection());
         let arrived = async |far: &mut tokio::io::DuplexStream| {
             let mut buf = vec![0; 100_000];
             let read = tokio::time::timeout(Duration::from_millis(1), far.read(&mut buf));
@@ -419,19 +430,27 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_connection_is_overdue_by_the_deadline_of_its_state() {
         let (header, idle) = (Duration::from_secs(10), Duration::from_secs(75));
-        let fresh = Arc::new(Connection::new());
+        let fresh = connection();
         let start = Instant::now();
         assert_eq!(fresh.overdue(header, idle).await, Overdue::Header);
         assert_eq!(start.elapsed().as_secs(), 10);
 
-        let kept = Arc::new(Connection::new());
+        let stranger = connection();
+        let start = Instant::now();
+        drop(stranger.request());
+        assert_eq!(stranger.overdue(header, idle).await, Overdue::Idle);
+        assert_eq!(start.elapsed().as_secs(), 10, "no key is known on it");
+
+        let kept = connection();
+        kept.set_known();
         let start = Instant::now();
         drop(kept.request());
         assert_eq!(kept.overdue(header, idle).await, Overdue::Idle);
         assert_eq!(start.elapsed().as_secs(), 75);
 
-        let second_head = Arc::new(Connection::new());
+        let second_head = connection();
         let mut watched = Watched::new(tokio::io::empty(), Arc::clone(&second_head));
+        second_head.set_known();
         drop(second_head.request());
         tokio::time::sleep(Duration::from_secs(20)).await;
         watched.received(b"POST");
@@ -439,7 +458,7 @@ mod tests {
         assert_eq!(second_head.overdue(header, idle).await, Overdue::Header);
         assert_eq!(start.elapsed().as_secs(), 10);
 
-        let busy = Arc::new(Connection::new());
+        let busy = connection();
         let running = busy.request();
         let long = tokio::time::timeout(Duration::from_secs(3_600), busy.overdue(header, idle)).await;
         assert!(long.is_err(), "a running request is bounded by its own deadlines");

@@ -9,7 +9,9 @@
 
 mod delivery;
 mod input;
+mod numbers;
 mod resume;
+mod rows;
 mod shape;
 mod stamp;
 
@@ -51,9 +53,13 @@ pub struct SendArgs {
     /// The input is CSV with a header line.
     #[arg(long)]
     pub csv: bool,
-    /// What separates the columns; `tab` for a tabulator.
-    #[arg(long, default_value = ",", requires = "csv", value_parser = shape::delimiter)]
-    pub delimiter: u8,
+    /// What separates the columns; `tab` for a tabulator. Without it a first line such as `sep=;` says it, or else it is a comma.
+    #[arg(long, requires = "csv", value_parser = shape::delimiter)]
+    pub delimiter: Option<u8>,
+    /// Numbers are written with a comma, and dots or blanks group their digits: 1.234,5. Without it a comma is understood where the
+    /// columns are separated by semicolons.
+    #[arg(long, requires = "csv")]
+    pub decimal_comma: bool,
     /// The column of the time stamp. Without it the time of receipt is taken.
     #[arg(long, requires = "csv", value_name = "COLUMN")]
     pub time_column: Option<String>,

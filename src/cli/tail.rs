@@ -6,6 +6,8 @@
 use super::send::{client, describe};
 use crate::exit;
 use andon_engine::level::Level;
+use andon_engine::text::plain;
+use andon_storage::words::Sought;
 use clap::Args;
 use reqwest::StatusCode;
 use serde::Deserialize;
@@ -66,6 +68,9 @@ enum Ended {
 pub async fn run(args: TailArgs) -> anyhow::Result<ExitCode> {
     let client = client()?;
     let url = address(&args)?;
+    if let Some(Sought::Literal(_)) = args.text.as_deref().map(Sought::of) {
+        eprintln!("andon tail: --text has no word: shown is what holds exactly these signs");
+    }
     let colour = !args.json && std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let mut pause = BACKOFF;
     let mut connected_before = false;
@@ -264,15 +269,15 @@ fn paint(text: &str, code: &str, colour: bool) -> String {
     }
 }
 
-/// What a record says must not steer the terminal: control characters are shown, line feeds indent.
+/// What a record says must not steer the terminal: escape sequences and control characters are left out, line feeds indent.
 fn printable(text: &str) -> String {
     let mut out = String::new();
+    let text = plain(text);
     for c in text.chars().take(MESSAGE_CHARS) {
         match c {
             '\n' => out.push_str("\n    "),
             '\t' => out.push_str("    "),
             '\r' => {}
-            c if c.is_control() => out.extend(c.escape_default()),
             // Directional overrides could make a line read as another.
             '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}' => out.extend(c.escape_unicode()),
             c => out.push(c),
@@ -290,14 +295,14 @@ mod tests {
 
     #[test]
     fn a_record_cannot_steer_the_terminal() {
-        let line = br#"{"timestamp":"2026-11-23T02:31:13.000000Z","level":"ERROR","application":"a\u001b[2J","message":"x\u001b]0;t\u0007\u202ey\nz"}"#;
+        let line = br#"{"timestamp":"2026-11-23T02:31:13.000000Z","level":"ERROR","application":"a\u001b[2J","message":"\u001b[31mx\u001b]0;t\u0007\u202ey\u0008\nz"}"#;
         let text = human(line, false);
         assert!(
             !text.contains('\u{1b}') && !text.contains('\u{7}') && !text.contains('\u{202E}'),
             "{text:?}"
         );
         assert!(
-            text.contains("ERROR a\\u{1b}[2J x") && text.ends_with("\n    z"),
+            text.contains("ERROR a x\\u{202e}y\n") && text.ends_with("\n    z"),
             "{text:?}"
         );
         assert!(human(line, true).contains("\x1b[1;31mERROR\x1b[0m"));
@@ -310,7 +315,7 @@ mod tests {
                 .ends_with("press-1 temperature=81.4")
         );
         assert!(human(br#"{"dropped":17}"#, false).contains("17"));
-        assert_eq!(human(b"[1]\x1b", false), "[1]\\u{1b}");
+        assert_eq!(human(b"[1]\x1b", false), "[1]");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::key::At;
 use super::say;
 use crate::clock::SystemClock;
-use crate::config;
+use andon_actors::notifier::email_address;
 use andon_engine::limits::KEY_BYTES_MAX;
 use andon_engine::time::Clock;
 use andon_storage::ports::people::PersonRow;
@@ -58,7 +58,7 @@ pub async fn run(args: UserArgs) -> anyhow::Result<ExitCode> {
                 !id.is_empty() && id.len() <= KEY_BYTES_MAX,
                 "an id has 1 to {KEY_BYTES_MAX} bytes"
             );
-            anyhow::ensure!(config::is_email(&email), "\"{email}\" is not an e-mail address");
+            email_address(&email).map_err(anyhow::Error::msg)?;
             let name = name.unwrap_or_else(|| id.clone());
             let person = PersonRow {
                 id,

@@ -73,6 +73,8 @@ pub struct File {
     pub retention: RetentionSection,
     /// Secrets by name, for webhooks and Slack.
     pub secrets: BTreeMap<String, String>,
+    /// By id of a key: what the words of its senders mean.
+    pub(super) levels: BTreeMap<String, BTreeMap<String, String>>,
     pub default_rules: bool,
     pub(super) rules: Vec<RuleEntry>,
     pub(super) routes: Vec<RouteEntry>,

@@ -127,10 +127,15 @@ fn faults_of_the_whole_are_found_together() {
         [[recipients]]
         id = "bad"
         email = "nobody"
+        [[recipients]]
+        id = "dots"
+        email = "shift..lead@docomo.example"
         [[sites]]
         id = "s"
         name = "S"
         time_zone = "Mars/Olympus"
+        [levels.a1b2]
+        loud = "very"
         "#,
     )
     .unwrap_err()
@@ -143,6 +148,9 @@ fn faults_of_the_whole_are_found_together() {
         "soon",
         "not an e-mail",
         "Mars/Olympus",
+        "recipients \"dots\": \"shift..lead@docomo.example\"",
+        "quote it: \"shift..lead\"@docomo.example",
+        "levels.a1b2: \"loud\"",
     ] {
         assert!(faults.contains(part), "{part} in {faults}");
     }
@@ -160,4 +168,25 @@ fn lengths_of_time() {
     ] {
         assert_eq!(span(text).ok(), want.map(Span::secs), "{text}");
     }
+}
+
+#[test]
+fn words_of_a_key_s_senders_are_levels() {
+    let file = parse(
+        r#"
+        version = 1
+        [levels.a1b2]
+        loud = "error"
+        "Stufe 3" = "FATAL"
+        7 = "DEBUG"
+        "#,
+    )
+    .unwrap();
+    let (words, faults) = level_words(&file);
+    assert!(faults.is_empty(), "{faults:?}");
+    let of_key = &words["a1b2"];
+    assert_eq!(of_key.get(" LOUD"), Some(Level::Error));
+    assert_eq!(of_key.get("stufe 3"), Some(Level::Fatal));
+    assert_eq!(of_key.get("7"), Some(Level::Debug));
+    assert_eq!(of_key.get("quiet"), None);
 }

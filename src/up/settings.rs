@@ -2,13 +2,17 @@
 
 use crate::secret::Secret;
 use crate::{config, exit};
+use andon_actors::notifier::email_address;
 use andon_dashboard_api::WebApp;
 use andon_engine::rule::Configuration;
 use andon_engine::time::Span;
+use andon_gateway::LevelWords;
 use andon_storage::journal::{ArchiveOptions, JournalOptions};
 use clap::Args;
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// The data folder when none is named.
 pub const DATA_DIR: &str = "andon-data";
@@ -209,6 +213,8 @@ pub(crate) struct Settings {
     pub(crate) mail: MailSettings,
     pub(crate) journal: JournalOptions,
     pub(crate) configuration: Configuration,
+    /// By id of a key.
+    pub(crate) level_words: HashMap<String, Arc<LevelWords>>,
     pub(crate) file_has_default_route: bool,
     pub(crate) stores: StoreSettings,
     pub(crate) adopt_stores: bool,
@@ -435,6 +441,14 @@ impl Reading {
         } else {
             args.alert_to
         };
+        for email in &alert_to {
+            // The configuration has found it already where it makes the default route of it.
+            if let Err(why) = email_address(email)
+                && !self.faults.iter().any(|f| f.ends_with(&why))
+            {
+                self.faults.push(format!("alert_to: {why}"));
+            }
+        }
         let (url, path) = (file.smtp_url.clone(), file.smtp_url_file.clone());
         let from = args.mail_from.or_else(|| file.from.clone());
         let smtp_url = self.secret("mail.smtp_url_file", args.smtp_url, url, path);
@@ -513,6 +527,7 @@ impl Reading {
         };
         self.done()?;
         let file = self.file;
+        let (level_words, _) = config::level_words(&file);
         Ok(Settings {
             data_dir,
             ingest,
@@ -522,6 +537,7 @@ impl Reading {
             journal,
             file_has_default_route: file.has_default_route(),
             configuration,
+            level_words,
             stores,
             adopt_stores: args.adopt_stores,
             json: args.json,

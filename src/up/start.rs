@@ -8,8 +8,8 @@ use super::settings::{DashboardSettings, MailSettings, Retention, Settings};
 use super::stores::Stores;
 use super::{Andon, told};
 use crate::adapters::{
-    AfterEffects, Failures, IndexLines, JournalIntake, RedisRates, Running, SenderKeys, feed_live, hear_failures,
-    tell_status, watch_shards,
+    AfterEffects, Failures, GatewayNotes, IndexLines, JournalIntake, RedisRates, Running, SenderKeys, feed_live,
+    hear_failures, tell_status, watch_shards,
 };
 use crate::{config, exit};
 use andon_actors::effect_log::EffectLog;
@@ -218,12 +218,14 @@ impl Andon {
             journal: journal.clone(),
             accepted,
         });
-        let keys = Arc::new(SenderKeys(keys));
+        let levels = s.level_words.clone();
+        let keys = Arc::new(SenderKeys { cache: keys, levels });
         let mut gateway = Gateway::bind(GatewayConfig::new(s.ingest), intake, keys, clock.clone())
             .await
             .map_err(|e| exit::config(format!("ingest cannot listen on {}: {e}", s.ingest)))?
             .with_metrics(metrics)
-            .with_refused(refused);
+            .with_refused(refused)
+            .with_notes(Arc::new(GatewayNotes(self_log.clone())));
         if let Some(redis) = &stores.redis {
             gateway = gateway.with_shared_rates(Arc::new(RedisRates(RateLimits::new(redis.clone()))));
         }

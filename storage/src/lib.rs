@@ -14,4 +14,4 @@ pub mod redis;
 pub mod relational;
 pub mod sqlite;
 pub mod tantivy_index;
-mod words;
+pub mod words;

@@ -10,6 +10,7 @@ use andon_engine::level::Level;
 use andon_engine::limits::KEY_BYTES_MAX;
 use andon_engine::rule::{Condition, Configuration, Rule};
 use andon_engine::subject::SubjectKind;
+use andon_engine::text::plain;
 use andon_engine::time::{Span, Timestamp};
 use andon_storage::link_token::{LINK_LIFETIME, LinkTokens};
 use andon_storage::ports::deliveries::{ChannelKind, Notice, NoticeItem, NoticeKind};
@@ -389,16 +390,14 @@ fn in_site_time<'a>(line: &'a str, zone: &TimeZone) -> Cow<'a, str> {
     }
 }
 
-/// Readable text: no control characters but line breaks, none of the invisible ones that turn the direction of what follows, at
-/// most `bytes` long.
+/// Readable text: no escape sequences, no control characters but line breaks, none of the invisible ones that turn the direction of what
+/// follows, at most `bytes` long.
 pub(super) fn cleaned(text: &str, bytes: usize) -> String {
     let mut out = String::with_capacity(text.len().min(bytes));
-    for c in text.chars() {
+    for c in plain(text).chars() {
         let c = match c {
-            '\n' => '\n',
             '\t' => ' ',
             '\r' => continue,
-            c if c.is_control() => '\u{fffd}',
             '\u{200e}'
             | '\u{200f}'
             | '\u{061c}'

@@ -1,5 +1,6 @@
 //! An e-mail: a letter with its headers.
 
+use super::address::email_address;
 use super::bodies;
 use super::letter::{Letter, one_line};
 use super::mailer::{Mailer, SendError};
@@ -7,9 +8,9 @@ use andon_engine::ids::IncidentId;
 use andon_engine::rule::{Priority, Recipient};
 use andon_engine::time::Timestamp;
 use andon_storage::ports::deliveries::Notice;
+use lettre::Message;
 use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart, SinglePart};
-use lettre::{Address, Message};
 use std::time::{Duration, SystemTime};
 
 /// How an e-mail hangs together with others.
@@ -38,12 +39,9 @@ pub(super) fn compose(
     mailer: &Mailer,
     now: Timestamp,
 ) -> Result<Message, SendError> {
-    let address: Address = recipient.email.parse().map_err(|e| {
-        let address = one_line(&recipient.email, 128);
-        SendError::permanent(format!(
-            "{address:?} of recipient {} is no e-mail address: {e}",
-            recipient.id
-        ))
+    let address = email_address(&recipient.email).map_err(|why| {
+        let why = one_line(&why, 256);
+        SendError::permanent(format!("recipient {} cannot be reached: {why}", recipient.id))
     })?;
     // Who is known by the address only has no name to be shown before it.
     let name = (recipient.name != recipient.email).then(|| one_line(&recipient.name, 128));
@@ -85,12 +83,10 @@ pub(super) fn compose_plain(
     mailer: &Mailer,
     now: Timestamp,
 ) -> Result<Message, SendError> {
-    let to: Mailbox = to
-        .parse()
-        .map_err(|e| SendError::permanent(format!("{:?} is no e-mail address: {e}", one_line(to, 128))))?;
+    let to = email_address(to).map_err(|why| SendError::permanent(one_line(&why, 256)))?;
     Message::builder()
         .from(mailer.from().clone())
-        .to(to)
+        .to(Mailbox::new(None, to))
         .subject(one_line(subject, 512))
         .date(system_time(now))
         .message_id(Some(format!("<{id}@{}>", mailer.domain())))

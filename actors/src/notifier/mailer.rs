@@ -1,5 +1,6 @@
 //! Where e-mail goes: an SMTP server, or a folder of `.eml` files when there is none.
 
+use super::address::email_address;
 use super::letter::one_line;
 use lettre::message::Mailbox;
 use lettre::transport::smtp::PoolConfig;
@@ -193,8 +194,10 @@ impl Mailer {
 }
 
 fn address(from: &str) -> Result<Mailbox, MailSettingError> {
-    from.parse::<Mailbox>()
-        .map_err(|e| MailSettingError::From(from.to_owned(), e.to_string()))
+    let refused = |why: String| MailSettingError::From(from.to_owned(), why);
+    let sender = from.parse::<Mailbox>().map_err(|e| refused(e.to_string()))?;
+    let address = email_address(&sender.email.to_string()).map_err(refused)?;
+    Ok(Mailbox::new(sender.name, address))
 }
 
 /// Percent-decoded; what is no valid escape stays.
@@ -227,6 +230,12 @@ fn smtp_error(e: &lettre::transport::smtp::Error) -> SendError {
             reason = format!("{reason}: {s_text}");
         }
         source = s.source();
+    }
+    // Found before anything was sent, and the same whenever it is tried again.
+    if e.is_client() && reason.contains("SMTPUTF8") {
+        return SendError::permanent(
+            "the recipient cannot be reached: the mail server takes no addresses beyond ASCII (SMTPUTF8)",
+        );
     }
     let code = e.status().map(u16::from);
     // 53x is about our account, 554 in a greeting about the relay, neither about this message: an administrator can mend it, and

@@ -8,6 +8,7 @@
 //! ([`decide`]), send what is due ([`send`]). [`Notifier::run`] does them as they become due; tests call [`Notifier::step`] with
 //! their own clock.
 
+mod address;
 mod bodies;
 mod decide;
 mod expand;
@@ -22,6 +23,7 @@ mod send;
 mod telemetry;
 mod words;
 
+pub use address::email_address;
 pub use expand::{OWN_TYPE_PREFIX, routes_without_people};
 pub use fallback::{FALLBACK_AFTER, Fallback};
 pub use http::{Secrets, signature};

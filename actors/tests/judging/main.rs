@@ -3,8 +3,8 @@
 mod cut;
 mod panics;
 mod rules;
-mod stage;
 mod silence;
+mod stage;
 mod tables;
 mod variety;
 mod world;

@@ -4,6 +4,7 @@ use super::formula::{guard_json, guard_text};
 use super::ndjson;
 use crate::view::scalar::hex;
 use andon_engine::record::Record;
+use andon_engine::text::plain;
 use std::borrow::Cow;
 use std::io::Write;
 
@@ -69,7 +70,8 @@ pub(super) fn write_row(out: &mut Vec<u8>, r: &Record<'_>, o: CsvOptions) {
     row.display(r.timestamp);
     row.display(r.received_at);
     row.cell(r.level.map_or("", |l| l.as_str()));
-    for text in [r.message, r.kind, r.application, r.device_id, r.user_id, r.source] {
+    row.cell(&r.message.map(plain).unwrap_or_default());
+    for text in [r.kind, r.application, r.device_id, r.user_id, r.source] {
         row.cell(text.unwrap_or_default());
     }
     if !r.readings.is_empty() {
@@ -180,8 +182,9 @@ mod tests {
                 ..CsvOptions::default()
             };
             let message = "a,b;c\td\"e\"\r\nf";
+            let coloured = format!("\u{1b}[31m{message}\u{1b}[0m");
             let r = Record {
-                message: Some(message),
+                message: Some(&coloured),
                 readings: vec![("t", 1.5)],
                 ..Record::default()
             };

@@ -2,6 +2,7 @@
 
 use crate::view::scalar::hex;
 use andon_engine::record::Record;
+use andon_engine::text::plain;
 use serde::de::IgnoredAny;
 use std::io::Write;
 
@@ -12,7 +13,7 @@ pub(super) fn write_line(out: &mut Vec<u8>, r: &Record<'_>) {
     o.display("timestamp", r.timestamp);
     o.display("received_at", r.received_at);
     o.text("level", r.level.map(|l| l.as_str()));
-    o.text("message", r.message);
+    o.text("message", r.message.map(plain).as_deref());
     o.text("type", r.kind);
     o.text("application", r.application);
     o.text("device_id", r.device_id);
@@ -116,7 +117,7 @@ mod tests {
         let r = Record {
             timestamp: Timestamp(1_000_000),
             level: Some(Level::Fatal),
-            message: Some("a\nb\"\u{1}\u{2028}é"),
+            message: Some("a\n\u{1b}[31mb\"\u{1b}[0m\u{1}\u{2028}é"),
             device_id: Some("\\"),
             readings: vec![("t\"", -1.5), ("n", 3.0)],
             fields: "{\"a\":\r\n[1,\"x\\ny\"]}",
@@ -128,7 +129,7 @@ mod tests {
             line(&r),
             json!({
                 "record_id": "0".repeat(32), "timestamp": "1970-01-01T00:00:01.000000Z",
-                "received_at": "1970-01-01T00:00:00.000000Z", "level": "FATAL", "message": "a\nb\"\u{1}\u{2028}é",
+                "received_at": "1970-01-01T00:00:00.000000Z", "level": "FATAL", "message": "a\nb\"\u{2028}é",
                 "device_id": "\\", "readings": {"t\"": -1.5, "n": 3.0}, "fields": {"a": [1, "x\ny"]},
                 "fingerprint": "00000000000000ff", "flags": ["clock_skew", "nul_replaced"],
             })

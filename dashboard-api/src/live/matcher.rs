@@ -4,14 +4,15 @@ use crate::graphql::devices_of;
 use andon_engine::record::Record;
 use andon_engine::rule::Configuration;
 use andon_storage::ports::log_index::LogFilter;
+use andon_storage::words::Sought;
 use std::collections::HashSet;
 
 /// A filter made ready to be asked often.
 #[derive(Debug, Clone)]
 pub(crate) struct Matcher {
     filter: LogFilter,
-    /// Each a run of words that must stand one after another; a single word is a run of one.
-    phrases: Vec<Vec<String>>,
+    /// What the message must say.
+    sought: Sought,
     area: Option<Area>,
 }
 
@@ -25,13 +26,13 @@ struct Area {
 
 impl Matcher {
     pub(crate) fn new(filter: LogFilter, area: Option<String>) -> Self {
-        let phrases = filter.text.as_deref().map(phrases).unwrap_or_default();
+        let sought = Sought::of(filter.text.as_deref().unwrap_or_default());
         let area = area.map(|name| Area {
             name,
             version: None,
             devices: HashSet::new(),
         });
-        Self { filter, phrases, area }
+        Self { filter, sought, area }
     }
 
     /// Takes the devices of the area out of the configuration in force. An area matches nothing before it.
@@ -73,14 +74,11 @@ impl Matcher {
     }
 
     fn says(&self, message: Option<&str>) -> bool {
-        if self.phrases.is_empty() {
-            return true;
+        match (&self.sought, message) {
+            (Sought::Anything, _) => true,
+            (sought, Some(message)) => sought.is_in(message),
+            (_, None) => false,
         }
-        let Some(message) = message else { return false };
-        let words = words(message);
-        self.phrases
-            .iter()
-            .all(|phrase| words.windows(phrase.len()).any(|w| w == phrase.as_slice()))
     }
 }
 
@@ -88,31 +86,6 @@ impl Matcher {
 fn under(kind: &str, prefix: &str) -> bool {
     kind.strip_prefix(prefix)
         .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-}
-
-/// Longer words are cut, as the index does.
-const WORD_CHARS_MAX: usize = 64;
-
-fn words(text: &str) -> Vec<String> {
-    text.split(|c: char| !c.is_alphanumeric())
-        .filter(|w| !w.is_empty())
-        .map(|w| w.chars().take(WORD_CHARS_MAX).flat_map(char::to_lowercase).collect())
-        .collect()
-}
-
-/// As the log index reads a search: each piece between blanks, or between double quotes, is a run of words. A quote that is not
-/// closed reaches to the end.
-fn phrases(text: &str) -> Vec<Vec<String>> {
-    let mut found = Vec::new();
-    for (i, part) in text.split('"').enumerate() {
-        if i % 2 == 1 {
-            found.push(words(part));
-        } else {
-            found.extend(part.split_whitespace().map(words));
-        }
-    }
-    found.retain(|p| !p.is_empty());
-    found
 }
 
 #[cfg(test)]
@@ -150,6 +123,9 @@ mod tests {
             (text("cnv-03"), true),
             (text("03-cnv"), false),
             (text("  "), true),
+            (text("---"), false),
+            (text("🔥"), false),
+            (text(","), true),
             (kind("equipment.drive"), true),
             (kind("equipment.dri"), false),
             (

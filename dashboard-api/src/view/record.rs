@@ -2,6 +2,7 @@
 
 use super::scalar::{DateTime, Level, hex};
 use andon_engine::record::Record as EngineRecord;
+use andon_engine::text::plain;
 use async_graphql::{ID, SimpleObject};
 use serde::Serialize;
 
@@ -59,14 +60,21 @@ pub struct Record {
 impl Record {
     /// The whole record.
     pub fn whole(r: &EngineRecord<'_>) -> Self {
-        Self::with_texts(r, r.message.map(str::to_owned), fields(r).map(str::to_owned), false)
+        Self::with_texts(
+            r,
+            r.message.map(|m| plain(m).into_owned()),
+            fields(r).map(str::to_owned),
+            false,
+        )
     }
 
     /// The record as a live feed shows it: message cut, fields left out when they are long (cut JSON is no JSON).
     pub fn live(r: &EngineRecord<'_>) -> Self {
-        let message = r.message.map(|m| cut(m, LIVE_TEXT_BYTES_MAX));
+        let whole = r.message.map(plain);
+        let message = whole.as_deref().map(|m| cut(m, LIVE_TEXT_BYTES_MAX));
         let short = fields(r).filter(|f| f.len() <= LIVE_TEXT_BYTES_MAX);
-        let truncated = short.is_none() && fields(r).is_some() || message.map(str::len) != r.message.map(str::len);
+        let truncated =
+            short.is_none() && fields(r).is_some() || message.map(str::len) != whole.as_deref().map(str::len);
         Self::with_texts(r, message.map(str::to_owned), short.map(str::to_owned), truncated)
     }
 

@@ -215,3 +215,13 @@ proptest! {
         prop_assert_eq!(fingerprint(None, None, &format!("off by {c} mm")), fingerprint(None, None, &format!("off by {d} mm")));
     }
 }
+
+#[test]
+fn colour_codes_are_no_part_of_a_message() {
+    let of = |message| fingerprint(Some("wms"), None, message);
+    let coloured = "\u{1b}[31mbelt \u{1b}[1mtorn\u{1b}[0m at CNV-03 after 12\u{1b}[32mms\u{1b}[0m";
+    assert_eq!(of(coloured), of("belt torn at CNV-03 after 12ms"));
+    assert_eq!(template(coloured).0, "belt torn at CNV-<num> after <num>");
+    // Other control characters are as they were.
+    assert_ne!(of("belt\u{7} torn"), of("belt torn"));
+}

@@ -6,6 +6,7 @@ use crate::level::Level;
 use crate::record::{Flags, Record};
 use crate::ruleset::RuleSet;
 use crate::sources::Judgement;
+use crate::text::plain;
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -74,7 +75,7 @@ pub(crate) struct Evidence<'a> {
     /// Event time.
     pub(crate) at: Timestamp,
     pub(crate) received_at: Timestamp,
-    /// What to say; empty where a record has no message.
+    /// What to say, as a person is to see it; empty where a record has no message.
     pub(crate) text: Cow<'a, str>,
     pub(crate) level: Option<Level>,
     pub(crate) error_type: Option<&'a str>,
@@ -101,7 +102,7 @@ impl<'a> Evidence<'a> {
             position: record.record_id.position,
             at: judgement.at,
             received_at: record.received_at,
-            text: Cow::Borrowed(record.message.unwrap_or_default()),
+            text: plain(record.message.unwrap_or_default()),
             level: record.level,
             error_type: record.kind,
             device: record.device_id,

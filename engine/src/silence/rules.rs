@@ -56,7 +56,10 @@ impl SilenceRules {
             }
             let after = after(rule);
             let shortest = after.unwrap_or(LEARNED_MIN);
-            let times = filed.times.get_or_insert(Times { shortest, learns: false });
+            let times = filed.times.get_or_insert(Times {
+                shortest,
+                learns: false,
+            });
             times.shortest = times.shortest.min(shortest);
             times.learns |= after.is_none();
         }

@@ -68,15 +68,14 @@ thread_local! {
 impl<'a> Decoder<'a> {
     /// Looks at the beginning of the body.
     pub fn new(body: &'a [u8], options: &'a DecodeOptions<'a>) -> Result<Self, DecodeError> {
-        let start = if body.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
-        if body.starts_with(b"\xff\xfe") || body.starts_with(b"\xfe\xff") {
+        if is_utf16(body) {
             return Err(DecodeError::Malformed {
                 offset: 0,
                 line: 1,
                 reason: "this is UTF-16: send UTF-8".into(),
             });
         }
-        let whole = split::trimmed(body, start..body.len());
+        let whole = split::trimmed(body, 0..body.len());
         let layout = match body.get(whole.start) {
             _ if whole.is_empty() => return Err(DecodeError::Empty),
             Some(b'[') if whole.len() <= CHUNK_BYTES => Layout::Whole {
@@ -326,6 +325,11 @@ impl<'a> Decoder<'a> {
             None if self.out.lines && self.out.rejected.len() >= REJECTED_MAX => {
                 Fault { field: String::new(), reason: String::new() }
             }
+            // JSON has no zero byte; every second one of UTF-16 is one.
+            None if memchr::memchr(0, bytes).is_some() && self.out.lines => Fault {
+                field: String::new(),
+                reason: format!("line {} is not JSON: it holds zero bytes, as UTF-16 does: send UTF-8", self.line(item.start)),
+            },
             None if !whole && let Some(found) = nan::find(&text) => Fault {
                 field: found.path,
                 reason: format!("is {}, which JSON does not have: send null, or leave it out", found.token),
@@ -413,6 +417,23 @@ impl<'a> Decoder<'a> {
             excerpt,
         });
     }
+}
+
+/// UTF-16 with a mark, or without one by the zero beside its first character, which JSON has in ASCII.
+fn is_utf16(body: &[u8]) -> bool {
+    matches!(
+        body,
+        [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..] | [1..=0x7F, 0, ..] | [0, 1..=0x7F, ..]
+    )
+}
+
+/// Shows the tape of a JSON text; `None` when it does not parse.
+pub(super) fn look<R>(text: &[u8], read: impl FnOnce(&[Node<'_>]) -> R) -> Option<R> {
+    SCRATCH.with_borrow_mut(|scratch| {
+        scratch.json.clear();
+        scratch.json.extend_from_slice(text);
+        with_tape(&mut scratch.json, &mut scratch.buffers, &mut scratch.tape, read)
+    })
 }
 
 /// Parses `json` and shows the tape; `None` when it does not parse.

@@ -13,6 +13,7 @@
 
 mod aliases;
 mod decoder;
+mod named;
 mod names;
 mod nan;
 mod read;
@@ -27,8 +28,9 @@ use andon_engine::time::Timestamp;
 use std::borrow::Cow;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128_with_seed};
 
-use crate::ports::Grant;
+use crate::ports::{Grant, LevelWords};
 pub use decoder::Decoder;
+pub use named::{Named, NamedTime, named};
 
 /// Parsed at once: fits a core's cache with its tables, and bounds them (16 bytes of table at most for each byte of chunk).
 pub const CHUNK_BYTES: usize = 256 * 1024;
@@ -66,6 +68,8 @@ pub struct DecodeOptions<'a> {
     pub format: Format,
     /// `None`: everything is allowed.
     pub grant: Option<&'a Grant>,
+    /// What words of the key's senders mean.
+    pub levels: Option<&'a LevelWords>,
     /// Keeps the ids of different keys apart.
     retry_seed: u64,
 }
@@ -78,6 +82,7 @@ impl<'a> DecodeOptions<'a> {
             history: false,
             format,
             grant: None,
+            levels: None,
             retry_seed: xxh3_64(key_id.as_bytes()),
         }
     }
@@ -86,6 +91,7 @@ impl<'a> DecodeOptions<'a> {
         let restricted = !grant.applications.is_empty() || !grant.devices.is_empty();
         Self {
             grant: restricted.then_some(grant),
+            levels: grant.levels.as_deref(),
             ..Self::new(received_at, format, &grant.id)
         }
     }

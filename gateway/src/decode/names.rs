@@ -21,6 +21,20 @@ const UNREADABLE: u8 = 64;
 /// Names that only a mark makes ours are worse than any other, and of equal rank among each other.
 const DEFERRED_RANK: u8 = 63;
 
+/// The field that a member fills under our own name for it.
+pub(super) fn own_field(name: &str, node: &Node<'_>) -> Option<Field> {
+    match name {
+        "timestamp" => Some(Field::Timestamp),
+        "level" => Some(Field::Level),
+        "message" => Some(Field::Message),
+        "device_id" => Some(Field::DeviceId),
+        "application" => Some(Field::Application),
+        // The Elastic Common Schema keeps where traffic came from under this name.
+        "source" if !matches!(node, Node::Object { .. }) => Some(Field::Source),
+        _ => None,
+    }
+}
+
 /// A member that may fill a field: the lower its rank, the better; the index of its value.
 #[derive(Clone, Copy)]
 struct Found {

@@ -16,7 +16,7 @@ use simd_json::Node;
 use std::borrow::Cow;
 
 use super::aliases::Field;
-use super::names::Members;
+use super::names::{Members, own_field};
 use super::value::{self, FIELDS_DEPTH_MAX, Unwritable, Writer};
 use super::{DecodeOptions, read};
 
@@ -99,17 +99,7 @@ pub(super) fn pack(
         (None, None, None, None, None, None);
     for (name, value) in value::members(nodes, at) {
         let node = &nodes[value];
-        let own = match name {
-            "timestamp" => Some(Field::Timestamp),
-            "level" => Some(Field::Level),
-            "message" => Some(Field::Message),
-            "device_id" => Some(Field::DeviceId),
-            "application" => Some(Field::Application),
-            // The Elastic Common Schema keeps where traffic came from under this name.
-            "source" if !matches!(node, Node::Object { .. }) => Some(Field::Source),
-            _ => None,
-        };
-        if let Some(field) = own {
+        if let Some(field) = own_field(name, node) {
             members.own(nodes, field, value, rest);
             continue;
         }
@@ -130,7 +120,10 @@ pub(super) fn pack(
                 continue;
             }
         };
-        *plain = if value::is_null(node) { None } else { Some(value) };
+        // `null` takes nothing back.
+        if !value::is_null(node) {
+            *plain = Some(value);
+        }
     }
     members.settle(nodes, fields, rest);
 
@@ -173,12 +166,14 @@ pub(super) fn pack(
         .into());
     }
     let level = match members.level(nodes, rest) {
-        Some((_, Some(level))) => Some(level),
-        // Nobody's record is lost for a name of its own: WARN is seen, and alarms nobody at night.
-        Some((v, None)) => {
-            nul.insert(Flags::LEVEL_UNKNOWN);
-            *unknown_level = Some(read::shown(nodes, v));
-            Some(Level::Warn)
+        Some((v, known)) => {
+            let said = options.levels.and_then(|words| words.get(&read::shown(nodes, v)));
+            said.or(known).or_else(|| {
+                // Nobody's record is lost for a name of its own: WARN is seen, and alarms nobody at night.
+                nul.insert(Flags::LEVEL_UNKNOWN);
+                *unknown_level = Some(read::shown(nodes, v));
+                Some(Level::Warn)
+            })
         }
         None => message.as_ref().map(|_| Level::Info),
     };

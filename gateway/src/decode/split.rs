@@ -22,10 +22,17 @@ pub(super) fn next_line(body: &[u8], mut from: usize) -> Option<(Range<usize>, u
     None
 }
 
-/// The range without JSON's white space at its ends.
+/// Stands where a file of UTF-8 begins, hence also where one was joined to another.
+const MARK: &[u8] = b"\xEF\xBB\xBF";
+
+/// The range without JSON's white space at its ends, and without byte order marks before it.
 pub(super) fn trimmed(body: &[u8], mut range: Range<usize>) -> Range<usize> {
-    while range.start < range.end && is_space(body[range.start]) {
-        range.start += 1;
+    while range.start < range.end {
+        range.start += match body[range.start] {
+            b if is_space(b) => 1,
+            0xEF if body[range.clone()].starts_with(MARK) => MARK.len(),
+            _ => break,
+        };
     }
     while range.start < range.end && is_space(body[range.end - 1]) {
         range.end -= 1;
@@ -110,8 +117,8 @@ pub(super) fn is_line(body: &[u8], object: Range<usize>) -> bool {
 
 /// The next object of `body` from `from`; what is none is taken to the end of its line, and an object that does not end to the end.
 pub(super) fn next_object(body: &[u8], from: usize) -> Option<Range<usize>> {
-    let start = from + body[from..].iter().position(|b| !is_space(*b))?;
-    if body[start] != b'{' {
+    let start = trimmed(body, from..body.len()).start;
+    if *body.get(start)? != b'{' {
         return next_line(body, start).map(|(line, _)| line);
     }
     Some(match object_end(body, start) {
@@ -235,6 +242,24 @@ mod tests {
         ] {
             assert_eq!(object_end(body.as_bytes(), 0).ok(), want, "{body}");
         }
+    }
+
+    #[test]
+    fn a_mark_before_a_record_is_none_of_it() {
+        let mark = "\u{feff}";
+        let body = format!("{mark}a\r\n{mark}b\n {mark}\t{mark}c\n{mark}\n").into_bytes();
+        let mut at = 0;
+        let mut out = Vec::new();
+        while let Some((line, next)) = next_line(&body, at) {
+            out.push(&body[line]);
+            at = next;
+        }
+        assert_eq!(out, [b"a", b"b", b"c"]);
+        let body = format!("{{}}{mark}{{\"a\":1}}\n{mark}\n");
+        let first = next_object(body.as_bytes(), 0).unwrap();
+        let second = next_object(body.as_bytes(), first.end).unwrap();
+        assert_eq!((&body[first], &body[second.clone()]), ("{}", "{\"a\":1}"));
+        assert_eq!(next_object(body.as_bytes(), second.end), None);
     }
 
     #[test]

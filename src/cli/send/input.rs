@@ -1,13 +1,14 @@
 //! Reading the input, on a thread of its own: standard input blocks as long as it likes.
 
+use super::rows::{Row, Rows};
 use super::shape::Shape;
 use andon_engine::limits::RECORD_BYTES_MAX;
 use anyhow::Context as _;
+use encoding_rs::{UTF_16BE, UTF_16LE};
+use encoding_rs_io::DecodeReaderBytesBuilder;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Cursor, Read};
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::mpsc::Sender;
 
 /// How much of an input's beginning tells it from others.
@@ -110,9 +111,10 @@ impl Reader {
             };
             to.blocking_send(Ok(item)).is_ok()
         };
-        let result = match shape.delimiter() {
-            Some(delimiter) => csv_rows(self.source, delimiter, &mut shape, &mut give),
-            None => ndjson_lines(self.source, &mut shape, &mut give),
+        let result = match as_utf8(self.source) {
+            Err(e) => Err(crate::exit::io(anyhow::Error::from(e).context("cannot read"))),
+            Ok(source) if shape.is_csv() => csv_rows(source, &mut shape, &mut give),
+            Ok(source) => ndjson_lines(source, &mut shape, &mut give),
         };
         if let Err(e) = result {
             // Nobody left to tell is the other end's doing.
@@ -134,12 +136,8 @@ fn ndjson_lines(source: impl Read, shape: &mut Shape, give: &mut impl FnMut(Item
         }
         line += 1;
         end += read;
-        let text = if line == 1 {
-            buffer.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&buffer)
-        } else {
-            &buffer
-        };
-        let text = text.trim_ascii();
+        // A mark stands where a file begins, and where two were joined.
+        let text = buffer.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&buffer).trim_ascii();
         if text.is_empty() {
             continue;
         }
@@ -213,67 +211,61 @@ impl Item {
     }
 }
 
-/// Stops a reader that has given too much since it was last told that a row is whole: a quote that is never closed would otherwise make
-/// one row of the rest of the file, in memory.
-struct Guard<R> {
-    inner: R,
-    since: Arc<AtomicU64>,
-}
-
-/// What one row may take: quoting may double a record's bytes, and the reader reads ahead.
-const ROW_BYTES_MAX: u64 = 2 * RECORD_BYTES_MAX as u64 + 2 * BUFFER_BYTES as u64;
-
-impl<R: Read> Read for Guard<R> {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let n = self.inner.read(buf)?;
-        if self.since.fetch_add(n as u64, Ordering::Relaxed) + n as u64 > ROW_BYTES_MAX {
-            return Err(io::Error::other(
-                "a row is longer than a record may be; is a quote never closed?",
-            ));
-        }
-        Ok(n)
-    }
-}
-
-fn csv_rows(
-    source: impl Read,
-    delimiter: u8,
-    shape: &mut Shape,
-    give: &mut impl FnMut(Item) -> bool,
-) -> anyhow::Result<()> {
-    let since = Arc::new(AtomicU64::new(0));
-    let guard = Guard {
-        inner: source,
-        since: since.clone(),
+/// UTF-16, as Excel and PowerShell write it, made UTF-8. With a mark it is sure; without one the zero beside the first character tells: no
+/// text that we read begins with a character beyond Latin-1.
+fn as_utf8(mut source: Box<dyn Read + Send>) -> io::Result<Box<dyn Read + Send>> {
+    let mut start = Vec::new();
+    source.by_ref().take(2).read_to_end(&mut start)?;
+    let encoding = match start[..] {
+        [0xFF, 0xFE] => Some(UTF_16LE),
+        [0xFE, 0xFF] => Some(UTF_16BE),
+        [1..=0xFF, 0] => Some(UTF_16LE),
+        [0, 1..=0xFF] => Some(UTF_16BE),
+        _ => None,
     };
-    let mut rows = csv::ReaderBuilder::new()
-        .delimiter(delimiter)
-        .flexible(true)
-        .buffer_capacity(BUFFER_BYTES)
-        .from_reader(guard);
-    let unreadable = |e: csv::Error| crate::exit::io(anyhow::Error::from(e).context("cannot read on"));
-    let header = rows.byte_headers().map_err(unreadable)?.clone();
-    shape.header(&header)?;
-    let mut row = csv::ByteRecord::new();
-    loop {
-        since.store(0, Ordering::Relaxed);
-        if !rows.read_byte_record(&mut row).map_err(unreadable)? {
-            return Ok(());
-        }
-        let line = row.position().map_or(0, csv::Position::line);
-        let mut item = if row.len() == header.len() {
-            shape.row(line, &row)?
-        } else {
-            Item::unusable(
-                None,
-                format!("has {} columns where the header has {}", row.len(), header.len()),
-            )
+    let source = Cursor::new(start).chain(source);
+    Ok(match encoding {
+        None => Box::new(source),
+        encoding => Box::new(DecodeReaderBytesBuilder::new().encoding(encoding).build(source)),
+    })
+}
+
+/// A row of so many columns as the header, or as can be read as such: Excel leaves out empty cells at the end.
+fn ragged(row: &Row, columns: usize) -> Option<String> {
+    if row.is_open {
+        return Some("opens a quote that is never closed: close it, or double each quote within a cell".into());
+    }
+    let surplus = row.iter().skip(columns).any(|cell| !cell.trim_ascii().is_empty());
+    if surplus {
+        return Some(format!(
+            "has {} columns where the header has {columns}: quote cells that hold the separator",
+            row.len()
+        ));
+    }
+    (row.is_cut && row.len() < columns).then(|| {
+        format!(
+            "ends after {} of {columns} columns, and the input with it: complete the file and send it again",
+            row.len()
+        )
+    })
+}
+
+fn csv_rows(source: impl Read, shape: &mut Shape, give: &mut impl FnMut(Item) -> bool) -> anyhow::Result<()> {
+    let unreadable = |e: io::Error| crate::exit::io(anyhow::Error::from(e).context("cannot read on"));
+    let (mut rows, delimiter) = Rows::open(source, shape.delimiter()).map_err(unreadable)?;
+    let header = rows.next().map_err(unreadable)?.unwrap_or_default();
+    shape.header(&header, delimiter)?;
+    while let Some(row) = rows.next().map_err(unreadable)? {
+        let mut item = match ragged(&row, header.len()) {
+            Some(why) => Item::unusable(None, why),
+            None => shape.row(row.line, &row)?,
         };
-        (item.line, item.end) = (line, rows.position().byte());
+        (item.line, item.end) = (row.line, rows.offset());
         if !give(item) {
             return Ok(());
         }
     }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -2,11 +2,11 @@
 
 use super::SendArgs;
 use super::input::{Item, What};
+use super::numbers::Decimal;
+use super::rows::Row;
 use super::stamp::{Stamp, Stamps, Unreadable, short};
 use crate::exit;
-use csv::ByteRecord;
-use serde::Deserialize;
-use serde::de::IgnoredAny;
+use andon_gateway::decode::{Named, named};
 use serde_json::{Map, Value, json};
 use std::borrow::Cow;
 use xxhash_rust::xxh3::Xxh3;
@@ -43,7 +43,10 @@ struct Columns {
 /// What the command line says about the records of the input.
 #[derive(Debug)]
 pub(super) struct Shape {
-    csv: Option<u8>,
+    csv: bool,
+    /// As the command line says.
+    delimiter: Option<u8>,
+    decimal: Decimal,
     names: Names,
     columns: Columns,
     stamps: Stamps,
@@ -51,6 +54,8 @@ pub(super) struct Shape {
     application: Option<String>,
     namespace: String,
 }
+
+type LocalStamp = (&'static str, jiff::Timestamp, bool, bool);
 
 /// Columns as the command line names them.
 #[derive(Debug)]
@@ -63,38 +68,16 @@ struct Names {
     fields: Vec<(String, String)>,
 }
 
-/// As much of a line as decides what must be done with it. Two members of one name are the server's to refuse.
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct Peek {
-    id: Option<IgnoredAny>,
-    timestamp: Option<Value>,
-    #[serde(rename = "@timestamp")]
-    at_timestamp: Option<Value>,
-    time: Option<Value>,
-    ts: Option<Value>,
-    device_id: Option<IgnoredAny>,
-    #[serde(rename = "host.name")]
-    host_name: Option<IgnoredAny>,
-    application: Option<IgnoredAny>,
-    #[serde(rename = "service.name")]
-    service_name: Option<IgnoredAny>,
-}
-
-impl Peek {
-    fn stamp(&self) -> Option<&str> {
-        [&self.timestamp, &self.at_timestamp, &self.time, &self.ts]
-            .into_iter()
-            .flatten()
-            .next()?
-            .as_str()
-    }
-}
-
 impl Shape {
     pub(super) fn of(args: &SendArgs) -> Self {
         Self {
-            csv: args.csv.then_some(args.delimiter),
+            csv: args.csv,
+            delimiter: args.delimiter,
+            decimal: if args.decimal_comma {
+                Decimal::Comma
+            } else {
+                Decimal::Point
+            },
             names: Names {
                 time: args.time_column.clone(),
                 device: args.device_column.clone(),
@@ -115,9 +98,12 @@ impl Shape {
         self.namespace = namespace.to_owned();
     }
 
-    /// Of CSV; none for NDJSON.
-    pub(super) fn delimiter(&self) -> Option<u8> {
+    pub(super) fn is_csv(&self) -> bool {
         self.csv
+    }
+
+    pub(super) fn delimiter(&self) -> Option<u8> {
+        self.delimiter
     }
 
     /// The same input gives the same ids, and the same rows told of another device give others.
@@ -133,69 +119,77 @@ impl Shape {
     /// A line of NDJSON. What is no JSON object goes out as it is: the server says what is wrong with it.
     pub(super) fn ndjson(&mut self, line: u64, bytes: &[u8]) -> Item {
         let text = decode(bytes);
-        let Ok(peek) = serde_json::from_str::<Peek>(&text) else {
+        let Some(named) = named(text.as_bytes()) else {
             return Item::record(bytes.to_vec());
         };
         let mut item = Item::record(Vec::new());
         let mut more = Map::new();
-        if let Some(stamp) = peek.stamp()
-            && self.stamps.reads_local()
-        {
-            match self.stamps.read(stamp) {
-                Ok(Stamp::At { at, ambiguous, skipped }) => {
-                    (item.ambiguous, item.skipped_stamp) = (ambiguous, skipped);
-                    more.insert("timestamp".into(), json!(at.to_string()));
-                }
-                // A number in quotes: the server's to judge.
-                Ok(Stamp::Epoch(_)) | Err(Unreadable::NoZone) => {}
-                Err(Unreadable::Because(why)) => return Item::unusable(Some("timestamp"), why),
-            }
+        let local = match self.local_stamp(&named) {
+            Ok(local) => local,
+            Err(why) => return Item::unusable(Some("timestamp"), why),
+        };
+        if let Some((_, at, ambiguous, skipped)) = local {
+            (item.ambiguous, item.skipped_stamp) = (ambiguous, skipped);
+            more.insert("timestamp".into(), json!(at.to_string()));
         }
-        if let (Some(device), None, None) = (&self.device, &peek.device_id, &peek.host_name) {
+        if let Some(device) = self.device.as_ref().filter(|_| !named.device) {
             more.insert("device_id".into(), json!(device));
         }
-        if let (Some(application), None, None) = (&self.application, &peek.application, &peek.service_name) {
+        if let Some(application) = self.application.as_ref().filter(|_| !named.application) {
             more.insert("application".into(), json!(application));
         }
-        if peek.id.is_none() {
+        if !named.id {
             more.insert("id".into(), json!(self.id(line, bytes)));
         }
-        item.what = What::Record(if more.contains_key("timestamp") {
+        item.what = What::Record(match local {
             // The record has a stamp already, which must give way.
-            match serde_json::from_str::<Map<String, Value>>(&text) {
+            Some((name, ..)) => match serde_json::from_str::<Map<String, Value>>(&text) {
                 Ok(mut record) => {
-                    ["timestamp", "@timestamp", "time", "ts"]
-                        .iter()
-                        .for_each(|k| drop(record.remove(*k)));
+                    record.remove(name);
                     record.extend(more);
                     Value::Object(record).to_string().into_bytes()
                 }
                 Err(_) => bytes.to_vec(),
-            }
-        } else {
-            splice(bytes, &more)
+            },
+            None => splice(bytes, &more),
         });
         item
     }
 
+    /// The first of the record's stamps that can be read, where it has no offset: the name of its member, the time, whether it occurred
+    /// twice and whether the zone skips it. None where the server reads it as well; why, where none can be read.
+    fn local_stamp(&mut self, named: &Named) -> Result<Option<LocalStamp>, String> {
+        if !self.stamps.reads_local() {
+            return Ok(None);
+        }
+        let mut first_fault = None;
+        for time in &named.times {
+            match time.text.as_deref().map(|text| self.stamps.read(text)) {
+                Some(Ok(Stamp::At { at, ambiguous, skipped })) => return Ok(Some((time.name, at, ambiguous, skipped))),
+                // A number, in quotes or not: the server's to judge.
+                None | Some(Ok(Stamp::Epoch(_)) | Err(Unreadable::NoZone)) => return Ok(None),
+                Some(Err(Unreadable::Because(why))) if time.is_binding => drop(first_fault.get_or_insert(why)),
+                Some(Err(Unreadable::Because(_))) => {}
+            }
+        }
+        first_fault.map_or(Ok(None), Err)
+    }
+
     /// Finds the columns that the command line names.
-    pub(super) fn header(&mut self, header: &ByteRecord) -> anyhow::Result<()> {
-        let names: Vec<Cow<'_, str>> = header
-            .iter()
-            .enumerate()
-            .map(|(i, c)| {
-                decode(if i == 0 {
-                    c.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(c)
-                } else {
-                    c
-                })
-            })
-            .collect();
+    pub(super) fn header(&mut self, header: &Row, delimiter: u8) -> anyhow::Result<()> {
+        if delimiter == b';' && self.decimal == Decimal::Point {
+            self.decimal = Decimal::Either { comma_seen: false };
+        }
+        let names: Vec<Cow<'_, str>> = header.iter().map(decode).collect();
+        let hint = match &names[..] {
+            [only] if only.contains([';', '\t', '|']) => ": say --delimiter if another character separates the columns",
+            _ => "",
+        };
         let find = |option: &str, column: &str| {
             names.iter().position(|n| n.trim() == column).ok_or_else(|| {
                 let known: Vec<String> = names.iter().map(|n| short(n.trim())).collect();
                 exit::usage(format!(
-                    "{option}: the input has no column {column:?}; it has {}",
+                    "{option}: the input has no column {column:?}; it has {}{hint}",
                     known.join(", ")
                 ))
             })
@@ -229,13 +223,14 @@ impl Shape {
     }
 
     /// A row of CSV. An error is a mistake of the command line, which every row would repeat.
-    pub(super) fn row(&mut self, line: u64, row: &ByteRecord) -> anyhow::Result<Item> {
+    pub(super) fn row(&mut self, line: u64, row: &Row) -> anyhow::Result<Item> {
         let cell = |i: usize| decode(row.get(i).unwrap_or_default().trim_ascii());
         let mut record = Map::new();
         let mut item = Item::record(Vec::new());
         if let Some(i) = self.columns.time {
-            match self.stamps.read(&cell(i)) {
-                Ok(Stamp::Epoch(_)) => drop(record.insert("timestamp".into(), number(&cell(i)))),
+            let text = self.number_text(cell(i));
+            match self.stamps.read(&text) {
+                Ok(Stamp::Epoch(_)) => drop(record.insert("timestamp".into(), number(&text))),
                 Ok(Stamp::At { at, ambiguous, skipped }) => {
                     (item.ambiguous, item.skipped_stamp) = (ambiguous, skipped);
                     record.insert("timestamp".into(), json!(at.to_string()));
@@ -255,14 +250,9 @@ impl Shape {
             if text.is_empty() {
                 continue;
             }
-            match text.parse::<f64>() {
-                Ok(v) if v.is_finite() => drop(readings.insert(name.clone(), json!(v))),
-                _ => {
-                    return Ok(Item::unusable(
-                        Some(name),
-                        format!("{:?} is not a finite number", short(&text)),
-                    ));
-                }
+            match self.decimal.read(&text) {
+                Ok(v) => drop(readings.insert(name.clone(), json!(v))),
+                Err(why) => return Ok(Item::unusable(Some(name), why)),
             }
         }
         let mut put = |key: &str, text: Cow<'_, str>| {
@@ -294,7 +284,7 @@ impl Shape {
             .iter()
             .map(|(name, i)| (name, cell(*i)))
             .filter(|(_, text)| !text.is_empty())
-            .map(|(name, text)| (name.clone(), number(&text)))
+            .map(|(name, text)| (name.clone(), number(&self.number_text(text))))
             .collect();
         if !fields.is_empty() {
             record.insert("fields".into(), Value::Object(fields));
@@ -303,6 +293,22 @@ impl Shape {
         let id = Map::from_iter([("id".to_owned(), json!(self.id(line, &text)))]);
         item.what = What::Record(splice(&text, &id));
         Ok(item)
+    }
+
+    /// A cell that may be a number, with a point: where the command line says that numbers have a comma, and the cell is digits and one
+    /// comma. Whatever else it is, it stays as it is.
+    fn number_text<'t>(&self, text: Cow<'t, str>) -> Cow<'t, str> {
+        let is_number = || {
+            let digits = text.strip_prefix('-').unwrap_or(&text);
+            digits.split_once(',').is_some_and(|(whole, fraction)| {
+                let are_digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+                are_digits(whole) && are_digits(fraction)
+            })
+        };
+        if self.decimal == Decimal::Comma && is_number() {
+            return text.replace(',', ".").into();
+        }
+        text
     }
 }
 

@@ -5,6 +5,7 @@ pub use super::log_scan::{a_search_agrees_with_a_scan, counts_agree_with_a_scan}
 use super::sample::HOSTILE;
 use super::{assert_foreign, assert_refused, cursor};
 use crate::ports::log_index::{HISTOGRAM_BARS_MAX, LogCounts, LogFilter, LogIndex, Order, PageKey, StoredRecord};
+use crate::words::Sought;
 use andon_engine::batch::{Batch, BatchBuilder};
 use andon_engine::ids::{JournalId, RecordId};
 use andon_engine::level::Level;
@@ -186,6 +187,9 @@ pub async fn words_and_phrases_are_found<S: LogIndex>(open: impl AsyncFn() -> S)
         "Bel",
         "cnv 03",
         "OR AND",
+        "传送带堵塞在三号站 🔥",
+        "สายพานหยุดทำงาน U\u{308}berlast STRASSE",
+        "\u{1b}[31mchain \u{1b}[1msnapped\u{1b}[0m (again)",
     ];
     let records: Vec<_> = texts.iter().enumerate().map(|(n, t)| log(n as i64, t)).collect();
     index(&s, 1, &records).await;
@@ -201,7 +205,17 @@ pub async fn words_and_phrases_are_found<S: LogIndex>(open: impl AsyncFn() -> S)
     check("\"belt torn", &[0]).await;
     check("CNV-03", &[0, 5]).await;
     check("03-CNV", &[]).await;
-    check("überlast", &[2]).await;
+    check("überlast", &[2, 8]).await;
+    check("U\u{308}BERLAST", &[2, 8]).await;
+    check("straße", &[8]).await;
+    check("堵塞", &[7]).await;
+    check("塞堵", &[]).await;
+    check("หยุด", &[8]).await;
+    check("🔥", &[7]).await;
+    check("🚀", &[]).await;
+    check("\"chain snapped\"", &[9]).await;
+    check("31mchain", &[]).await;
+    check("again (", &[9]).await;
     check("3.5", &[2]).await;
     check("\"the the\"", &[3]).await;
     check("\"the the the the\"", &[]).await;
@@ -211,8 +225,12 @@ pub async fn words_and_phrases_are_found<S: LogIndex>(open: impl AsyncFn() -> S)
     check("belt OR bel", &[]).await;
     check("-belt", &[0, 1]).await;
     check("message:belt", &[]).await;
-    check("", &[0, 1, 2, 3, 4, 5, 6]).await;
-    check("\" ?! \" *", &[0, 1, 2, 3, 4, 5, 6]).await;
+    let all: Vec<_> = (0..texts.len()).collect();
+    check("", &all).await;
+    check("  ", &all).await;
+    for signs in ["\" ?! \" *", "(", "---", "!!"] {
+        assert_refused(s.count(&text(signs)).await);
+    }
 }
 
 pub async fn hostile_searches_are_only_searches<S: LogIndex>(open: impl AsyncFn() -> S) {
@@ -291,7 +309,11 @@ pub async fn hostile_searches_are_only_searches<S: LogIndex>(open: impl AsyncFn(
             );
         }
         // Whatever it finds, it answers.
-        messages(&s, &text(key)).await;
+        if Sought::of(key).has_words() {
+            messages(&s, &text(key)).await;
+        } else {
+            assert_refused(s.count(&text(key)).await);
+        }
         messages(
             &s,
             &LogFilter {

@@ -3,6 +3,7 @@
 use super::log_index::index;
 use super::sample::{self, HOSTILE};
 use crate::ports::log_index::{CountedBy, LogCounts, LogFilter, LogIndex, Order, PageKey, StoredRecord};
+use crate::words::Sought;
 use andon_engine::ids::{JournalId, RecordId};
 use andon_engine::level::Level;
 use andon_engine::record::Record;
@@ -12,29 +13,12 @@ use rand::{RngExt, SeedableRng};
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-/// Words as letters and digits, in lower case, of 64 characters at most.
-fn words(text: &str) -> Vec<String> {
-    let parts = text.split(|c: char| !c.is_alphanumeric()).filter(|w| !w.is_empty());
-    parts
-        .map(|w| w.chars().take(64).flat_map(char::to_lowercase).collect())
-        .collect()
-}
-
 fn matches(f: &LogFilter, r: &Record<'_>) -> bool {
     let same = |want: &Option<String>, got: Option<&str>| want.as_deref().is_none_or(|w| got == Some(w));
-    let has = |run: &[String], all: &[String]| run.is_empty() || all.windows(run.len()).any(|w| w == run);
-    let text = f.text.as_deref().unwrap_or("");
-    let message = words(r.message.unwrap_or(""));
-    let mut quoted = false;
-    text.split('"').all(|part| {
-        let ok = if quoted {
-            has(&words(part), &message)
-        } else {
-            part.split_whitespace().all(|p| has(&words(p), &message))
-        };
-        quoted = !quoted;
-        ok
-    }) && r.is_log()
+    // What words are has tests of its own: here they only have to be the same everywhere.
+    let says = |text: &str| Sought::of(text).is_in(r.message.unwrap_or(""));
+    f.text.as_deref().is_none_or(says)
+        && r.is_log()
         && same(&f.application, r.application)
         && same(&f.device_id, r.device_id)
         && f.device_ids
@@ -252,7 +236,7 @@ fn any(rng: &mut StdRng) -> LogFilter {
         level: rare(rng, |r| sample::one_of(r, &Level::ALL)),
         min_level: rare(rng, |r| sample::one_of(r, &Level::ALL)),
         fingerprint: rare(rng, |r| sample::one_of(r, FINGERPRINTS)),
-        text: rare(rng, typed),
+        text: rare(rng, typed).filter(|t| Sought::of(t).has_words()),
         from: rare(rng, time),
         to: rare(rng, time),
     }
@@ -303,7 +287,7 @@ fn of_record(rng: &mut StdRng, r: &Generated) -> LogFilter {
         level: often(rng, r.level),
         min_level: often(rng, r.level),
         fingerprint: often(rng, Some(r.fingerprint)),
-        text: often(rng, Some(text)),
+        text: often(rng, Some(text)).filter(|t| Sought::of(t).has_words()),
         from: often(rng, Some(Timestamp(r.time))),
         to: often(rng, r.time.checked_add(1).map(Timestamp)),
     }

@@ -1,6 +1,6 @@
 //! The document of a record.
 
-use crate::words::{key_term, lower, words};
+use crate::words::{Words, key_term};
 use andon_engine::batch::BatchBuilder;
 use andon_engine::record::Record;
 use andon_engine::time::Timestamp;
@@ -71,7 +71,6 @@ struct Document<'a> {
 #[derive(Default)]
 pub(super) struct Documents {
     builder: BatchBuilder,
-    word: String,
     words: String,
     packed: String,
 }
@@ -89,13 +88,12 @@ impl Documents {
         self.packed.clear();
         BASE64_STANDARD.encode_string(self.builder.finish(), &mut self.packed);
         self.words.clear();
-        let message = r.message.unwrap_or_default();
-        for (from, to) in words(message) {
+        let mut words = Words::of(r.message.unwrap_or_default());
+        while let Some(word) = words.next() {
             if !self.words.is_empty() {
                 self.words.push(' ');
             }
-            lower(&message[from..to], &mut self.word);
-            self.words.push_str(&self.word);
+            self.words.push_str(word);
         }
         let document = Document {
             record_id: &record_id,

@@ -328,3 +328,62 @@ fn history_flags_each_record() {
     .unwrap();
     assert!(parsed(&d).iter().all(|r| r.flags.contains(Flags::HISTORY)));
 }
+
+#[test]
+fn byte_order_marks_are_no_part_of_the_data_wherever_two_files_were_joined() {
+    const MARK: &str = "\u{feff}";
+    let record = |n: u32| format!("{{\"device_id\":\"d\",\"message\":\"{n}\"}}");
+    for body in [
+        format!("{MARK}{}\r\n{}\r\n{MARK}{}\r\n", record(0), record(1), record(2)),
+        format!("{}\n{MARK}\n {MARK}{}\n{}\n{MARK}", record(0), record(1), record(2)),
+        format!("{}{MARK}{} {MARK}{MARK}{}", record(0), record(1), record(2)),
+        format!("{MARK}[{MARK}{},{},{MARK} {}]", record(0), record(1), record(2)),
+    ] {
+        for format in [Format::Json, Format::Ndjson] {
+            if format == Format::Ndjson && !body.contains('\n') && !body.contains('[') {
+                continue;
+            }
+            let d = decode(body.as_bytes(), &options(format)).unwrap();
+            assert_eq!(d.rejected, [], "{body:?} {format:?}");
+            let batch = parsed(&d);
+            let got: Vec<_> = (0..d.records as usize).map(|i| show(&batch.get(i))).collect();
+            assert_eq!(
+                got,
+                ["INFO msg=0 dev=d", "INFO msg=1 dev=d", "INFO msg=2 dev=d"],
+                "{body:?} {format:?}"
+            );
+        }
+    }
+    assert_eq!(json(MARK).unwrap_err(), DecodeError::Empty);
+}
+
+#[test]
+fn utf_16_is_refused_in_words_whole_or_among_lines() {
+    let wide = |text: &str, mark: &[u8], bytes: fn(u16) -> [u8; 2]| {
+        [mark, &text.encode_utf16().flat_map(bytes).collect::<Vec<_>>()].concat()
+    };
+    let lines = format!("{GOOD}\r\n{GOOD}\r\n");
+    for body in [
+        wide(&lines, b"\xFF\xFE", u16::to_le_bytes),
+        wide(&lines, b"\xFE\xFF", u16::to_be_bytes),
+        wide(&lines, b"", u16::to_le_bytes),
+        wide(&lines, b"", u16::to_be_bytes),
+    ] {
+        for format in [Format::Json, Format::Ndjson] {
+            let e = decode(&body, &options(format)).unwrap_err().to_string();
+            assert!(e.contains("UTF-16: send UTF-8"), "{e}");
+        }
+    }
+    // PowerShell appends UTF-16 to a file of UTF-8.
+    let body = [lines.as_bytes(), &wide(&lines, b"", u16::to_le_bytes)].concat();
+    let d = ndjson(&body);
+    assert_eq!(d.records, 2);
+    assert!(d.rejected.len() >= 2);
+    for r in &d.rejected {
+        assert!(
+            r.reason.starts_with("line ") && r.reason.contains("UTF-16") && r.reason.ends_with("send UTF-8"),
+            "{}",
+            r.reason
+        );
+    }
+}

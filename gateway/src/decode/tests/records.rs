@@ -507,3 +507,37 @@ fn the_fingerprint_is_of_the_message_and_none_of_readings_alone() {
     );
     assert_eq!(batch.get(1).fingerprint, 0);
 }
+
+#[test]
+fn null_takes_back_no_member_of_the_same_name() {
+    check(
+        r#"{"device_id":"d","message":"m","id":"x","id":null,"order_id":"o","order_id":null}"#,
+        "INFO msg=m dev=d id=x order=o",
+    );
+}
+
+#[test]
+fn words_that_an_administrator_mapped_for_a_key_are_its_levels() {
+    let words = LevelWords::new([("loud", Level::Error), ("Alarm", Level::Warn), ("99", Level::Debug)]);
+    let grant = Grant {
+        levels: Some(words.into()),
+        ..Grant::any("k")
+    };
+    let options = DecodeOptions::for_grant(NOW, Format::Json, &grant);
+    let of = |level: &str| {
+        let body = format!(r#"{{"device_id":"d","message":"m","level":{level}}}"#);
+        let d = decode(body.as_bytes(), &options).unwrap();
+        let r = parsed(&d);
+        (
+            r.get(0).level,
+            r.get(0).flags.contains(Flags::LEVEL_UNKNOWN),
+            d.unknown_levels.records,
+        )
+    };
+    assert_eq!(of(r#"" LOUD ""#), (Some(Level::Error), false, 0));
+    assert_eq!(of("99"), (Some(Level::Debug), false, 0));
+    // Over what the word means elsewhere.
+    assert_eq!(of(r#""ALARM""#), (Some(Level::Warn), false, 0));
+    assert_eq!(of(r#""error""#), (Some(Level::Error), false, 0));
+    assert_eq!(of(r#""quiet""#), (Some(Level::Warn), true, 1));
+}
