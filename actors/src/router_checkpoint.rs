@@ -242,10 +242,13 @@ mod tests {
     fn what_is_loaded_is_what_was_there_and_a_save_costs_what_changed() {
         let (mut tables, mut store) = (Tables::default(), Store::default());
         (0..10_000).for_each(|d| hear(&mut tables, d, NOW));
-        tables.configure(&Arc::new(Configuration {
-            version: 7,
-            ..Configuration::default()
-        }), NOW);
+        tables.configure(
+            &Arc::new(Configuration {
+                version: 7,
+                ..Configuration::default()
+            }),
+            NOW,
+        );
         let all = store.save(tables.snapshot(Unsaved::default()).changes().0);
         same(&store.load(), &tables);
         let (changes, _) = tables.snapshot(Unsaved::default()).changes();
@@ -286,10 +289,13 @@ mod tests {
     fn a_save_that_failed_is_made_good_by_the_next() {
         let (mut tables, mut store) = (Tables::default(), Store::default());
         (0..100).for_each(|d| hear(&mut tables, d, NOW));
-        tables.configure(&Arc::new(Configuration {
-            version: 3,
-            ..Configuration::default()
-        }), NOW);
+        tables.configure(
+            &Arc::new(Configuration {
+                version: 3,
+                ..Configuration::default()
+            }),
+            NOW,
+        );
         let (_, failed) = tables.snapshot(Unsaved::default()).changes();
         hear(&mut tables, 100, NOW);
         store.save(tables.snapshot(failed).changes().0);

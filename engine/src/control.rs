@@ -15,10 +15,7 @@ pub enum Control {
     /// A person did something to an incident.
     Operated(Operation),
     /// Nothing came for these subjects until `at` on the wall: what time alone changes has changed.
-    TimersFired {
-        subjects: Vec<Subject>,
-        at: Timestamp,
-    },
+    TimersFired { subjects: Vec<Subject>, at: Timestamp },
     /// Devices that have fallen silent: those of one look, or a part of them.
     SilencesFound(Vec<SilenceFound>),
 }

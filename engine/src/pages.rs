@@ -186,7 +186,10 @@ mod tests {
         let hash = |n: u64| n.wrapping_mul(0x9e37_79b9_7f4a_7c15);
         (0..10_000).for_each(|n| table.insert(hash(n), n));
         table.insert(hash(7), 8);
-        assert_eq!((table.len(), table.get(hash(7)), table.get(1)), (10_000, Some(&8), None));
+        assert_eq!(
+            (table.len(), table.get(hash(7)), table.get(1)),
+            (10_000, Some(&8), None)
+        );
         table.take_changed();
         *table.get_mut(hash(3)).expect("it is there") = 4;
         table.mark(hash(3));

@@ -281,7 +281,11 @@ impl SilenceTable {
         let is_due = self.shortest.is_some();
         let mut due = Vec::new();
         for (key, heard) in self.devices.iter_mut() {
-            heard.timer = if is_due { Timer::At(Timestamp::MIN) } else { Timer::Unset };
+            heard.timer = if is_due {
+                Timer::At(Timestamp::MIN)
+            } else {
+                Timer::Unset
+            };
             due.push((Timestamp::MIN, key));
         }
         self.timers = due.into_iter().filter(|_| is_due).collect();
@@ -402,7 +406,10 @@ impl SilenceTable {
     }
 
     fn forget(&mut self, key: u64) {
-        if let Some(Heard { timer: Timer::At(at), .. }) = self.devices.remove(key) {
+        if let Some(Heard {
+            timer: Timer::At(at), ..
+        }) = self.devices.remove(key)
+        {
             self.timers.remove(&(at, key));
         }
     }
@@ -447,6 +454,11 @@ impl SilenceTable {
 
     /// The rules of `next` hold. What its plant has beside that of `before` is watched from `at` on.
     pub fn configured(&mut self, before: &RuleSet, next: &RuleSet, at: Timestamp) {
+        let is_same_plant = before.configuration().devices == next.configuration().devices;
+        if is_same_plant && rules::of(before).eq(rules::of(next)) {
+            // What a change of another rule costs must not depend on how many devices are watched.
+            return;
+        }
         for device in &next.configuration().devices {
             let key = hash(&device.id);
             let is_new = before.device(&device.id).is_none();

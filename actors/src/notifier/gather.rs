@@ -28,7 +28,11 @@ pub(super) struct Decided {
 }
 
 /// A page of each target that has something due.
-pub(super) async fn decide_targets(args: &NotifierArgs, config: &ConfigurationIndex, now: Timestamp) -> Result<Decided> {
+pub(super) async fn decide_targets(
+    args: &NotifierArgs,
+    config: &ConfigurationIndex,
+    now: Timestamp,
+) -> Result<Decided> {
     let mut repeats: BTreeMap<Target, Vec<Told>> = BTreeMap::new();
     for t in args.store.repeats_due(now, PAGE).await? {
         repeats.entry(t.target.clone()).or_default().push(t);

@@ -91,7 +91,11 @@ async fn time_in_which_requests_found_no_memory_is_no_silence() {
         pass(&clock, &judging, Span::secs(2)).await;
     }
     pass(&clock, &judging, Span::secs(8)).await;
-    assert_eq!(silences(&run).await, Vec::<usize>::new(), "it was quiet for 18 s that count");
+    assert_eq!(
+        silences(&run).await,
+        Vec::<usize>::new(),
+        "it was quiet for 18 s that count"
+    );
     pass(&clock, &judging, Span::secs(4)).await;
     until(&run, "it is found", |t| t.alerts.len() == 1).await;
     run.finish(judging).await;
@@ -111,11 +115,7 @@ async fn five_thousand_devices_that_fall_silent_at_once_are_a_few_entries() {
     let effects = run.effects.durable_seq();
     assert!(effects <= 16, "{effects} entries of effects");
     hear(&run, &devices).await;
-    let normal = |t: &Told| {
-        t.incidents
-            .values()
-            .all(|i| i.activity == Activity::ReturnedToNormal)
-    };
+    let normal = |t: &Told| t.incidents.values().all(|i| i.activity == Activity::ReturnedToNormal);
     until(&run, "all are heard again", normal).await;
     let ended = run.effects.durable_seq() - effects;
     assert!(ended <= 8, "{ended} entries of effects");

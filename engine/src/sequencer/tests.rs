@@ -121,14 +121,22 @@ fn what_lies_behind_a_gateway_that_was_never_heard_is_silent_after_the_time_of_t
     p.configure(&line());
     p.run(30, &["a", "b", "c"]);
     p.run(200, &[]);
-    assert_eq!(p.found(), [(90, "G".to_owned(), 3)], "its devices were heard, it never was");
+    assert_eq!(
+        p.found(),
+        [(90, "G".to_owned(), 3)],
+        "its devices were heard, it never was"
+    );
 
     let mut p = Plant::new();
     p.configure(&line());
     p.run(30, &[]);
     p.hear(&["a", "b", "c"]);
     p.run(200, &[]);
-    assert_eq!(p.found(), [(90, "G".to_owned(), 3)], "once, so that their gaps are not known");
+    assert_eq!(
+        p.found(),
+        [(90, "G".to_owned(), 3)],
+        "once, so that their gaps are not known"
+    );
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! The rules that find silence, filed so that a device meets those that may cover it and not all.
 
 use super::LEARNED_MIN;
-use crate::rule::{Condition, Device, Rule};
+use crate::ids::RuleId;
+use crate::rule::{Condition, Device, Rule, Selector};
 use crate::ruleset::{List, RuleIndex, RuleSet};
 use crate::time::Span;
 use std::collections::HashMap;
@@ -15,6 +16,13 @@ pub struct SilenceRules {
     by_area: HashMap<Arc<str>, Vec<RuleIndex>>,
     rest: Vec<RuleIndex>,
     shortest: Option<Span>,
+}
+
+/// What the silence rules of a set are judged by.
+pub(super) fn of(set: &RuleSet) -> impl Iterator<Item = (&RuleId, &Selector, &Condition)> {
+    let rules = set.configuration().rules.iter();
+    let silence = rules.filter(|r| r.enabled && matches!(r.condition, Condition::Silence { .. }));
+    silence.map(|r| (&r.id, &r.selector, &r.condition))
 }
 
 /// The time that a silence rule gives.

@@ -245,8 +245,9 @@ impl<'a> Search<'a> {
         let devices = self.look.all_behind(gateway);
         let witnesses = devices.iter().filter_map(|d| self.witness(d)).collect();
         let itself = self.look.table.devices.get(hash(gateway));
-        let is_unheard = itself
-            .is_some_and(|g| !g.is_heard && self.after.is_some() && self.is_overdue(g) && !self.look.speaks_by_others(g));
+        let is_unheard = itself.is_some_and(|g| {
+            !g.is_heard && self.after.is_some() && self.is_overdue(g) && !self.look.speaks_by_others(g)
+        });
         let line = Rc::new(Line {
             devices,
             witnesses,
@@ -304,7 +305,9 @@ impl<'a> Search<'a> {
             self.tell_silent_gateway(gateway);
             return true;
         }
-        let Some(heard) = self.look.heard(device) else { return false };
+        let Some(heard) = self.look.heard(device) else {
+            return false;
+        };
         let Some(due) = self.usual(heard).map(|usual| heard.last.plus(usual)) else {
             return false;
         };

@@ -194,9 +194,8 @@ fn a_look_costs_what_is_due() {
     }
     let accepting = Accepting::since(t(-1_000));
     table.find(&set, t(99), &accepting);
-    let due_of = |table: &SilenceTable, from: i64, to: i64| -> Vec<usize> {
-        (from..to).map(|s| table.due(t(s))).collect()
-    };
+    let due_of =
+        |table: &SilenceTable, from: i64, to: i64| -> Vec<usize> { (from..to).map(|s| table.due(t(s))).collect() };
     assert_eq!(due_of(&table, 99, 101), [4_000, 4_100]);
     // All speak on: each is looked at once, when it was due by what was known then.
     (0..10_000).for_each(|i| drop(table.observe(&format!("d{i}"), t(100))));
@@ -208,7 +207,11 @@ fn a_look_costs_what_is_due() {
         table.found(rule, &f.device, &f.unknown, f.since);
     }
     assert_eq!(table.find(&set, t(161), &accepting), []);
-    assert_eq!(table.due(t(100_000)), 0, "who is silent waits for nothing but his own word");
+    assert_eq!(
+        table.due(t(100_000)),
+        0,
+        "who is silent waits for nothing but his own word"
+    );
 }
 
 /// One that was seldom heard and is heard often now: its silence is found by what it does now.

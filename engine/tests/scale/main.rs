@@ -33,7 +33,13 @@ fn compare(what: &str, small: &mut Plant, large: &mut Plant, concerned: usize) {
     let (mut of_small, mut of_large) = (Vec::new(), Vec::new());
     let before = (small.judged, large.judged);
     for round in 0..rounds() + 2 {
-        let (a, b) = (small.round(concerned), large.round(concerned));
+        // In turns, so that neither always comes after the other.
+        let (a, b) = if round % 2 == 0 {
+            (small.round(concerned), large.round(concerned))
+        } else {
+            let b = large.round(concerned);
+            (small.round(concerned), b)
+        };
         // The first two warm up.
         if round >= 2 {
             of_small.push(a);
@@ -69,6 +75,8 @@ fn a_record_costs_what_concerns_it() {
             (after - before) / large as i64
         );
     }
+    let changed = cpu(|| with_large.change_a_rule());
+    println!("a rule changed in a plant of {large} devices: in force after {changed:?}");
     let named = format!("{small} and {large} devices, records of one");
     compare(&named, &mut with_few, &mut with_large, 1);
     let named = format!("{small} and {large} devices, records of {small}");
@@ -145,7 +153,11 @@ fn a_copy_of_an_entity_costs_less_than_what_it_is_made_for() {
         });
     }
     let judged = plant.judge(&mut batch);
-    let entity = plant.entities.values().max_by_key(|e| e.incidents().count()).expect("one");
+    let entity = plant
+        .entities
+        .values()
+        .max_by_key(|e| e.incidents().count())
+        .expect("one");
     const COPIES: u32 = 1_000;
     let copied = cpu(|| {
         for _ in 0..COPIES {

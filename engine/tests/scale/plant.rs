@@ -168,9 +168,18 @@ impl Plant {
         self.now = self.now.max(at);
     }
 
+    /// Another version that differs by one rule, which judges nothing here.
+    pub fn change_a_rule(&mut self) {
+        let mut next = Configuration::clone(self.sequencer.rules().configuration());
+        next.version += 1;
+        next.rules.last_mut().expect("a rule").name = "changed".into();
+        let changed = self.sequencer.configure(&Arc::new(next), self.now);
+        assert!(changed.is_some_and(|c| c.silences.is_empty()));
+    }
+
     /// A plant without devices: gives how many silences that ends.
     pub fn configure_without(&mut self, devices: usize) -> usize {
-        let next = Arc::new(configuration(2, 0, 0));
+        let next = Arc::new(configuration(9, 0, 0));
         let changed = self.sequencer.configure(&next, self.now).expect("a newer one");
         assert!(self.sequencer.silence.len() <= devices);
         changed.silences.len()
