@@ -26,7 +26,6 @@ mod rules;
 mod search;
 
 use self::gaps::Gaps;
-use self::rules::Times;
 use self::search::{Look, Search};
 use crate::ids::RuleId;
 use crate::limits::FUTURE_MAX;
@@ -68,8 +67,8 @@ pub struct SilenceTable {
     timers: BTreeSet<(Timestamp, u64)>,
     /// By gateway: devices that are looked at when it is no longer silent.
     behind: HashMap<u64, HashSet<u64>>,
-    /// `None` while no rule finds silence.
-    times: Option<Times>,
+    /// How soon any rule may find a device silent; `None` while none finds silence.
+    shortest: Option<Span>,
     /// [`Accepting::start`] at the last look.
     accepting_since: Option<Timestamp>,
     crowded_at: Option<Timestamp>,
@@ -93,6 +92,9 @@ pub struct Heard {
     gaps: Gaps,
     #[serde(skip)]
     timer: Timer,
+    /// A rule covers it whose time is learned.
+    #[serde(skip)]
+    learns: bool,
 }
 
 fn yes() -> bool {
@@ -169,6 +171,22 @@ fn hash(device: &str) -> u64 {
     SubjectKind::Device.hash(device)
 }
 
+impl Heard {
+    /// It was heard: a timer that it has is early enough, but for a time that is learned and has become shorter.
+    fn set_time(&mut self, key: u64, at_once: bool, shortest: Span, timers: &mut BTreeSet<(Timestamp, u64)>) {
+        let next = match self.timer {
+            Timer::At(_) if at_once => Timestamp::MIN,
+            Timer::Unset => self.last.plus(shortest),
+            Timer::At(at) if self.learns && at > self.last.plus(LEARNED_MIN) => match self.learned() {
+                Some(time) => self.last.plus(time).min(at),
+                None => return,
+            },
+            Timer::At(_) | Timer::NoRule => return,
+        };
+        set_timer(timers, key, self, Timer::At(next));
+    }
+}
+
 fn set_timer(timers: &mut BTreeSet<(Timestamp, u64)>, key: u64, heard: &mut Heard, next: Timer) {
     if heard.timer == next {
         return;
@@ -197,15 +215,18 @@ impl SilenceTable {
             self.awaited.remove(&key)
         };
         if !self.hear(key, received_at, awaited.is_some()) && !self.is_full() {
-            let heard = Heard {
+            let mut heard = Heard {
                 name: Arc::from(device),
                 last: received_at,
                 is_heard: true,
                 gaps: Gaps::default(),
                 timer: Timer::Unset,
+                learns: false,
             };
+            if let Some(shortest) = self.shortest {
+                heard.set_time(key, false, shortest, &mut self.timers);
+            }
             self.devices.insert(key, heard);
-            self.set_time(key, false);
         }
         awaited.map_or_else(Vec::new, |silences| self.speaks_again(device, silences, received_at))
     }
@@ -232,32 +253,16 @@ impl SilenceTable {
             }
             heard.last = received_at;
         }
+        if let Some(shortest) = self.shortest {
+            heard.set_time(key, is_ahead, shortest, &mut self.timers);
+        }
         self.devices.mark(key);
-        self.set_time(key, is_ahead);
         true
-    }
-
-    /// It was heard: a timer that it has is early enough, but for a time that is learned and has become shorter.
-    fn set_time(&mut self, key: u64, at_once: bool) {
-        let Some((times, heard)) = self.times.zip(self.devices.get_mut(key)) else {
-            return;
-        };
-        let next = match heard.timer {
-            Timer::NoRule => return,
-            Timer::At(_) if at_once => Timestamp::MIN,
-            Timer::Unset => heard.last.plus(times.shortest),
-            Timer::At(at) if times.learns && at > heard.last.plus(LEARNED_MIN) => match heard.learned() {
-                Some(time) => heard.last.plus(time).min(at),
-                None => return,
-            },
-            Timer::At(_) => return,
-        };
-        set_timer(&mut self.timers, key, heard, Timer::At(next));
     }
 
     /// Looks at it with the next look.
     fn wake(&mut self, key: u64) {
-        if self.times.is_some()
+        if self.shortest.is_some()
             && let Some(heard) = self.devices.get_mut(key)
         {
             set_timer(&mut self.timers, key, heard, Timer::At(Timestamp::MIN));
@@ -273,18 +278,17 @@ impl SilenceTable {
     /// By other rules, or another beginning, every deadline is another one.
     fn wake_all(&mut self) {
         self.behind.clear();
-        let next = match self.times {
-            Some(_) => Timer::At(Timestamp::MIN),
-            None => Timer::Unset,
-        };
-        let mut due = Vec::with_capacity(if self.times.is_some() { self.devices.len() } else { 0 });
+        let is_due = self.shortest.is_some();
+        let mut due = Vec::new();
         for (key, heard) in self.devices.iter_mut() {
-            heard.timer = next;
-            if self.times.is_some() {
-                due.push((Timestamp::MIN, key));
-            }
+            heard.timer = if is_due {
+                Timer::At(Timestamp::MIN)
+            } else {
+                Timer::Unset
+            };
+            due.push((Timestamp::MIN, key));
         }
-        self.timers = due.into_iter().collect();
+        self.timers = due.into_iter().filter(|_| is_due).collect();
     }
 
     fn speaks_again(&mut self, device: &str, silences: Vec<OpenKey>, at: Timestamp) -> Vec<Ended> {
@@ -450,6 +454,11 @@ impl SilenceTable {
 
     /// The rules of `next` hold. What its plant has beside that of `before` is watched from `at` on.
     pub fn configured(&mut self, before: &RuleSet, next: &RuleSet, at: Timestamp) {
+        let is_same_plant = before.configuration().devices == next.configuration().devices;
+        if is_same_plant && rules::of(before).eq(rules::of(next)) {
+            // What a change of another rule costs must not depend on how many devices are watched.
+            return;
+        }
         for device in &next.configuration().devices {
             let key = hash(&device.id);
             let is_new = before.device(&device.id).is_none();
@@ -463,6 +472,7 @@ impl SilenceTable {
                     is_heard: false,
                     gaps: Gaps::default(),
                     timer: Timer::Unset,
+                    learns: false,
                 };
                 self.devices.insert(key, registered);
             }
@@ -472,7 +482,7 @@ impl SilenceTable {
 
     /// Judges by these rules from now on.
     pub fn follow(&mut self, rules: &RuleSet) {
-        self.times = rules.silence().times();
+        self.shortest = rules.silence().shortest();
         self.wake_all();
     }
 
@@ -575,8 +585,11 @@ impl SilenceTable {
             for gateway in next.behind {
                 self.behind.entry(gateway).or_default().insert(key);
             }
-            if let Some((timer, heard)) = next.timer.zip(self.devices.get_mut(key)) {
-                set_timer(&mut self.timers, key, heard, timer);
+            if let Some(heard) = self.devices.get_mut(key) {
+                heard.learns = next.learns;
+                if let Some(timer) = next.timer {
+                    set_timer(&mut self.timers, key, heard, timer);
+                }
             }
         }
         found

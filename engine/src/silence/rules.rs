@@ -1,7 +1,8 @@
 //! The rules that find silence, filed so that a device meets those that may cover it and not all.
 
 use super::LEARNED_MIN;
-use crate::rule::{Condition, Device, Rule};
+use crate::ids::RuleId;
+use crate::rule::{Condition, Device, Rule, Selector};
 use crate::ruleset::{List, RuleIndex, RuleSet};
 use crate::time::Span;
 use std::collections::HashMap;
@@ -14,15 +15,14 @@ pub struct SilenceRules {
     by_class: HashMap<Arc<str>, Vec<RuleIndex>>,
     by_area: HashMap<Arc<str>, Vec<RuleIndex>>,
     rest: Vec<RuleIndex>,
-    times: Option<Times>,
+    shortest: Option<Span>,
 }
 
-/// How soon any rule may find a device silent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Times {
-    pub(super) shortest: Span,
-    /// A rule gives no time: it is learned.
-    pub(super) learns: bool,
+/// What the silence rules of a set are judged by.
+pub(super) fn of(set: &RuleSet) -> impl Iterator<Item = (&RuleId, &Selector, &Condition)> {
+    let rules = set.configuration().rules.iter();
+    let silence = rules.filter(|r| r.enabled && matches!(r.condition, Condition::Silence { .. }));
+    silence.map(|r| (&r.id, &r.selector, &r.condition))
 }
 
 /// The time that a silence rule gives.
@@ -54,21 +54,15 @@ impl SilenceRules {
                 }
                 None => filed.rest.push(index),
             }
-            let after = after(rule);
-            let shortest = after.unwrap_or(LEARNED_MIN);
-            let times = filed.times.get_or_insert(Times {
-                shortest,
-                learns: false,
-            });
-            times.shortest = times.shortest.min(shortest);
-            times.learns |= after.is_none();
+            let time = after(rule).unwrap_or(LEARNED_MIN);
+            filed.shortest = Some(filed.shortest.map_or(time, |s| s.min(time)));
         }
         filed
     }
 
-    /// `None` when there are no such rules.
-    pub(super) fn times(&self) -> Option<Times> {
-        self.times
+    /// How soon any of them may find a device silent; `None` when there are none.
+    pub(super) fn shortest(&self) -> Option<Span> {
+        self.shortest
     }
 
     /// The rules that cover this device.

@@ -25,6 +25,8 @@ pub(super) struct Look<'a> {
 pub(super) struct Next {
     /// `None`: at once, it is overdue.
     pub(super) timer: Option<Timer>,
+    /// A rule covers it that gives no time.
+    pub(super) learns: bool,
     /// Gateways that have to be heard, or found again, before it is looked at.
     pub(super) behind: Vec<u64>,
 }
@@ -38,6 +40,7 @@ impl<'a> Look<'a> {
     pub(super) fn at(&self, key: u64, overdue: &mut BTreeMap<RuleIndex, Vec<&'a Arc<str>>>) -> Next {
         let mut next = Next {
             timer: Some(Timer::NoRule),
+            learns: false,
             behind: Vec::new(),
         };
         let Some(device) = self.table.devices.get(key) else {
@@ -49,6 +52,8 @@ impl<'a> Look<'a> {
             if next.timer == Some(Timer::NoRule) {
                 next.timer = Some(Timer::Unset);
             }
+            let after = after(self.set.rule(rule));
+            next.learns |= after.is_none();
             if self.is_open(rule, key) {
                 continue;
             }
@@ -56,10 +61,8 @@ impl<'a> Look<'a> {
                 next.behind.push(gateway);
                 continue;
             }
-            let Some(left) = threshold(after(self.set.rule(rule)), device).map(|t| Span(t.0.saturating_sub(quiet.0)))
-            else {
-                continue;
-            };
+            let Some(time) = threshold(after, device) else { continue };
+            let left = Span(time.0.saturating_sub(quiet.0));
             if left > Span::ZERO {
                 let at = self.now.plus(left);
                 next.timer = match next.timer {
