@@ -10,7 +10,7 @@ const STRING_CHARS_MAX: usize = 2_048;
 /// The text without the escape sequences that steer a terminal (colours, cursor, window title).
 pub fn without_escapes(text: &str) -> Cow<'_, str> {
     // 0xC2 begins the C1 characters in UTF-8, and much else.
-    if !text.bytes().any(|b| b == 0x1B || b == 0xC2) {
+    if !some(text, |b| b == 0x1B || b == 0xC2) {
         return Cow::Borrowed(text);
     }
     rebuilt(text, |_, _| true)
@@ -19,10 +19,7 @@ pub fn without_escapes(text: &str) -> Cow<'_, str> {
 /// The text without escape sequences and control characters. Tabs and line ends stay; a carriage return by itself, which would let what
 /// follows it cover the line, is none.
 pub fn plain(text: &str) -> Cow<'_, str> {
-    if !text
-        .bytes()
-        .any(|b| b < 0x20 && b != b'\n' && b != b'\t' || b == 0x7F || b == 0xC2)
-    {
+    if !some(text, |b| b < 0x20 && b != b'\n' && b != b'\t' || b == 0x7F || b == 0xC2) {
         return Cow::Borrowed(text);
     }
     rebuilt(text, |c, after| match c {
@@ -30,6 +27,11 @@ pub fn plain(text: &str) -> Cow<'_, str> {
         '\r' => after.starts_with('\n'),
         c => !c.is_control(),
     })
+}
+
+/// Whether some byte is so. Without an early end the compiler looks at many bytes at once; hardly a message has one.
+fn some(text: &str, is: impl Fn(u8) -> bool) -> bool {
+    text.bytes().fold(false, |found, b| found | is(b))
 }
 
 fn rebuilt(text: &str, keeps: fn(char, &str) -> bool) -> Cow<'_, str> {

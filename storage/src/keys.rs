@@ -88,6 +88,8 @@ struct Known {
 pub struct KeyCache {
     store: Arc<dyn KeyStore>,
     known: RwLock<Known>,
+    /// One reads at a time: a list that was read before a key was revoked must not replace the one that was read after.
+    refreshing: tokio::sync::Mutex<()>,
 }
 
 impl std::fmt::Debug for KeyCache {
@@ -106,6 +108,7 @@ impl KeyCache {
         let cache = Arc::new(Self {
             store,
             known: RwLock::default(),
+            refreshing: tokio::sync::Mutex::default(),
         });
         cache.refresh().await?;
         Ok(cache)
@@ -128,6 +131,7 @@ impl KeyCache {
 
     /// Reads the keys again if they changed, here or in another process. True if they did.
     pub async fn refresh(&self) -> Result<bool> {
+        let _alone = self.refreshing.lock().await;
         let generation = self.store.keys_generation().await?;
         if self.known.read().unwrap_or_else(PoisonError::into_inner).generation == Some(generation) {
             return Ok(false);
@@ -167,6 +171,9 @@ impl KeyCache {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::Mutex;
+    use std::sync::atomic::{AtomicU64, Ordering};
+    use tokio::sync::Notify;
 
     #[test]
     fn a_key_names_its_id_and_no_two_are_alike() {
@@ -184,5 +191,70 @@ mod tests {
             !format!("{a:?} {:?}", a.row).contains(&a.text[24..]),
             "the secret is in no debug output"
         );
+    }
+
+    /// Holds back the first list of keys until it is told to go on.
+    struct SlowStore {
+        keys: Mutex<Vec<KeyRow>>,
+        reads: AtomicU64,
+        go_on: Notify,
+    }
+
+    #[async_trait::async_trait]
+    impl KeyStore for SlowStore {
+        async fn insert_key(&self, _: &KeyRow) -> Result<()> {
+            Ok(())
+        }
+        async fn keys(&self) -> Result<Vec<KeyRow>> {
+            let keys = self.keys.lock().unwrap().clone();
+            if self.reads.fetch_add(1, Ordering::SeqCst) == 0 {
+                self.go_on.notified().await;
+            }
+            Ok(keys)
+        }
+        async fn revoke_key(&self, _: &str, at: Timestamp) -> Result<bool> {
+            self.keys.lock().unwrap()[0].revoked_at = Some(at);
+            Ok(true)
+        }
+        async fn keys_generation(&self) -> Result<u64> {
+            let revoked = self
+                .keys
+                .lock()
+                .unwrap()
+                .iter()
+                .filter(|k| k.revoked_at.is_some())
+                .count();
+            Ok(revoked as u64)
+        }
+    }
+
+    #[tokio::test]
+    async fn a_list_of_keys_that_comes_late_brings_no_revoked_key_back() {
+        let key = generate(KeyGrant::default(), Timestamp(1));
+        let store = Arc::new(SlowStore {
+            keys: Mutex::new(vec![key.row.clone()]),
+            reads: AtomicU64::new(0),
+            go_on: Notify::new(),
+        });
+        let cache = Arc::new(KeyCache {
+            store: store.clone(),
+            known: RwLock::default(),
+            refreshing: tokio::sync::Mutex::default(),
+        });
+        let refresh = |cache: Arc<KeyCache>| tokio::spawn(async move { cache.refresh().await.unwrap() });
+        let late = refresh(cache.clone());
+        while store.reads.load(Ordering::SeqCst) == 0 {
+            tokio::task::yield_now().await;
+        }
+        store.revoke_key(&key.row.id, Timestamp(2)).await.unwrap();
+        let second = refresh(cache.clone());
+        // As far as it comes without the first.
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        store.go_on.notify_one();
+        late.await.unwrap();
+        second.await.unwrap();
+        assert!(cache.find(&key.text).is_none());
     }
 }

@@ -238,3 +238,12 @@ fn shelved_it_tells_nobody_until_the_time_is_over() {
     assert_eq!(kinds(&out), [TimelineKind::Unshelved]);
     assert_eq!(alerts(&out).len(), 1, "it still holds");
 }
+
+#[test]
+fn an_incident_s_title_has_no_colour_codes() {
+    let mut b = Bench::application();
+    for s in 0..5 {
+        b.error(f64::from(s), "\u{1b}[31mlock \u{1b}[1mtimeout\u{1b}[0m\u{7}");
+    }
+    assert_eq!(&*b.incident().title, "lock timeout");
+}

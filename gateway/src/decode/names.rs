@@ -22,6 +22,7 @@ const UNREADABLE: u8 = 64;
 const DEFERRED_RANK: u8 = 63;
 
 /// The field that a member fills under our own name for it.
+#[inline]
 pub(super) fn own_field(name: &str, node: &Node<'_>) -> Option<Field> {
     match name {
         "timestamp" => Some(Field::Timestamp),
