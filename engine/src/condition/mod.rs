@@ -195,9 +195,11 @@ impl State {
     }
 
     /// Closed by hand while the condition holds: it takes a new breach, not the old records, to open the next.
-    pub(crate) fn reset_count(&mut self) {
-        if let State::Count(s) = self {
-            *s = count::CountState::default();
+    pub(crate) fn reset(&mut self) {
+        match self {
+            State::Count(s) => *s = count::CountState::default(),
+            State::Limit(s) => *s = limit::LimitCondition::default(),
+            State::Silence => {}
         }
     }
 }

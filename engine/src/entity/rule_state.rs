@@ -277,7 +277,7 @@ impl RuleState {
             return;
         }
         if matches!(op.action, Action::Close { .. }) {
-            self.condition.reset_count();
+            self.condition.reset();
         }
         if held.incident().activity == Activity::Closed {
             self.leaving.extend(self.present.take().map(|h| *h));

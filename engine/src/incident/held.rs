@@ -194,12 +194,12 @@ impl Held {
         if live_now {
             self.head.historical = false;
         }
-        self.news_lines(raised, fresh, evidence);
+        let news = self.news(rule, raised, fresh, evidence);
         let reason = match live_now {
             // Found late: it is reported once.
             _ if self.is_closed() => None,
             true => Some(AlertReason::Opened),
-            false => news(raised, fresh),
+            false => news,
         };
         if let Some(reason) = reason {
             self.alert(rule, reason, evidence);
@@ -217,8 +217,7 @@ impl Held {
         self.head.max_level = self.head.max_level.max(evidence.level);
         self.take_peak(rule, evidence.peak);
         let fresh = self.count_fingerprint(evidence);
-        self.news_lines(raised, fresh, evidence);
-        if let Some(reason) = news(raised, fresh) {
+        if let Some(reason) = self.news(rule, raised, fresh, evidence) {
             self.alert(rule, reason, evidence);
         }
     }
@@ -227,13 +226,21 @@ impl Held {
         self.head.max_level.is_some() && evidence.level > self.head.max_level
     }
 
-    fn news_lines(&mut self, raised: bool, fresh: bool, evidence: &Evidence<'_>) {
+    /// What a further record says that nobody has heard of, and its line. Only where the fault is in the records' words: what a machine
+    /// logs beside a reading that is beyond its limit is no new fault of the reading.
+    fn news(&mut self, rule: &Rule, raised: bool, fresh: bool, evidence: &Evidence<'_>) -> Option<AlertReason> {
+        if !matches!(rule.condition, Condition::Count { .. }) {
+            return None;
+        }
         if raised {
             let record = Some(evidence.record);
             self.line(TimelineKind::Raised, evidence.at, None, &evidence.text, record);
-        } else if fresh {
+            return Some(AlertReason::Raised);
+        }
+        if fresh {
             self.new_fault_line(evidence);
         }
+        fresh.then_some(AlertReason::NewFault)
     }
 
     /// Fingerprints seen since the breach began belong to it from the start.
@@ -451,20 +458,18 @@ impl Held {
     }
 
     /// Raises an alert, unless the incident is shelved or was sent as history: its timeline has it all the same. Of several in one
-    /// entry the weightiest stays.
+    /// entry the weightiest stays, and one of what goes on before one of history.
     fn alert(&mut self, rule: &Rule, reason: AlertReason, evidence: &Evidence<'_>) {
         let received_at = evidence.received_at;
         let shelved = self.head.shelved.as_ref().is_some_and(|s| s.until > received_at);
-        let weightier = self
-            .pending
-            .alert
-            .as_ref()
-            .is_none_or(|a| reason.weight() > a.reason.weight());
-        if self.head.silent || shelved || !weightier {
+        let opens = matches!(reason, AlertReason::Opened | AlertReason::Reopened);
+        let historical = self.head.historical && (opens || evidence.provenance.historical);
+        let weight = (!historical, reason.weight());
+        let known = self.pending.alert.as_ref().map(|a| (!a.historical, a.reason.weight()));
+        if self.head.silent || shelved || known.is_some_and(|known| known >= weight) {
             return;
         }
         let position = evidence.position;
-        let opens = matches!(reason, AlertReason::Opened | AlertReason::Reopened);
         self.pending.state = true;
         self.pending.alert = Some(Alert {
             id: alert_id(self.head.id, reason, position),
@@ -474,18 +479,9 @@ impl Held {
             received_at,
             position,
             passes_throttle: rule.passes_throttle && opens,
-            historical: self.head.historical && (opens || evidence.provenance.historical),
+            historical,
             text: Arc::from(clip(&evidence.text)),
         });
-    }
-}
-
-/// What a further record says that nobody has heard of: of two the weightier.
-fn news(raised: bool, fresh: bool) -> Option<AlertReason> {
-    match (raised, fresh) {
-        (true, _) => Some(AlertReason::Raised),
-        (false, true) => Some(AlertReason::NewFault),
-        (false, false) => None,
     }
 }
 

@@ -67,8 +67,28 @@ impl Bench {
 
     pub(crate) fn observe(&mut self, record: Record<'_>) -> Vec<Effect> {
         let position = self.position();
+        let received_at = record.received_at;
+        self.judge(position, record);
+        self.end_entry(received_at)
+    }
+
+    /// Records of one request.
+    pub(crate) fn entry(&mut self, received: f64, records: &[Record<'_>]) -> Vec<Effect> {
+        let mut position = self.position();
+        for record in records {
+            let record = Record {
+                received_at: at(received),
+                ..record.clone()
+            };
+            self.judge(position, record);
+            position.index += 1;
+        }
+        self.end_entry(at(received))
+    }
+
+    fn judge(&mut self, position: Position, record: Record<'_>) {
         let record = Record {
-            record_id: RecordId::new(JournalId(1), position.seq, 0),
+            record_id: RecordId::new(JournalId(1), position.seq, position.index),
             fingerprint: record
                 .message
                 .map_or(0, |m| fingerprint(record.application, record.kind, m)),
@@ -83,7 +103,6 @@ impl Bench {
         self.set.matching(&record, &mut matched);
         matched.retain(|m| self.set.rule(m.rule).subject == self.entity.subject.kind);
         self.entity.observe(&self.set, &matched, &record, &judgement);
-        self.end_entry(record.received_at)
     }
 
     pub(crate) fn end_entry(&mut self, now: Timestamp) -> Vec<Effect> {

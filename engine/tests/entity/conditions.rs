@@ -183,3 +183,48 @@ fn silence_opens_one_incident_and_ends_when_the_device_speaks() {
     assert_eq!(b.deadline(), Some(at(190.0)), "the reopen time of 100 s");
     assert_eq!(kinds(&b.timer(190.0)), [TimelineKind::Closed]);
 }
+
+#[test]
+fn a_limit_that_was_closed_by_hand_is_found_anew() {
+    for between in [None, Some(20.0)] {
+        let mut b = Bench::new(SubjectKind::Device, "press-1", vec![hot()]);
+        b.reading(0.0, 95.0);
+        b.reading(10.0, 95.0);
+        let first = b.incident().id;
+        b.operate(
+            11.0,
+            Action::Close {
+                cause: "cleaned".into(),
+            },
+        );
+        // A short dip, or none: what is above its limit for the on-delay is a fault, whoever closed what.
+        if let Some(value) = between {
+            b.reading(15.0, value);
+        }
+        b.reading(20.0, 95.0);
+        b.reading(29.0, 95.0);
+        assert_eq!(b.entity.incidents().count(), 0, "the on-delay runs from the start");
+        b.reading(30.0, 95.0);
+        assert_ne!(b.incident().id, first);
+        assert_eq!(b.reasons(), [AlertReason::Opened, AlertReason::Opened]);
+    }
+}
+
+#[test]
+fn what_a_machine_logs_beside_a_reading_is_no_new_fault_of_it() {
+    let mut b = Bench::new(SubjectKind::Device, "press-1", vec![hot()]);
+    for (n, message) in ["started", "lamp green", "operator login"].into_iter().enumerate() {
+        let t = at(10.0 * n as f64);
+        b.observe(Record {
+            timestamp: t,
+            received_at: t,
+            level: Some([Level::Info, Level::Info, Level::Warn][n]),
+            message: Some(message),
+            device_id: Some("press-1"),
+            readings: vec![("temperature", 95.0)],
+            ..Record::default()
+        });
+    }
+    assert_eq!(b.incident().count, 3);
+    assert_eq!(b.reasons(), [AlertReason::Opened]);
+}

@@ -335,3 +335,33 @@ fn a_new_fault_that_comes_late_for_an_occurrence_that_is_over_is_alerted() {
         [AlertReason::Opened, AlertReason::NewFault, AlertReason::Raised]
     );
 }
+
+/// A buffer of more than an hour, delivered whole: what still goes on is alerted at once, not as history.
+#[test]
+fn what_goes_on_is_live_though_its_request_reaches_back_for_hours() {
+    let mut b = Bench::new(
+        SubjectKind::Device,
+        "press-1",
+        vec![Rule {
+            condition: Condition::Count {
+                count: 1,
+                within: Span::secs(60),
+            },
+            selector: Selector::default(),
+            reopen_within: Span::hours(3),
+            ..hot()
+        }],
+    );
+    b.entry(
+        3_700.0,
+        &[0.0, 3_600.0, 3_700.0].map(|at_s| Record {
+            timestamp: at(at_s),
+            level: Some(Level::Info),
+            message: Some("jam"),
+            device_id: Some("press-1"),
+            ..Record::default()
+        }),
+    );
+    let told = alerts(&b.said);
+    assert_eq!(told.iter().map(|a| a.historical).collect::<Vec<_>>(), [false]);
+}

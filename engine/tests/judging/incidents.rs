@@ -224,6 +224,9 @@ impl Incidents {
         i.row.max_level = i.row.max_level.max(event.level);
         i.row.historical &= !goes_live;
         i.take_peak(rule, event.peak);
+        // A reading's fault is the reading.
+        let has_words = matches!(rule.condition, Condition::Count { .. });
+        let (is_raised, is_new) = (is_raised && has_words, is_new && has_words);
         if is_raised {
             i.line(TimelineKind::Raised, event.at);
         } else if is_new {
@@ -251,6 +254,9 @@ impl Incidents {
         i.row.max_level = i.row.max_level.max(event.level);
         i.take_peak(rule, event.peak);
         let is_new = i.count_fingerprint(event.fingerprint, 1);
+        if !matches!(rule.condition, Condition::Count { .. }) {
+            return;
+        }
         if is_raised {
             i.line(TimelineKind::Raised, event.at);
             i.raise(id, AlertReason::Raised, event);
@@ -414,14 +420,19 @@ impl Incident {
         if self.row.silent || is_shelved {
             return;
         }
-        if self.alert.is_some_and(|a| weight(a.reason) >= weight(reason)) {
-            return;
-        }
         let opens = matches!(reason, AlertReason::Opened | AlertReason::Reopened);
+        let historical = self.row.historical && (opens || event.historical);
+        if let Some(known) = &self.alert {
+            let is_better = known.historical && !historical;
+            let is_worse = !known.historical && historical;
+            if is_worse || (!is_better && weight(known.reason) >= weight(reason)) {
+                return;
+            }
+        }
         self.alert = Some(Told {
             incident: id,
             reason,
-            historical: self.row.historical && (opens || event.historical),
+            historical,
             position: event.position,
             at: event.at,
         });

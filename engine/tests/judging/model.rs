@@ -409,8 +409,10 @@ impl Track {
             if matches!(op.action, Action::Close { .. }) {
                 state.present = None;
                 // It takes a new breach, not the old records, to open the next.
-                if let Seen::Count(count) = &mut state.seen {
-                    *count = Default::default();
+                match &mut state.seen {
+                    Seen::Count(count) => *count = Default::default(),
+                    Seen::Limit(limit) => *limit = Default::default(),
+                    Seen::Nothing => {}
                 }
             }
             if let Some(rule) = place.rule(&op.rule) {
