@@ -196,7 +196,7 @@ impl Mailer {
 fn address(from: &str) -> Result<Mailbox, MailSettingError> {
     let refused = |why: String| MailSettingError::From(from.to_owned(), why);
     let sender = from.parse::<Mailbox>().map_err(|e| refused(e.to_string()))?;
-    let address = email_address(&sender.email.to_string()).map_err(refused)?;
+    let address = email_address(sender.email.as_ref()).map_err(refused)?;
     Ok(Mailbox::new(sender.name, address))
 }
 
