@@ -53,7 +53,7 @@ async fn a_message_that_cannot_be_sent_dies_says_so_and_gives_its_slot_back() {
         d.reason
             .as_ref()
             .unwrap()
-            .contains("\"nobody\" of recipient anna is no e-mail address"),
+            .contains("recipient anna cannot be reached: \"nobody\" is not an e-mail address"),
         "{d:?}"
     );
     let (kind, message) = &w.failures.all()[0];
