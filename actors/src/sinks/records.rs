@@ -84,7 +84,7 @@ impl Sink for RecordsWriter {
         let records = &self.records;
         let set_aside = |refused: &RefusedRecord| records.row(refused);
         let refused = self.store.write_records(records.batches(), cursor, &set_aside).await?;
-        self.records.was_set_aside(&refused).await?;
+        self.records.was_set_aside(&refused).await;
         self.records.clear();
         Ok(())
     }

@@ -5,7 +5,7 @@ use andon_actors::sinks::Writer;
 use andon_actors::sinks::rows::RowWriter;
 use andon_engine::ids::JournalId;
 use andon_engine::time::{Span, Timestamp};
-use andon_storage::ports::rows::{Quarantined, Rollup, RowStore};
+use andon_storage::ports::rows::{Quarantined, RefusedRow, Rollup, RowStore};
 use andon_storage::ports::{Cursor, Result, StoreError};
 use andon_storage::sqlite::SqliteStore;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -182,7 +182,7 @@ impl RowStore for Emptied {
         self.lost.store(false, Ordering::SeqCst);
         self.inner().row_cursor().await
     }
-    async fn write_rows(&self, rollups: &[Rollup], quarantined: &[Quarantined], cursor: Cursor) -> Result<()> {
+    async fn write_rows(&self, rollups: &[Rollup], quarantined: &[Quarantined], cursor: Cursor) -> Result<Vec<RefusedRow>> {
         if self.lost.load(Ordering::SeqCst) {
             let (store, reason) = ("relational", "for the test".into());
             return Err(StoreError::Lost { store, reason });

@@ -322,7 +322,7 @@ pub async fn a_lost_table_comes_back_and_is_filled_again<D: Database>(open: impl
     assert_lost(s.apply_effects(std::slice::from_ref(&alert), cursor(1, 4)).await);
     assert_lost(s.apply_effects(std::slice::from_ref(&alert), cursor(1, 4)).await);
     write_again(&s, &effects).await;
-    assert_eq!(s.apply_effects(&[alert], cursor(1, 4)).await.unwrap().len(), 1);
+    assert_eq!(s.apply_effects(&[alert], cursor(1, 4)).await.unwrap().new.len(), 1);
 }
 
 /// Roll-ups are sums: written again over what is there they would be wrong.

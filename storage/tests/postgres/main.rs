@@ -6,6 +6,7 @@ mod emptied;
 mod faults;
 mod migrations;
 mod records_of_postgres;
+mod refused;
 mod server;
 mod site;
 mod start;
