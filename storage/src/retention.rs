@@ -67,8 +67,13 @@ impl Belief {
             return None;
         }
         // The first reading of the jump stays the one that others are compared with: small steps do not add up to a large one.
-        self.jump = Some((self.jump.filter(|_| since != elapsed).map_or(off, |(was, _)| was), since));
-        let believed = self.at.map(|(at, then)| at.plus(Span(elapsed.0.saturating_sub(then.0))));
+        self.jump = Some((
+            self.jump.filter(|_| since != elapsed).map_or(off, |(was, _)| was),
+            since,
+        ));
+        let believed = self
+            .at
+            .map(|(at, then)| at.plus(Span(elapsed.0.saturating_sub(then.0))));
         Some(Held {
             wall,
             believed,
@@ -162,7 +167,10 @@ impl RetentionClock {
         let (wall, elapsed) = (self.wall.now(), (self.elapsed)());
         let mut state = self.state();
         let state = &mut *state;
-        if state.looked.is_none_or(|at| elapsed.0.saturating_sub(at.0) >= LOOK_EVERY.0) {
+        if state
+            .looked
+            .is_none_or(|at| elapsed.0.saturating_sub(at.0) >= LOOK_EVERY.0)
+        {
             state.looked = Some(elapsed);
             if self.is_confirmed(wall) {
                 state.belief.believe(wall, elapsed);
@@ -172,7 +180,10 @@ impl RetentionClock {
         if state.held.is_some() {
             return None;
         }
-        if state.saved.is_none_or(|saved| wall.since(saved).0.saturating_abs() >= SAVE_EVERY.0) {
+        if state
+            .saved
+            .is_none_or(|saved| wall.since(saved).0.saturating_abs() >= SAVE_EVERY.0)
+        {
             self.save(wall);
             state.saved = Some(wall);
         }
