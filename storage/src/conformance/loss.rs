@@ -391,7 +391,7 @@ pub async fn nobody_is_told_again_by_an_emptied_store<D: Database>(open: impl As
     decided.slot.window_end = Some(at(310));
     decided.notices = vec![(notice(1, &anna(), true), vec![sent])];
     assert!(s.decide(&decided, at(10)).await.unwrap());
-    DeliveryStore::claim(&s, NoticeId(1), "n", at(10), at(90))
+    DeliveryStore::claim(&s, NoticeId(1), "n", at(10), Span::secs(80))
         .await
         .unwrap()
         .unwrap();
@@ -438,7 +438,7 @@ pub async fn nobody_is_told_again_by_an_emptied_store<D: Database>(open: impl As
     let mut decided = decision(&anna(), next.slot(&anna()).await.unwrap().version);
     decided.notices = vec![(notice(2, &anna(), true), vec![d.id])];
     assert!(next.decide(&decided, at(31)).await.unwrap());
-    DeliveryStore::claim(&next, NoticeId(2), "n", at(400), at(490))
+    DeliveryStore::claim(&next, NoticeId(2), "n", at(400), Span::secs(90))
         .await
         .unwrap()
         .unwrap();

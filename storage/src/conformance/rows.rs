@@ -219,7 +219,11 @@ fn with_impossible(count: usize) -> Vec<Rollup> {
 pub async fn a_refused_row_is_set_aside_alone<S: RowStore>(open: impl AsyncFn() -> S) {
     let s = open().await;
     let rows = with_impossible(300);
-    let given = [quarantined(7, "r"), quarantined(u64::MAX, "no position"), quarantined(8, "r")];
+    let given = [
+        quarantined(7, "r"),
+        quarantined(u64::MAX, "no position"),
+        quarantined(8, "r"),
+    ];
     for turn in 0..2 {
         let refused = s.write_rows(&rows, &given, cursor(1, 20)).await.unwrap();
         // The second time it was written before.
@@ -247,7 +251,9 @@ pub async fn what_is_cut_off_anywhere_is_there_once_after_another_try<S: RowStor
         let at = cursor(1, steps as u64);
         let done = cut(s.write_rows(&rows, &[quarantined(steps as u64, "r")], at), steps).await;
         s.row_cursor().await.unwrap();
-        s.write_rows(&rows, &[quarantined(steps as u64, "r")], at).await.unwrap();
+        s.write_rows(&rows, &[quarantined(steps as u64, "r")], at)
+            .await
+            .unwrap();
         for n in 0..4 {
             let got = of_device(&s, &format!("good {n}")).await;
             assert_eq!(got[0].count, steps as u64, "cut after {steps} steps");

@@ -59,11 +59,7 @@ impl<D: Database> Relational<D> {
 }
 
 /// `apart`: finds the parts that are refused. Otherwise one of them fails the transaction.
-pub(crate) async fn write<D: Database, W: Work<D>>(
-    tx: &mut D::Transaction,
-    work: &W,
-    apart: bool,
-) -> Result<Written> {
+pub(crate) async fn write<D: Database, W: Work<D>>(tx: &mut D::Transaction, work: &W, apart: bool) -> Result<Written> {
     if !apart {
         return Ok(Written {
             rows: work.write(tx, 0..work.parts()).await?,

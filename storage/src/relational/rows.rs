@@ -1,9 +1,9 @@
 //! Minute roll-ups of readings, and the quarantine.
 
+use super::Relational;
 use super::apart::{self, Work};
 use super::cursors::Sink;
 use super::database::{Database, Row, Transaction, Value, clean, insert_rows};
-use super::Relational;
 use crate::ports::rows::{Quarantined, RefusedPart, RefusedRow, Rollup, RowStore};
 use crate::ports::{Cursor, Result, StoreError};
 use andon_engine::time::Timestamp;
@@ -245,7 +245,13 @@ pub(crate) async fn insert_quarantined<D: Database>(
 ) -> Result<()> {
     for refused in apart::write::<D, _>(tx, &Quarantine(rows), apart).await?.refused {
         let (stage, seq) = (&rows[refused.index].stage, rows[refused.index].journal_seq);
-        tracing::error!(store = D::STORE, stage, entry = seq, reason = refused.reason, "quarantine refused a row");
+        tracing::error!(
+            store = D::STORE,
+            stage,
+            entry = seq,
+            reason = refused.reason,
+            "quarantine refused a row"
+        );
     }
     Ok(())
 }
@@ -254,7 +260,10 @@ struct Quarantine<'a>(&'a [Quarantined]);
 
 impl Quarantine<'_> {
     async fn insert<D: Database>(&self, tx: &mut D::Transaction, parts: Range<usize>) -> Result<()> {
-        let values: Vec<_> = self.0[parts].iter().map(quarantine_values::<D>).collect::<Result<_>>()?;
+        let values: Vec<_> = self.0[parts]
+            .iter()
+            .map(quarantine_values::<D>)
+            .collect::<Result<_>>()?;
         let (columns, tail) = (QUARANTINE_COLUMNS, "ON CONFLICT DO NOTHING");
         insert_rows::<D>(tx, QUARANTINE, columns, tail, values).await.map(drop)
     }

@@ -8,9 +8,9 @@ use andon_engine::time::Timestamp;
 use andon_storage::conformance::cursor;
 use andon_storage::ports::incidents::IncidentStore;
 use andon_storage::ports::rows::{EffectStore, Rollup, RowStore};
+use rand::SeedableRng;
 use rand::distr::{Alphanumeric, SampleString};
 use rand::rngs::StdRng;
-use rand::SeedableRng;
 
 /// Longer than an entry of an index may be, and nothing that it could be compressed to.
 fn long_name() -> String {
