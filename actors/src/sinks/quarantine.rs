@@ -1,7 +1,7 @@
 //! What a store refused, on its way into quarantine.
 
-use andon_storage::ports::{Result, StoreError};
 use andon_storage::ports::rows::{Quarantined, RowStore};
+use andon_storage::ports::{Result, StoreError};
 use std::sync::Arc;
 
 /// Rows that quarantine keeps; over it the oldest go.

@@ -105,7 +105,11 @@ impl Sink for RowWriter {
 
     async fn flush(&mut self, cursor: Cursor) -> Result<()> {
         let rollups: Vec<Rollup> = self.rollups.values().cloned().collect();
-        let refused = self.store.store().write_rows(&rollups, &self.quarantined, cursor).await?;
+        let refused = self
+            .store
+            .store()
+            .write_rows(&rollups, &self.quarantined, cursor)
+            .await?;
         if let Some(first) = refused.first() {
             metrics::records_refused("rows", refused.len() as u64);
             tracing::error!(

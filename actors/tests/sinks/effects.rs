@@ -1,5 +1,6 @@
 //! An effect that the store refuses costs nothing but itself, wherever the writer is cut off.
 
+use crate::rewind::Emptied;
 use crate::world::{World, unavailable, within};
 use andon_actors::self_log::SelfLog;
 use andon_actors::sinks::effects::{Applied, EffectWriter};
@@ -95,11 +96,7 @@ async fn a_refused_effect_costs_no_other_wherever_the_process_is_killed() {
         second.until_done(3).await;
         second.stop().await;
 
-        let stored = world.relational.alerts_of(INCIDENT).await.expect("it can be read");
-        let mut stored: Vec<u128> = stored.iter().map(|a| a.id.0).collect();
-        stored.sort_unstable();
-        let want: Vec<u128> = (0..ALERTS).filter(|n| *n != REFUSED).map(u128::from).collect();
-        assert_eq!(stored, want, "killed after {calls_max} calls");
+        all_but_the_refused(&world.relational).await;
         let listened = listener.0.lock().expect("not poisoned").clone();
         assert!(
             !listened.contains(&effects[REFUSED as usize]),
@@ -110,4 +107,32 @@ async fn a_refused_effect_costs_no_other_wherever_the_process_is_killed() {
             .await
             .expect("it runs");
     }
+}
+
+async fn all_but_the_refused(store: &SqliteStore) {
+    let stored = store.alerts_of(INCIDENT).await.expect("it can be read");
+    let mut stored: Vec<u128> = stored.iter().map(|a| a.id.0).collect();
+    stored.sort_unstable();
+    let want: Vec<u128> = (0..ALERTS).filter(|n| *n != REFUSED).map(u128::from).collect();
+    assert_eq!(stored, want);
+}
+
+#[tokio::test]
+async fn a_refused_effect_is_refused_again_by_a_store_that_was_emptied_and_costs_no_other() {
+    let (world, own) = (World::new().await, World::new().await);
+    let self_log = SelfLog::start(own.journal.clone(), own.clock.clone());
+    let store = Emptied::new(&world);
+    let effects = alerts();
+    world.append_effects(&effects[..20]).await;
+    let writer = EffectWriter::new(store.clone(), Arc::new(Listener::default()), self_log);
+    let mut sink = world.run(writer).await;
+    sink.until_done(1).await;
+    let empty = SqliteStore::open(&world.dir.path().join("empty.db"))
+        .await
+        .expect("it opens");
+    store.becomes(empty);
+    world.append_effects(&effects[20..]).await;
+    sink.until_done(2).await;
+    all_but_the_refused(&store.inner()).await;
+    sink.stop().await;
 }

@@ -77,7 +77,12 @@ impl RowStore for Down {
     async fn row_cursor(&self) -> Result<Option<Cursor>> {
         self.inner.row_cursor().await
     }
-    async fn write_rows(&self, rollups: &[Rollup], quarantined: &[Quarantined], cursor: Cursor) -> Result<Vec<RefusedRow>> {
+    async fn write_rows(
+        &self,
+        rollups: &[Rollup],
+        quarantined: &[Quarantined],
+        cursor: Cursor,
+    ) -> Result<Vec<RefusedRow>> {
         self.inner.write_rows(rollups, quarantined, cursor).await
     }
     async fn quarantine(&self, quarantined: &[Quarantined]) -> Result<()> {
