@@ -7,7 +7,7 @@
 use andon_engine::time::{Clock, Span, Timestamp};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Instant;
+use tokio::time::Instant;
 
 /// A jump up to this is believed: at worst the oldest day goes a day early.
 pub const JUMP_MAX: Span = Span::hours(24);

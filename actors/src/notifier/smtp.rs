@@ -130,22 +130,25 @@ async fn answered<T>(stage: Stage, dialogue: impl Future<Output = Result<T, Erro
 }
 
 async fn dialogue(c: &mut AsyncSmtpConnection, envelope: &Envelope, message: &[u8]) -> Result<Response, SendError> {
-    let lacks = |what: &str| {
-        SendError::channel(format!(
-            "SMTP: the message needs {what}, which the server does not offer"
-        ))
-    };
     let mut parameters = Vec::new();
     let is_ascii = |address: &Address| AsRef::<str>::as_ref(address).is_ascii();
-    if !envelope.from().into_iter().chain(envelope.to()).all(is_ascii) {
+    let recipients_ascii = envelope.to().iter().all(is_ascii);
+    if !recipients_ascii || !envelope.from().is_none_or(is_ascii) {
         if !c.server_info().supports_feature(Extension::SmtpUtfEight) {
-            return Err(lacks("SMTPUTF8"));
+            let why = "the mail server takes no addresses beyond ASCII (SMTPUTF8)";
+            return Err(if recipients_ascii {
+                SendError::channel(format!("mail-from cannot be used: {why}"))
+            } else {
+                SendError::permanent(format!("the recipient cannot be reached: {why}"))
+            });
         }
         parameters.push(MailParameter::SmtpUtfEight);
     }
     if !message.is_ascii() {
         if !c.server_info().supports_feature(Extension::EightBitMime) {
-            return Err(lacks("8BITMIME"));
+            return Err(SendError::channel(
+                "SMTP: the server does not offer 8BITMIME, which the message needs",
+            ));
         }
         parameters.push(MailParameter::Body(MailBodyParameter::EightBitMime));
     }

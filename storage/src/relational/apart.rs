@@ -67,7 +67,8 @@ pub(crate) async fn write<D: Database, W: Work<D>>(tx: &mut D::Transaction, work
         });
     }
     let mut written = Written::default();
-    let mut ahead = vec![0..work.parts()];
+    let mut ahead = Vec::new();
+    ahead.push(0..work.parts());
     while let Some(parts) = ahead.pop() {
         if parts.is_empty() {
             continue;
