@@ -235,7 +235,7 @@ pub struct Source {
     lagged_min: u16,
     /// In history: late records in a row.
     run: u8,
-    /// Records of a right clock, up to [`CLOCK_STEP_RECORDS`]: since the slow clock was found, without one since the first record.
+    /// Records of a right clock, up to [`CLOCK_STEP_RECORDS`]: since the slow clock was found, without one since the last late record.
     right: u8,
 }
 
@@ -406,9 +406,14 @@ impl Source {
             return placed;
         }
         self.lags_again();
+        if is_late && self.offset == Span::ZERO {
+            // Its stamps went back: what follows in order may be the same clock.
+            self.right = 0;
+        }
         // A receipt lags by its newest record: the first of a batch are as old as the batch is long.
         if lag <= self.receipt_lag {
             self.receipt_lag = lag;
+            // A source that was live and is in order, but up to an hour late, is a delivery that fell behind.
             let was_live = self.right > 0;
             let in_doubt = is_late || (!clock_offset && (!was_live || lag > HISTORICAL_AFTER));
             if in_doubt && self.is_proven(lag) {

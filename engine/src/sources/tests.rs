@@ -519,3 +519,64 @@ fn a_slow_clock_that_is_set_less_slow_is_found_again() {
     assert!(judged_live_from(&records, &j, 0, |_| true) <= 335);
     assert_eq!(late(&j), 0);
 }
+
+/// A buffer filled for `length` seconds that is emptied in pieces of so many seconds, at `speed` tenths of the pace at which it was
+/// filled, with pauses between them.
+fn emptied(length: i64, speed: i64, pieces: &[(i64, i64)]) -> Vec<(i64, i64)> {
+    let (mut records, mut now, mut next) = (Vec::new(), 0, 0);
+    for (piece, pause) in pieces.iter().cycle() {
+        records.extend((0..*piece).map(|n| (next + n - length, now + n * 10 / speed)));
+        now += piece * 10 / speed + pause;
+        next += piece;
+        if next >= length || now > 7_200 {
+            break;
+        }
+    }
+    records.retain(|(ts, _)| *ts < 0);
+    records
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    /// At 1.3 times its pace at least, or with pauses longer than a proof takes.
+    #[test]
+    fn a_buffer_that_is_emptied_in_pieces_is_no_slow_clock(
+        length in 400i64..7_200,
+        (speed, pieces) in prop_oneof![
+            (13i64..200, proptest::collection::vec((10i64..400, Just(0)), 1..4)),
+            (30i64..200, proptest::collection::vec((10i64..20, 0i64..4), 1..6)),
+            (20i64..200, proptest::collection::vec((60i64..400, 60i64..300), 1..6)),
+        ],
+        lives in any::<bool>(),
+    ) {
+        let buffer = emptied(length, speed, &pieces);
+        let end = buffer.last().map_or(0, |r| r.1);
+        let live = (0..end).filter(|_| lives).map(|i| (i, i)).collect::<Vec<_>>();
+        let records = by_receipt([live, buffer].concat());
+        let j = run(records.iter().copied());
+        prop_assert_eq!(offsets(&j), 0);
+    }
+
+    #[test]
+    fn a_slow_clock_is_found_however_it_delivers(
+        behind in prop_oneof![330i64..3_600, 3_600i64..100_000],
+        every in 1i64..=60,
+        jitter in 0i64..=15,
+        lives in 0usize..3,
+        seed in any::<u32>(),
+    ) {
+        // From its first record on, after it was live, beside a clock that is right.
+        let from = if lives == 0 { 0 } else { 100 };
+        let delay = |i: i64| chance((i - from) / every + i64::from(seed), jitter + 1);
+        let mut records: Vec<_> = batches(from, 1_200, behind, every);
+        for (r, i) in records.iter_mut().zip(from..) {
+            r.1 += delay(i);
+        }
+        records.extend((0..if lives == 1 { from } else { 1_200 }).filter(|_| lives > 0).map(|i| (i, i)));
+        let records = by_receipt(records);
+        let j = run(records.iter().copied());
+        let found = judged_live_from(&records, &j, every + jitter, |lag| lag >= behind);
+        prop_assert!(found <= from + 120 + 3 * (every + jitter), "{}", found);
+    }
+}
