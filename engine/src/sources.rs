@@ -443,7 +443,7 @@ impl Source {
             return self.offset > Span::ZERO;
         }
         let least = self.offset.0 - (self.offset.0 / 2).min(SLOW_CLOCK_EARLIER.0);
-        lag.0 >= least && lag.0 <= self.offset.0.saturating_add(LATENESS.0)
+        (least..=self.offset.0.saturating_add(LATENESS.0)).contains(&lag.0)
     }
 
     /// Up to this lag a clock is right, or more so than the slow one.
@@ -538,7 +538,7 @@ impl Source {
     /// A slow clock is behind by its least lag, what comes on top is delivery; and it drifts.
     fn follow_drift(&mut self, lag: Span) {
         let more = lag.0.saturating_sub(self.offset.0);
-        let is_less = more < 0 && more >= -DELIVERY_JITTER.0;
+        let is_less = (-DELIVERY_JITTER.0..0).contains(&more);
         let is_more = more > DELIVERY_JITTER.0 && more <= LATENESS.0 / 2;
         if self.offset > Span::ZERO && (is_less || is_more) && self.is_held(PROOFS.len() - 1) {
             self.offset = lag;
