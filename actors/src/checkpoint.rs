@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 /// What to do with a data folder of another version.
 pub(crate) const OTHER_VERSION: &str =
     "the data folder was written by another version; go on with that version, or start with a new folder";
