@@ -367,10 +367,15 @@ impl RouterState {
     }
 
     fn silences_found(&mut self, seq: u64, mut found: Vec<SilenceFound>) -> Result<(), ActorProcessingErr> {
+        let rules = self.state.sequencer.rules().clone();
         let silence = &mut self.state.sequencer.silence;
         let mut pending = lock(&self.silence_pending);
         found.retain(|f| {
             pending.remove(&(f.rule.clone(), f.device.clone()));
+            if !rules.find(&f.rule).is_some_and(|r| r.enabled) {
+                // It ended after the look: what would be open under it nobody would end.
+                return false;
+            }
             // Found by a pipeline that was stopped before its entry was routed, and by this one: it is one silence.
             let is_new = !silence.is_open(&f.rule, &f.device);
             silence.found(&f.rule, &f.device, &f.unknown, f.since);

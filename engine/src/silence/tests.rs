@@ -432,6 +432,18 @@ fn the_table_is_bounded_and_what_is_removed_is_forgotten() {
         table.observe(&format!("d{i}"), t(0));
     }
     assert_eq!(table.len(), DEVICES_MAX);
+    // All of them are in the plant: a flood of new names does not search it for room with every entry.
+    let asked = std::cell::Cell::new(0);
+    let keep = |_: &str| {
+        asked.set(asked.get() + 1);
+        true
+    };
+    for s in 0..60 {
+        table.make_room(t(s), keep);
+    }
+    assert_eq!((asked.get(), table.len()), (DEVICES_MAX, DEVICES_MAX));
+    table.make_room(t(60), keep);
+    assert_eq!(asked.get(), 2 * DEVICES_MAX);
     table.found(&RuleId::new("silence"), &Arc::from("d0"), &[], t(0));
     table.remove("d0");
     assert!(!table.is_open(&RuleId::new("silence"), "d0") && table.len() == DEVICES_MAX - 1);

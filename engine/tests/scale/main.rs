@@ -136,7 +136,7 @@ fn many_devices_fall_silent_at_once() {
 
 /// An entity is copied before each entry, so that a panic can be undone.
 #[test]
-fn a_copy_of_an_entity_costs_less_than_what_it_is_made_for() {
+fn what_a_copy_of_an_entity_costs() {
     let mut plant = Plant::new(10, 10, 0);
     let mut batch = BatchBuilder::new();
     let messages: Vec<String> = (0..size(8_000, 400)).map(|n| plant::words(n % 1_200)).collect();
