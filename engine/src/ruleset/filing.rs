@@ -80,6 +80,8 @@ impl<T: Default> ByValue<T> {
 #[derive(Debug, Default)]
 pub(super) struct Filing {
     by: ByValue<Vec<RuleIndex>>,
+    /// Length of the longest type that a rule is filed under: no longer prefix of a record's type is looked up.
+    type_len_max: usize,
     /// The other rules, by kind of subject and by the level that they need at least (0: none).
     by_level: [[Vec<RuleIndex>; LEVELS]; SubjectKind::ALL.len()],
 }
@@ -105,6 +107,8 @@ impl Filing {
                 }
             }
         }
+        let types = &filing.by.values[Criterion::Type as usize];
+        filing.type_len_max = types.keys().map(|t| t.len()).max().unwrap_or(0);
         filing
     }
 
@@ -127,7 +131,7 @@ impl Filing {
         }
         if let Some(kind) = r.kind.filter(|_| !self.by.values[Criterion::Type as usize].is_empty()) {
             let parts = kind.match_indices('.').map(|(dot, _)| dot);
-            for end in parts.chain([kind.len()]) {
+            for end in parts.chain([kind.len()]).take_while(|end| *end <= self.type_len_max) {
                 under(Criterion::Type, kind.get(..end));
             }
         }
