@@ -262,6 +262,33 @@ impl Builder {
         }
     }
 
+    fn silence(&mut self, place: &str, e: &RuleEntry) -> Condition {
+        if e.subject != SubjectKind::Device {
+            self.fault(place, "silence is of devices: write subject = \"device\"");
+        }
+        let criteria = [
+            ("applications", !e.applications.is_empty()),
+            ("users", !e.users.is_empty()),
+            ("type", e.type_prefix.is_some()),
+            ("min_level", e.min_level.is_some()),
+            ("without", !e.without.is_empty()),
+            ("fields", !e.fields.is_empty()),
+        ];
+        for (name, _) in criteria.into_iter().filter(|(_, is_given)| *is_given) {
+            self.fault(
+                place,
+                format!(
+                    "any record of a device ends its silence: remove {name}. \
+                     Select the devices by devices, device_classes or areas"
+                ),
+            );
+        }
+        let after = e.silence.as_ref().and_then(|s| s.after.as_deref());
+        Condition::Silence {
+            after: after.map(|t| self.span(place, Some(t), Span::mins(10))),
+        }
+    }
+
     fn rule(&mut self, e: &RuleEntry, default_route: &RouteId) -> Option<Rule> {
         let place = format!("rules \"{}\"", e.id);
         let given = [e.count.is_some(), e.limit.is_some(), e.silence.is_some()]
@@ -286,13 +313,7 @@ impl Builder {
         } else if let Some(l) = &e.limit {
             self.limit(&place, l)?
         } else {
-            let after = e.silence.as_ref().and_then(|s| s.after.as_deref());
-            if e.subject != SubjectKind::Device {
-                self.fault(&place, "silence is of devices: write subject = \"device\"");
-            }
-            Condition::Silence {
-                after: after.map(|t| self.span(&place, Some(t), Span::mins(10))),
-            }
+            self.silence(&place, e)
         };
         let min_level = e.min_level.as_deref().and_then(|name| {
             let level = Level::parse(name);

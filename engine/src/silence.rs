@@ -11,15 +11,20 @@
 //!   ([`Accepting`]).
 //! - A device of the plant that was never heard is judged as if it had been heard when it was registered, where the rule gives a time.
 //! - A silent device is *open* until it is heard; while it is, it is not found again.
-//! - **Gateways.** A gateway that is overdue itself is one finding that names what was not heard after it as unknown. One that
-//!   still speaks, or never speaks for itself, is found by what lies behind it: when a device there is overdue, the others are
-//!   asked whether they were heard since its word was due. Nearly all of those that can tell (9 of 10) were not, and at
-//!   least half can tell: then it is the gateway. If it is not clear yet, the device waits, for once its time again at most.
-//!   The topmost gateway that explains it is named. While that is open, nothing behind it is found one by one. A gateway of which nothing was
-//!   heard since it was registered, neither itself nor anything behind it, is found when the rule's time is over. Those behind it have that time too.
-//! - It ends when a gateway that had been overdue itself speaks, or else when one of the unknown does. If one of the unknown speaks while
-//!   the gateway itself does not, the way is open: the devices behind it are judged by themselves again. In both cases the
-//!   others behind it get their full time anew from there.
+//! - **Gateways.** A gateway that was heard is judged by its own word, where the rule covers it and has a time for it. It is never
+//!   silent before that time is over, whatever lies behind it; when it is, one finding names it and what was not heard after it.
+//!   A device whose gateway was not heard since its own next word was due (by its usual gap, and at least half of its time) waits
+//!   until the gateway is heard or its time is over, for once its own time again at most.
+//! - Another gateway (a switch; one that the rule does not cover; one heard too seldom for a learned time) is found by what lies
+//!   behind it: when a device there is overdue, the others are asked whether they were heard since its word was due. Nearly all of
+//!   those that can tell (9 of 10) were not, and at least half can tell, and no gateway on that way was heard since: then it is the
+//!   gateway. If it is not clear yet, the device waits. The topmost gateway that explains it is named. A gateway of which nothing
+//!   was heard since it was registered, neither itself nor anything behind it, is found when the rule's time is over. Those behind
+//!   it have that time too.
+//! - While a gateway is open, the devices that its finding names are not found one by one. The others behind it are.
+//! - It ends when the gateway speaks; where it was found by what lies behind it, also when one of those named does. If one of them
+//!   speaks while the gateway that was overdue itself does not, the way is open: the others are judged by themselves again. In all
+//!   cases they get their full time anew from there.
 
 mod gaps;
 mod rules;
@@ -126,11 +131,8 @@ type OpenKey = (u64, RuleId);
 pub struct Open {
     rule: RuleId,
     device: Arc<str>,
-    /// Silent itself: only its own voice ends it.
+    /// Overdue itself: only its own voice ends it. Else that of the unknown does too.
     own: bool,
-    /// A gateway of which nothing was ever heard: its own voice ends it, and that of anything behind it.
-    #[serde(default)]
-    unheard: bool,
     /// Those behind it are judged by themselves.
     lifted: bool,
     unknown: BTreeSet<Arc<str>>,
@@ -144,8 +146,7 @@ impl Open {
         }
     }
     fn awaits(&self) -> impl Iterator<Item = &Arc<str>> {
-        let itself = (self.own || self.unheard).then_some(&self.device);
-        self.unknown.iter().chain(itself)
+        self.unknown.iter().chain([&self.device])
     }
 }
 
@@ -299,7 +300,7 @@ impl SilenceTable {
             open.unknown.remove(device);
             let is_lifted = !itself || !open.unknown.is_empty();
             open.lifted |= is_lifted;
-            let ends = if itself { open.own || open.unheard } else { !open.own };
+            let ends = itself || !open.own;
             self.open.mark(key.0);
             if is_lifted {
                 self.resumed.insert(key.0, at);
@@ -354,7 +355,6 @@ impl SilenceTable {
             rule: rule.clone(),
             device: device.clone(),
             own,
-            unheard: !own && heard_last.is_none(),
             lifted: false,
             unknown: unknown.iter().filter(|d| *d != device).cloned().collect(),
         });

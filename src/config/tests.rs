@@ -190,3 +190,29 @@ fn words_of_a_key_s_senders_are_levels() {
     assert_eq!(of_key.get("7"), Some(Level::Debug));
     assert_eq!(of_key.get("quiet"), None);
 }
+
+#[test]
+fn a_silence_selects_devices_and_not_records() {
+    let silence = |selection: &str| {
+        build(&format!(
+            "version = 1\n[[rules]]\nid = \"quiet\"\nsubject = \"device\"\npriority = \"P3\"\n\
+             silence = {{ after = \"10m\" }}\n{selection}"
+        ))
+    };
+    for selection in ["devices = [\"a\"]", "device_classes = [\"a\"]", "areas = [\"a\"]"] {
+        silence(selection).unwrap();
+    }
+    for (name, value) in [
+        ("applications", "[\"a\"]"),
+        ("users", "[\"a\"]"),
+        ("type", "\"a\""),
+        ("min_level", "\"error\""),
+        ("without", "[\"application\"]"),
+        ("fields", "{ line = \"3\" }"),
+    ] {
+        let faults = silence(&format!("{name} = {value}")).unwrap_err().0;
+        assert_eq!(faults.len(), 1, "{faults:?}");
+        assert!(faults[0].starts_with("rules \"quiet\": "), "{faults:?}");
+        assert!(faults[0].contains(&format!("remove {name}. ")), "{faults:?}");
+    }
+}

@@ -5,6 +5,8 @@ use crate::ids::RouteId;
 use crate::rule::{Condition, Device, Rule, Selector, default_rules};
 use crate::time::Span;
 
+mod silence_model;
+
 const T0: Timestamp = Timestamp(1_790_000_000_000_000);
 
 fn t(seconds: i64) -> Timestamp {
@@ -30,6 +32,7 @@ fn device(id: &str, gateway: Option<&str>) -> Device {
 /// A plant under one rule of 60 s, driven second by second; what is found is journaled at once.
 struct Plant {
     sequencer: Sequencer,
+    rule: Rule,
     accepting: Accepting,
     version: u64,
     now: i64,
@@ -40,6 +43,7 @@ impl Plant {
     fn new() -> Self {
         Self {
             sequencer: Sequencer::default(),
+            rule: silence_rule("quiet", Some(Span::secs(60)), Selector::default()),
             accepting: Accepting::since(t(0)),
             version: 0,
             now: 0,
@@ -47,17 +51,18 @@ impl Plant {
         }
     }
 
-    fn configure(&mut self, devices: &[Device]) {
+    /// Gives the silences that end with it.
+    fn configure(&mut self, devices: &[Device]) -> Vec<String> {
         self.version += 1;
         let configuration = Configuration {
             version: self.version,
-            rules: vec![silence_rule("quiet", Some(Span::secs(60)), Selector::default())],
+            rules: vec![self.rule.clone()],
             devices: devices.to_vec(),
             ..Configuration::default()
         };
-        self.sequencer
-            .configure(&Arc::new(configuration), t(self.now))
-            .expect("a newer version");
+        let changed = self.sequencer.configure(&Arc::new(configuration), t(self.now));
+        let ended = changed.expect("a newer version").silences;
+        ended.into_iter().map(|e| e.device.to_string()).collect()
     }
 
     fn hear(&mut self, devices: &[&str]) -> Vec<String> {
@@ -149,4 +154,107 @@ fn a_device_that_is_added_has_the_time_of_the_rule_from_then_on() {
     assert_eq!(p.found(), []);
     p.run(1_200, &["a"]);
     assert_eq!(p.found(), [(1_060, "new".to_owned(), 0)]);
+}
+
+fn each(at: i64, devices: &[&str]) -> Vec<(i64, String, usize)> {
+    devices.iter().map(|d| (at, (*d).to_owned(), 0)).collect()
+}
+
+#[test]
+fn a_gateway_that_sends_is_not_silent_for_what_lies_behind_it() {
+    let mut p = Plant::new();
+    p.configure(&line());
+    p.run(20, &["G", "a", "b", "c"]);
+    p.run(100, &["G"]);
+    assert_eq!(p.found(), each(80, &["a", "b", "c"]), "the devices are silent");
+    p.run(300, &[]);
+    assert_eq!(p.found(), [(160, "G".to_owned(), 3)], "and then the gateway itself");
+    assert_eq!(p.hear(&["G"]), ["G"]);
+    p.run(400, &["G"]);
+    assert_eq!(p.found(), [], "the devices are known already");
+}
+
+#[test]
+fn devices_that_stay_silent_when_their_gateway_is_back_are_found_one_by_one() {
+    let mut p = Plant::new();
+    p.configure(&line());
+    p.run(20, &["G", "a", "b", "c"]);
+    p.run(90, &[]);
+    assert_eq!(p.found(), [(80, "G".to_owned(), 3)]);
+    assert_eq!(p.hear(&["G"]), ["G"]);
+    p.run(300, &["G"]);
+    assert_eq!(p.found(), each(150, &["a", "b", "c"]));
+    p.run(500, &[]);
+    assert_eq!(p.found(), [(360, "G".to_owned(), 3)], "it dies again");
+}
+
+#[test]
+fn a_gateway_that_sent_once_is_silent_like_a_device_and_hides_nobody_who_was_heard_since() {
+    let mut p = Plant::new();
+    p.configure(&line());
+    p.hear(&["G"]);
+    p.run(70, &["a", "b", "c"]);
+    assert_eq!(p.found(), each(60, &["G"]));
+    p.run(200, &["b", "c"]);
+    assert_eq!(p.found(), each(130, &["a"]));
+    assert_eq!(p.hear(&["G"]), ["G"]);
+}
+
+#[test]
+fn a_switch_above_a_gateway_that_sends_is_not_silent() {
+    let mut p = Plant::new();
+    let mut plant = line();
+    plant[0].gateway = Some("S".into());
+    plant.push(device("S", None));
+    p.configure(&plant);
+    p.run(20, &["G", "a", "b", "c"]);
+    p.run(100, &["G"]);
+    assert_eq!(p.found(), each(80, &["a", "b", "c"]));
+}
+
+#[test]
+fn a_gateway_that_the_rule_does_not_cover_is_found_by_its_devices_and_ends_by_its_word() {
+    let mut p = Plant::new();
+    p.rule.selector.device_classes = vec!["cnc".into()];
+    let mut plant = line();
+    plant[1..].iter_mut().for_each(|d| d.class = Some("cnc".into()));
+    p.configure(&plant);
+    p.run(20, &["G", "a", "b", "c"]);
+    p.run(100, &["G"]);
+    assert_eq!(p.found(), each(80, &["a", "b", "c"]), "it sends");
+    p.run(120, &["G", "a", "b", "c"]);
+    p.run(200, &[]);
+    assert_eq!(p.found(), [(180, "G".to_owned(), 3)]);
+    assert_eq!(p.hear(&["G"]), ["G"]);
+    p.run(300, &["G"]);
+    assert_eq!(p.found(), each(260, &["a", "b", "c"]));
+}
+
+#[test]
+fn a_gateway_that_sent_too_seldom_to_know_its_gap_is_found_by_its_devices() {
+    let mut p = Plant::new();
+    p.rule.condition = Condition::Silence { after: None };
+    p.configure(&line());
+    p.hear(&["G"]);
+    p.run(1_000, &["a", "b", "c"]);
+    p.run(1_200, &[]);
+    assert_eq!(p.found(), [(1_060, "G".to_owned(), 3)]);
+    assert_eq!(p.hear(&["G"]), ["G"]);
+    p.run(1_300, &[]);
+    assert_eq!(p.found(), each(1_260, &["a", "b", "c"]), "it was heard since");
+    p.run(1_400, &["a", "b", "c"]);
+    p.run(1_500, &[]);
+    assert_eq!(p.found(), [(1_460, "G".to_owned(), 3)]);
+    assert_eq!(p.hear(&["b"]), ["G"], "the word of one behind it ends it too");
+}
+
+#[test]
+fn devices_that_stop_with_their_gateway_wait_for_it() {
+    let mut p = Plant::new();
+    p.configure(&line());
+    p.run(20, &["G", "a", "b", "c"]);
+    p.run(25, &["G", "c"]);
+    p.run(26, &["G"]);
+    p.run(200, &[]);
+    assert_eq!(p.found(), [(86, "G".to_owned(), 3)]);
 }

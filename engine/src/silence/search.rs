@@ -57,7 +57,7 @@ impl<'a> Look<'a> {
             if self.is_open(rule, key) {
                 continue;
             }
-            if let Some(gateway) = above.iter().map(|g| hash(g)).find(|g| self.is_told(rule, *g)) {
+            if let Some(gateway) = above.iter().map(|g| hash(g)).find(|g| self.hides(rule, *g, device)) {
                 next.behind.push(gateway);
                 continue;
             }
@@ -93,10 +93,13 @@ impl<'a> Look<'a> {
         self.table.open_under(&self.set.rule(rule).id, device).is_some()
     }
 
-    /// It is told that this gateway is silent, and the way is not known to be open.
-    fn is_told(&self, rule: RuleIndex, gateway: u64) -> bool {
+    /// The open incident of this gateway names the device, and the way is not known to be open. A device that was never heard is
+    /// behind it like those named; one that was heard after the gateway is judged by itself.
+    fn hides(&self, rule: RuleIndex, gateway: u64, device: &Heard) -> bool {
         let open = self.table.open_under(&self.set.rule(rule).id, gateway);
-        open.is_some_and(|o| !o.lifted)
+        open.is_some_and(|o| {
+            !o.lifted && (o.unknown.contains(&device.name) || !device.is_heard && !o.unknown.is_empty())
+        })
     }
 
     /// The gateways above a device, nearest first.
@@ -145,8 +148,8 @@ pub(super) struct Search<'a> {
     rule: RuleIndex,
     after: Option<Span>,
     findings: Vec<Finding>,
-    /// Gateways found in this search: what lies behind them is told with them.
-    told: HashSet<Arc<str>>,
+    /// Gateways found in this search, and where in `findings`: the devices named there have no finding of their own.
+    told: HashMap<Arc<str>, usize>,
     lines: HashMap<&'a str, Rc<Line<'a>>>,
     /// By gateway: how often the others could not tell.
     unclear: HashMap<&'a str, usize>,
@@ -156,6 +159,8 @@ pub(super) struct Search<'a> {
 struct Line<'a> {
     devices: Vec<&'a Arc<str>>,
     witnesses: Vec<Witness>,
+    /// When a gateway behind this one was last heard: its word came through here.
+    gateway_heard: Option<Timestamp>,
     /// The gateway was never heard, nor anything behind it in all the time of the rule.
     is_unheard: bool,
 }
@@ -168,6 +173,13 @@ struct Witness {
     is_overdue: bool,
 }
 
+#[derive(Default)]
+struct Votes {
+    spoke: usize,
+    missing: usize,
+    cannot_tell: usize,
+}
+
 impl<'a> Search<'a> {
     pub(super) fn new(look: Look<'a>, rule: RuleIndex) -> Self {
         Self {
@@ -175,7 +187,7 @@ impl<'a> Search<'a> {
             look,
             rule,
             findings: Vec::new(),
-            told: HashSet::new(),
+            told: HashMap::new(),
             lines: HashMap::new(),
             unclear: HashMap::new(),
         }
@@ -187,21 +199,15 @@ impl<'a> Search<'a> {
         let is_gateway = |d: &&'a Arc<str>| self.look.set.index().is_gateway(d);
         let (mut gateways, devices): (Vec<&Arc<str>>, Vec<&Arc<str>>) = overdue.iter().copied().partition(is_gateway);
         gateways.sort_by_key(|d| self.look.above(d).len());
-        for gateway in gateways {
-            if !self.is_told(gateway) {
-                self.tell_silent_gateway(gateway);
-            }
-        }
-        for device in devices {
+        for device in gateways.into_iter().chain(devices) {
             if self.is_told(device) || self.gateway_explains(device) {
                 continue;
             }
-            let since = self.since(device);
-            self.findings.push(Finding {
-                device: Arc::clone(device),
-                since,
-                unknown: Vec::new(),
-            });
+            if self.look.set.index().is_gateway(device) {
+                self.tell_silent_gateway(device);
+            } else {
+                self.tell(device, self.since(device), Vec::new());
+            }
         }
         self.findings.sort_unstable_by(|a, b| a.device.cmp(&b.device));
         self.findings
@@ -230,12 +236,46 @@ impl<'a> Search<'a> {
         threshold(self.after, device).is_some_and(|t| self.quiet(device) >= t)
     }
 
-    /// A gateway above it is told, now or before, and the way is not known to be open.
-    fn is_told(&self, device: &str) -> bool {
-        let above = self.look.above(device);
-        above
-            .iter()
-            .any(|g| self.told.contains(*g) || self.look.is_told(self.rule, hash(g)))
+    /// A gateway above it was found silent, now or before, and the device is named there.
+    fn is_told(&self, device: &'a Arc<str>) -> bool {
+        let Some(heard) = self.look.table.devices.get(hash(device)) else {
+            return false;
+        };
+        self.look.above(device).into_iter().any(|g| {
+            let found = self.told.get(g).map(|at| &self.findings[*at].unknown);
+            let is_named = |unknown: &Vec<Arc<str>>| {
+                unknown.binary_search(device).is_ok() || !heard.is_heard && !unknown.is_empty()
+            };
+            found.is_some_and(is_named) || self.look.hides(self.rule, hash(g), heard)
+        })
+    }
+
+    /// The gateway is known to send, and the rule has a time for it: it is judged by its own word, and never by what lies behind it.
+    fn own_time(&self, gateway: &str) -> Option<(&'a Heard, Span)> {
+        let heard = self.look.heard(gateway)?;
+        let set = self.look.set;
+        let is_covered = rules::covers(set, self.rule, gateway, set.device(gateway));
+        let time = threshold(self.after, heard).filter(|_| is_covered)?;
+        Some((heard, time))
+    }
+
+    /// A gateway above was not heard since a word of the device was due, and its own time is not over: it will speak, or be found
+    /// with this device.
+    fn waits_for_gateway(&self, device: &str, above: &[&'a Arc<str>]) -> bool {
+        let Some(heard) = self.look.table.devices.get(hash(device)) else {
+            return false;
+        };
+        let Some(time) = threshold(self.after, heard) else {
+            return false;
+        };
+        let quiet = self.quiet(heard);
+        let usual = self.usual(heard).map_or(Span::ZERO, |usual| usual.min(time));
+        let due = usual.max(Span(time.0 / 2));
+        let went_quiet_with_it = |(gateway, own_time): (&Heard, Span)| {
+            let quiet_gateway = self.quiet(gateway);
+            quiet_gateway < own_time && quiet.0.saturating_sub(quiet_gateway.0) <= due.0
+        };
+        quiet.0 / 2 < time.0 && above.iter().filter_map(|g| self.own_time(g)).any(went_quiet_with_it)
     }
 
     fn line(&mut self, gateway: &'a str) -> Rc<Line<'a>> {
@@ -248,16 +288,19 @@ impl<'a> Search<'a> {
         let is_unheard = itself.is_some_and(|g| {
             !g.is_heard && self.after.is_some() && self.is_overdue(g) && !self.look.speaks_by_others(g)
         });
+        let gateways = devices.iter().filter(|d| self.look.set.index().is_gateway(d));
+        let gateway_heard = gateways.filter_map(|d| self.look.heard(d)).map(|h| h.last).max();
         let line = Rc::new(Line {
             devices,
             witnesses,
+            gateway_heard,
             is_unheard,
         });
         self.lines.insert(gateway, line.clone());
         line
     }
 
-    /// A gateway between may speak for itself while all behind it is dead: it is no witness for those, nor against.
+    /// A gateway between may speak while all behind it is dead: it is no witness for those ([`Line::gateway_heard`]).
     fn witness(&self, device: &str) -> Option<Witness> {
         let set = self.look.set;
         let heard = self.look.heard(device)?;
@@ -279,7 +322,9 @@ impl<'a> Search<'a> {
         let behind = self.look.all_behind(gateway).into_iter();
         let unknown = if itself.is_heard {
             // Who was heard well after the gateway's next word was due has another way to us.
-            let due = itself.last.plus(self.usual(itself).unwrap_or(Span::ZERO));
+            let usual = itself.gaps.p99().or_else(|| itself.gaps.longest());
+            let half = || self.after.map_or(Span::ZERO, |after| Span(after.0 / 2));
+            let due = itself.last.plus(usual.unwrap_or_else(half));
             let is_unknown = |d: &&Arc<str>| self.look.heard(d).is_some_and(|h| h.last <= due || self.is_overdue(h));
             sorted(behind.filter(is_unknown))
         } else {
@@ -289,7 +334,7 @@ impl<'a> Search<'a> {
     }
 
     fn tell(&mut self, gateway: &Arc<str>, since: Timestamp, unknown: Vec<Arc<str>>) {
-        self.told.insert(gateway.clone());
+        self.told.insert(gateway.clone(), self.findings.len());
         self.findings.push(Finding {
             device: gateway.clone(),
             since,
@@ -300,9 +345,12 @@ impl<'a> Search<'a> {
     /// Is it the gateway, and not this device, or may it yet turn out to be? The topmost that explains it is told.
     fn gateway_explains(&mut self, device: &str) -> bool {
         let mut above = self.look.above(device);
-        above.retain(|g| !self.look.is_open(self.rule, hash(g)));
+        above.retain(|g| !self.look.is_open(self.rule, hash(g)) && !self.told.contains_key(*g));
         if let Some(gateway) = above.iter().rev().find(|g| self.line(g).is_unheard) {
             self.tell_silent_gateway(gateway);
+            return true;
+        }
+        if self.waits_for_gateway(device, &above) {
             return true;
         }
         let Some(heard) = self.look.heard(device) else {
@@ -313,31 +361,32 @@ impl<'a> Search<'a> {
         };
         let mut is_unclear = false;
         for gateway in above.into_iter().rev() {
+            let line = self.line(gateway);
+            let itself = self.look.heard(gateway).map(|g| g.last);
+            let is_heard_since = itself.max(line.gateway_heard).is_some_and(|last| last > due);
+            if is_heard_since || self.own_time(gateway).is_some() {
+                continue;
+            }
             if self.unclear.get(&**gateway).is_some_and(|n| *n >= UNCLEAR_MAX) {
                 is_unclear = true;
                 continue;
             }
-            let line = self.line(gateway);
-            let (mut spoke, mut missing, mut cannot_tell) = (0, 0, 0);
-            // Time in which Andon did not accept tells nothing of them.
-            let passed = match due < self.look.now {
-                true => self.look.accepting.quiet(due, self.look.now),
-                false => Span::ZERO,
-            };
-            for other in line.witnesses.iter().filter(|w| w.device != hash(device)) {
-                if other.last > due {
-                    spoke += 1;
-                } else if passed > other.usual || other.is_overdue {
-                    missing += 1;
-                } else {
-                    cannot_tell += 1;
-                }
-            }
+            let Votes {
+                spoke,
+                missing,
+                cannot_tell,
+            } = self.votes(&line, device, due);
             let explains = missing >= 1 && missing * 10 >= (missing + spoke) * 9;
             if explains && missing + spoke >= cannot_tell {
                 let behind = line.devices.iter().filter_map(|d| self.look.heard(d));
                 let silent: Vec<_> = behind.filter(|h| h.last <= due).collect();
                 let since = silent.iter().map(|h| h.last).max().unwrap_or(heard.last);
+                // Never the gateway's own last word: by that a silence of its own is known.
+                let since = if itself == Some(since) {
+                    since.plus(Span(1))
+                } else {
+                    since
+                };
                 self.tell(gateway, since, sorted(silent.into_iter().map(|h| &h.name)));
                 return true;
             }
@@ -348,6 +397,26 @@ impl<'a> Search<'a> {
         }
         let patience = threshold(self.after, heard).unwrap_or(Span::ZERO);
         is_unclear && self.quiet(heard).0 / 2 < patience.0
+    }
+
+    /// What the other devices behind a gateway say, when a word of this one was due.
+    fn votes(&self, line: &Line<'_>, device: &str, due: Timestamp) -> Votes {
+        // Time in which Andon did not accept tells nothing of them.
+        let passed = match due < self.look.now {
+            true => self.look.accepting.quiet(due, self.look.now),
+            false => Span::ZERO,
+        };
+        let mut votes = Votes::default();
+        for other in line.witnesses.iter().filter(|w| w.device != hash(device)) {
+            if other.last > due {
+                votes.spoke += 1;
+            } else if passed > other.usual || other.is_overdue {
+                votes.missing += 1;
+            } else {
+                votes.cannot_tell += 1;
+            }
+        }
+        votes
     }
 }
 
