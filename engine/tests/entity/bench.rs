@@ -8,7 +8,7 @@ use andon_engine::ids::{IncidentId, JournalId, OperationId, Position, RecordId, 
 use andon_engine::incident::{Incident, TimelineKind};
 use andon_engine::level::Level;
 use andon_engine::record::{Flags, Record};
-use andon_engine::rule::{Condition, Configuration, Direction, Limit, Priority, Rule, Selector, default_rules};
+use andon_engine::rule::{Condition, Configuration, Device, Direction, Limit, Priority, Rule, Selector, default_rules};
 use andon_engine::ruleset::RuleSet;
 use andon_engine::sources::{Sources, history_source};
 use andon_engine::subject::{Subject, SubjectKind};
@@ -65,7 +65,30 @@ impl Bench {
         }
     }
 
+    /// The plant as it is from now on: device, area and site.
+    pub(crate) fn plant(&mut self, devices: &[(&str, &str, &str)]) {
+        let device = |(id, area, site): &(&str, &str, &str)| Device {
+            id: Arc::from(*id),
+            area: Some(Arc::from(*area)),
+            site: Some(Arc::from(*site)),
+            ..Device::default()
+        };
+        let configuration = Configuration {
+            rules: default_rules(&RouteId::new("default")),
+            devices: devices.iter().map(device).collect(),
+            ..Configuration::default()
+        };
+        self.set = Arc::new(RuleSet::compile(Arc::new(configuration)));
+    }
+
     pub(crate) fn observe(&mut self, record: Record<'_>) -> Vec<Effect> {
+        let received_at = record.received_at;
+        self.judge(record);
+        self.end_entry(received_at)
+    }
+
+    /// A record of an entry that goes on.
+    pub(crate) fn judge(&mut self, record: Record<'_>) {
         let position = self.position();
         let record = Record {
             record_id: RecordId::new(JournalId(1), position.seq, 0),
@@ -83,7 +106,6 @@ impl Bench {
         self.set.matching(&record, &mut matched);
         matched.retain(|m| self.set.rule(m.rule).subject == self.entity.subject.kind);
         self.entity.observe(&self.set, &matched, &record, &judgement);
-        self.end_entry(record.received_at)
     }
 
     pub(crate) fn end_entry(&mut self, now: Timestamp) -> Vec<Effect> {
