@@ -5,6 +5,7 @@ pub mod migrations;
 
 mod cursors;
 mod deliveries;
+mod delivery_rows;
 mod effects;
 mod fence;
 mod heal;
