@@ -4,7 +4,7 @@ CARGO ?= cargo
 DEMO_DATA ?= demo-data
 export CARGO_TERM_COLOR ?= auto
 
-.PHONY: demo demo-reset test web web-test rust-build rust-test prove-judging lint format clippy e2e test-tools clean
+.PHONY: demo demo-reset test web web-test rust-build rust-test prove-judging prove-notify lint format clippy e2e test-tools clean
 
 # Builds the web app and the release binary side by side, starts Andon and the simulated plant, prints the address.
 demo:
@@ -46,6 +46,10 @@ rust-test:
 # Judges 100,000 random histories by the engine and by a naive model of it, and compares. Some minutes; says how far it is.
 prove-judging:
 	HISTORIES=100000 $(CARGO) test --release --locked -p andon-engine --test judging -- --nocapture
+
+# A thousand simulated nights of the notifier. Some minutes; says how far it is.
+prove-notify:
+	NIGHTS=1000 $(CARGO) test --release --locked -p andon-actors --test notifier_night -- --nocapture
 
 e2e:
 	deploy/test/e2e.sh
