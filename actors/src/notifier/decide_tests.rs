@@ -215,10 +215,8 @@ impl World {
             muted: self.muted(&incident(d.incident)),
             incident: incident(d.incident),
         };
-        let unsent = self.unfinished.iter().rev().map(|(n, _)| n);
-        let unsent = unsent
-            .filter(|n| n.attempts == 0 && n.kind != NoticeKind::Summary)
-            .next();
+        let mut notices = self.unfinished.iter().rev().map(|(n, _)| n);
+        let unsent = notices.find(|n| n.attempts == 0 && n.kind != NoticeKind::Summary);
         let is_unshelved = |t: &Told| {
             let i = incident(t.incident);
             i.activity == Activity::Active && i.unshelved_at.is_some() && i.unshelved_at != t.unshelved_at
