@@ -4,7 +4,7 @@ CARGO ?= cargo
 DEMO_DATA ?= demo-data
 export CARGO_TERM_COLOR ?= auto
 
-.PHONY: demo demo-reset test web web-test rust-build rust-test prove-judging prove-scale lint format clippy e2e test-tools clean
+.PHONY: demo demo-reset test web web-test rust-build rust-test prove-judging prove-scale prove-notify lint format clippy e2e test-tools clean
 
 # Builds the web app and the release binary side by side, starts Andon and the simulated plant, prints the address.
 demo:
@@ -50,6 +50,10 @@ prove-judging:
 # CPU of a record with 10 and 10,000 rules, with 1,000 and 200,000 devices, their memory, and 5,000 of them silent at once. Prints ratios.
 prove-scale:
 	SCALE=1 $(CARGO) test --release --locked -p andon-engine --test scale -- --nocapture --test-threads 1
+
+# A thousand simulated nights of the notifier. Some minutes; says how far it is.
+prove-notify:
+	NIGHTS=1000 $(CARGO) test --release --locked -p andon-actors --test notifier_night -- --nocapture
 
 e2e:
 	deploy/test/e2e.sh

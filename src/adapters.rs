@@ -11,7 +11,7 @@ use andon_actors::sinks::effects::Applied;
 use andon_dashboard_api::{JournalHealth, LiveFeed, OperateError, ShardsHealth, SinkHealth, System, SystemStatus};
 use andon_engine::control::{Control, Operation};
 use andon_engine::effect::Effect;
-use andon_engine::incident::Incident;
+use andon_engine::incident::{Incident, TimelineKind};
 use andon_engine::intake::encode_header;
 use andon_engine::level::Level;
 use andon_engine::rule::Configuration;
@@ -139,6 +139,8 @@ impl Applied for AfterEffects {
                     self.live.publish_incident(Incident::clone(incident));
                 }
                 Effect::Alert(_) => alerts = true,
+                // What shelving held is due.
+                Effect::Timeline(line) if line.kind == TimelineKind::Unshelved => alerts = true,
                 Effect::Timeline(_) | Effect::Registered(_) => {}
             }
         }

@@ -5,12 +5,13 @@
 //! people, mute windows and the plant become one [`Configuration`], which enters the journal when it has changed.
 
 use andon_actors::notifier::email_address;
+use andon_engine::address;
 use andon_engine::ids::{RecipientId, RouteId, RuleId};
 use andon_engine::level::Level;
 use andon_engine::mute;
 use andon_engine::rule::{
-    Condition, Configuration, Device, Direction, Limit, MuteSchedule, MuteScope, MuteWindow, Priority, Recipient,
-    Route, Rule, Selector, Site, default_rules,
+    Channel, Condition, Configuration, Device, Direction, Limit, MuteSchedule, MuteScope, MuteWindow, Recipient, Route,
+    Rule, Selector, Site, default_rules,
 };
 use andon_engine::subject::SubjectKind;
 use andon_engine::time::{Span, Timestamp};
@@ -131,6 +132,7 @@ pub fn configuration(file: &File, alert_to: &[String]) -> Result<Configuration, 
             name: Arc::from(r.name.as_deref().unwrap_or(&r.id)),
             email: Arc::from(r.email.as_str()),
             language: Arc::from(r.language.as_deref().unwrap_or("en")),
+            passes_throttle: r.email_at_once,
         });
     }
     for r in &file.routes {
@@ -150,7 +152,8 @@ pub fn configuration(file: &File, alert_to: &[String]) -> Result<Configuration, 
             alert_to
         } {
             b.address("alert_to", email);
-            let id = match c.recipients.iter().find(|r| *r.email == **email) {
+            let same = |r: &&Recipient| address::canonical(&r.email) == address::canonical(email);
+            let id = match c.recipients.iter().find(same) {
                 Some(r) => r.id.clone(),
                 None => {
                     let id = RecipientId::new(email);
@@ -160,11 +163,14 @@ pub fn configuration(file: &File, alert_to: &[String]) -> Result<Configuration, 
                         name,
                         email,
                         language: Arc::from("en"),
+                        passes_throttle: false,
                     });
                     id
                 }
             };
-            recipients.push(id);
+            if !recipients.contains(&id) {
+                recipients.push(id);
+            }
         }
         c.routes.push(Route {
             id: default_route.clone(),
@@ -351,7 +357,7 @@ impl Builder {
             runbook: e.runbook.as_deref().map(Arc::from),
             off_delay: self.span(&place, e.off_delay.as_deref(), Span::mins(5)),
             reopen_within: self.span(&place, e.reopen_within.as_deref(), Span::mins(30)),
-            passes_throttle: e.passes_throttle.unwrap_or(e.priority == Priority::P1),
+            passes_throttle: e.email_at_once,
             safety: e.safety,
         })
     }
@@ -451,6 +457,7 @@ impl Builder {
                 );
             }
         }
+        self.channels(&c.routes);
         for window in &c.mute_windows {
             if let Err(e) = mute::validate(window) {
                 self.fault(&format!("mute_windows \"{}\"", window.id), e);
@@ -466,6 +473,26 @@ impl Builder {
         }
         if c.rules.len() > andon_engine::limits::RULES_MAX {
             self.fault("rules", format!("at most {}", andon_engine::limits::RULES_MAX));
+        }
+    }
+
+    /// A channel is known by its name, to mute windows and to whom it is throttled as: one name is one channel, which several routes may
+    /// use. In mute windows `email` is mail.
+    fn channels(&mut self, routes: &[Route]) {
+        let mut known: HashMap<&str, (&Route, &Channel)> = HashMap::new();
+        for (route, channel) in routes.iter().flat_map(|r| r.channels.iter().map(move |c| (r, c))) {
+            let place = format!("routes \"{}\", channel \"{}\"", route.id, channel.name());
+            if channel.name().is_empty() || channel.name() == "email" {
+                self.fault(&place, "give it a name, and not \"email\", which is mail");
+            }
+            let (first, other) = *known.entry(channel.name()).or_insert((route, channel));
+            if other != channel {
+                let first = &first.id;
+                self.fault(
+                    &place,
+                    format!("routes \"{first}\" has another channel of this name: give one of the two another name"),
+                );
+            }
         }
     }
 
@@ -498,6 +525,7 @@ pub fn add_people(c: &mut Configuration, people: &[PersonRow], file_has_default_
             name: Arc::from(p.name.as_str()),
             email: Arc::from(p.email.as_str()),
             language: Arc::from(p.language.as_str()),
+            passes_throttle: false,
         });
         if !file_has_default_route && let Some(route) = c.routes.iter_mut().find(|r| r.id.as_str() == DEFAULT_ROUTE) {
             route.recipients.push(id);

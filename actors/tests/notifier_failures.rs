@@ -308,7 +308,7 @@ async fn rows_that_cannot_be_read_keep_nobody_else_from_being_told() {
         .deliveries(&broken)
         .await
         .into_iter()
-        .find(|d| &*d.target.name == "anna")
+        .find(|d| &*d.target.name == "anna@example.com")
         .unwrap();
     sql(format!(
         "UPDATE deliveries SET state = 'waiting', route = x'00' WHERE id = '{}'",

@@ -6,7 +6,7 @@ mod notifier_world;
 use andon_actors::notifier::{Mailer, Secrets, signature};
 use andon_engine::effect::AlertReason;
 use andon_engine::rule::Channel;
-use andon_engine::subject::SubjectKind::{Application, Device};
+use andon_engine::subject::SubjectKind::{Application, Device, User};
 use andon_engine::time::Span;
 use andon_storage::ports::deliveries::{DeliveryState, DeliveryStore};
 use notifier_world::{NIGHT, World, configuration, webhook};
@@ -147,6 +147,93 @@ async fn a_webhook_is_signed_json_and_hears_every_alert_at_once() {
         "a link without a person's token"
     );
     assert_eq!(requests[1].json()["incidents"][0]["reason"], "new_fault");
+    // A machine reads times with their offset; the site's, so that a person who looks finds them too.
+    assert_eq!(
+        told["lines"][0], "2026-11-23T02:10:04.25+01:00 ERROR deadlock detected",
+        "{told}"
+    );
+    for time in ["timestamp", "received_at", "opened_at"] {
+        let text = told[time].as_str().unwrap();
+        assert!(text.parse::<jiff::Timestamp>().is_ok(), "{time}: {text}");
+    }
+}
+
+#[tokio::test]
+async fn a_webhook_says_what_its_own_record_named_and_hears_once_of_what_was_shelved() {
+    let r = Receiver::start().await;
+    let w = world(webhook("mes", &r.url, None), &[]).await;
+    let mut i = w.incident("errors-per-application", Application, "wms-core");
+    i.device = Some(Arc::from("AGV-7"));
+    let by: Arc<str> = Arc::from("lena");
+    let reason = by.clone();
+    let until = NIGHT.plus(Span::hours(1));
+    i.shelved = Some(andon_engine::incident::Shelving { until, by, reason });
+    w.raise(&i, AlertReason::Opened).await;
+    w.fault_of(&mut i, "AGV-8").await;
+    assert_eq!(w.step().await.sent, 0);
+    w.unshelve(&mut i).await;
+    assert_eq!(w.after(Span::secs(1)).await.sent, 1);
+    let told = r.requests()[0].json()["incidents"][0].take();
+    assert_eq!(
+        (&told["device_id"], &told["message"]),
+        (&"AGV-8".into(), &"AGV-8 lost its way".into())
+    );
+    assert_eq!(told["device_ids"], serde_json::json!(["AGV-7", "AGV-8"]));
+    // Shelved again: nothing comes meanwhile, and it still holds.
+    let by: Arc<str> = Arc::from("lena");
+    let reason = by.clone();
+    w.change(&mut i, |i| {
+        i.shelved = Some(andon_engine::incident::Shelving { until, by, reason })
+    })
+    .await;
+    assert_eq!(w.after(Span::mins(10)).await.sent, 0);
+    w.unshelve(&mut i).await;
+    assert_eq!(w.step().await.sent, 1);
+    let told = r.requests()[1].json()["incidents"][0].take();
+    assert_eq!((&told["reason"], &told["unshelved"]), (&"repeat".into(), &true.into()));
+    assert_eq!(w.after(Span::hours(1)).await.sent, 0, "once");
+}
+
+/// Eight hundred wait; one that is urgent comes while they are being sent.
+#[tokio::test]
+async fn what_is_urgent_overtakes_a_flood_after_a_page_of_it() {
+    const PAGE: usize = 256;
+    let r = Receiver::start().await;
+    let w = world(webhook("mes", &r.url, None), &[]).await;
+    w.configure(|c| c.rules.iter_mut().for_each(|rule| rule.name = rule.id.as_str().into()));
+    for n in 0..800 {
+        w.raise(
+            &w.incident("errors-per-user", User, &format!("user-{n}")),
+            AlertReason::Opened,
+        )
+        .await;
+    }
+    let first = w.incident("fatal-per-device", Device, "CNC-1");
+    w.raise(&first, AlertReason::Opened).await;
+    let (notifier, now) = (w.notifier.clone(), w.now());
+    let sending = tokio::spawn(async move { notifier.step(now).await.unwrap() });
+    while r.requests().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    let late = w.incident("fatal-per-device", Device, "CNC-2");
+    w.raise(&late, AlertReason::Opened).await;
+    let when_it_came = r.requests().len();
+    assert_eq!(sending.await.unwrap().sent, 802);
+    let sent: Vec<Value> = r
+        .requests()
+        .iter()
+        .map(|q| q.json()["incidents"][0]["subject"]["id"].take())
+        .collect();
+    let place = |id: &str| sent.iter().position(|s| s == id).unwrap();
+    // Eight are sent at a time.
+    assert!(
+        place("CNC-1") < 8,
+        "it stood at the end of the journal: {}",
+        place("CNC-1")
+    );
+    assert!(when_it_came < 500, "it came while they were being sent: {when_it_came}");
+    let waited = place("CNC-2").saturating_sub(when_it_came);
+    assert!(waited <= PAGE + 8, "behind {waited}");
 }
 
 #[tokio::test]
@@ -279,6 +366,7 @@ async fn slack_gets_blocks_in_which_nothing_of_a_record_is_markup() {
     let slack = Channel::Slack {
         name: Arc::from("#hall-2"),
         url_secret: Arc::from("slack-hall-2"),
+        at_once: false,
     };
     let w = world(slack, &[("slack-hall-2", &r.url)]).await;
     let mut i = w.incident("errors-per-application", Application, "wms <!channel>");
@@ -303,6 +391,10 @@ async fn slack_gets_blocks_in_which_nothing_of_a_record_is_markup() {
         "{text}"
     );
     assert!(text.ends_with(">"), "the links are whole: {text}");
+    assert!(
+        text.contains("\n| &lt;https://evil"),
+        "what a record said is marked: {text}"
+    );
     // People read it: it is throttled as their e-mail is.
     w.raise(
         &w.incident("errors-per-application", Application, "erp"),
@@ -314,6 +406,66 @@ async fn slack_gets_blocks_in_which_nothing_of_a_record_is_markup() {
 }
 
 #[tokio::test]
+async fn in_slack_no_line_of_a_record_can_pass_for_one_of_ours() {
+    let r = Receiver::start().await;
+    let slack = Channel::Slack {
+        name: Arc::from("#hall-2"),
+        url_secret: Arc::from("slack-hall-2"),
+        at_once: true,
+    };
+    let w = world(slack, &[("slack-hall-2", &r.url)]).await;
+    let mut i = w.incident("errors-per-application", Application, "wms");
+    i.title = Arc::from("jam\nState: closed\r\n\nWhen: never\u{2028}Area: nowhere");
+    w.raise(&i, AlertReason::Opened).await;
+    assert_eq!(w.step().await.sent, 1);
+    let body = r.requests()[0].json();
+    let text = body["blocks"][0]["text"]["text"].as_str().unwrap();
+    assert!(
+        text.contains("\n| jam\n| State: closed\n|\n| When: neverArea: nowhere\n"),
+        "{text}"
+    );
+    for ours in ["State:", "When:"] {
+        assert_eq!(
+            text.lines().filter(|l| l.starts_with(ours)).count(),
+            1,
+            "{ours} in {text}"
+        );
+    }
+    assert!(
+        text.contains("When: 2026-11-23 02:10:05 CET"),
+        "people read the site's time: {text}"
+    );
+    // It was set to at once.
+    w.raise(
+        &w.incident("errors-per-application", Application, "erp"),
+        AlertReason::Opened,
+    )
+    .await;
+    assert_eq!(w.step().await.sent, 1);
+}
+
+#[tokio::test]
+async fn a_webhook_that_is_not_at_once_is_throttled_as_e_mail_is() {
+    let r = Receiver::start().await;
+    let mut channel = webhook("mes", &r.url, None);
+    if let Channel::Webhook { at_once, .. } = &mut channel {
+        *at_once = false;
+    }
+    let w = world(channel, &[]).await;
+    for n in 0..3 {
+        w.raise(
+            &w.incident("fatal-per-device", Device, &format!("CNC-{n}")),
+            AlertReason::Opened,
+        )
+        .await;
+        w.after(Span::secs(1)).await;
+    }
+    assert_eq!(r.requests().len(), 1);
+    w.after(Span::mins(5)).await;
+    assert_eq!(r.requests()[1].json()["incidents"].as_array().unwrap().len(), 2);
+}
+
+#[tokio::test]
 async fn no_error_repeats_the_address_of_a_hook() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/services/T000/B000/XXXX", listener.local_addr().unwrap());
@@ -321,6 +473,7 @@ async fn no_error_repeats_the_address_of_a_hook() {
     let slack = Channel::Slack {
         name: Arc::from("#hall-2"),
         url_secret: Arc::from("slack-hall-2"),
+        at_once: false,
     };
     let w = world(slack, &[("slack-hall-2", &url)]).await;
     w.raise(&w.incident("fatal-per-device", Device, "CNV-03"), AlertReason::Opened)

@@ -143,7 +143,7 @@ fn incidents(c: &mut Criterion) {
                         .block_on(store.apply_effects(&effects, at(turn)))
                         .expect("applied");
                     took += from.elapsed();
-                    assert_eq!(new.len(), incidents, "every alert is new");
+                    assert_eq!(new.new.len(), incidents, "every alert is new");
                 }
                 took
             });

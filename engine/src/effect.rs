@@ -2,6 +2,8 @@
 
 use crate::ids::{AlertId, IncidentId, Position};
 use crate::incident::{Incident, TimelineEntry};
+use crate::level::Level;
+use crate::rule::Priority;
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -23,6 +25,11 @@ pub struct Alert {
     pub id: AlertId,
     pub incident: IncidentId,
     pub reason: AlertReason,
+    /// Of the incident when the alert was raised: the most urgent is notified first.
+    pub priority: Priority,
+    /// What its own record named. The record that opened the incident may have named another device.
+    #[serde(default)]
+    pub context: AlertContext,
     /// Event time of the record that caused it.
     pub at: Timestamp,
     /// When that record was received: what the e-mail's delay is measured from.
@@ -33,6 +40,40 @@ pub struct Alert {
     pub historical: bool,
     /// What to say, at most 512 bytes: the newest record's message.
     pub text: Arc<str>,
+}
+
+/// What an alert is about, by its own record: mute windows look at this, and messages show it.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct AlertContext {
+    /// `type` of the record.
+    pub error_type: Option<Arc<str>>,
+    pub source: Option<Arc<str>>,
+    pub device: Option<Arc<str>>,
+    pub area: Option<Arc<str>>,
+    pub site: Option<Arc<str>>,
+    pub user: Option<Arc<str>>,
+    pub application: Option<Arc<str>>,
+    pub level: Option<Level>,
+}
+
+impl AlertContext {
+    /// Keeps what holds for both: of several alerts in one, a mute window holds only what all of them name.
+    pub fn keep_common(&mut self, other: &AlertContext) {
+        let keep = |mine: &mut Option<Arc<str>>, theirs: &Option<Arc<str>>| {
+            if mine != theirs {
+                *mine = None;
+            }
+        };
+        keep(&mut self.error_type, &other.error_type);
+        keep(&mut self.source, &other.source);
+        keep(&mut self.device, &other.device);
+        keep(&mut self.area, &other.area);
+        keep(&mut self.site, &other.site);
+        keep(&mut self.user, &other.user);
+        keep(&mut self.application, &other.application);
+        self.level = self.level.max(other.level);
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
@@ -49,6 +90,10 @@ pub enum AlertReason {
 }
 
 impl AlertReason {
+    /// An occurrence begins.
+    pub fn opens(self) -> bool {
+        matches!(self, AlertReason::Opened | AlertReason::Reopened)
+    }
     pub fn as_str(self) -> &'static str {
         match self {
             AlertReason::Opened => "opened",

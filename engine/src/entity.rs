@@ -308,7 +308,7 @@ impl Track {
         }
         self.advance(set, subject, self.now(wall), position);
         for state in &mut self.rules {
-            state.unshelve_if_due(set, wall, position);
+            state.unshelve_if_due(wall, position);
         }
     }
 

@@ -4,6 +4,7 @@
 //! derive serde's traits for one purpose only: a checkpoint holds them. What a record looks like on the wire and in a row is
 //! the business of the crates at the edges.
 
+pub mod address;
 pub mod batch;
 pub mod condition;
 pub mod configuration_index;

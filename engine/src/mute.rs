@@ -28,7 +28,8 @@ pub struct MuteContext<'a> {
     pub rule: &'a RuleId,
     /// The rule is a safety rule.
     pub safety: bool,
-    pub recipient: Option<&'a RecipientId>,
+    /// Those of the recipients that the address belongs to: a window holds it if it names one of them.
+    pub recipients: &'a [RecipientId],
     /// The name of the channel; `email` for mail.
     pub channel: Option<&'a str>,
 }
@@ -103,7 +104,7 @@ impl Mute {
             && names(&scope.devices, context.device)
             && names(&scope.channels, context.channel)
             && (scope.rules.is_empty() || scope.rules.contains(context.rule))
-            && (scope.recipients.is_empty() || context.recipient.is_some_and(|r| scope.recipients.contains(r)))
+            && (scope.recipients.is_empty() || context.recipients.iter().any(|r| scope.recipients.contains(r)))
     }
 }
 

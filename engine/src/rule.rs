@@ -52,7 +52,8 @@ pub struct Rule {
     pub off_delay: Span,
     /// A fault that comes back within this time after the return to normal reopens the incident.
     pub reopen_within: Span,
-    /// The first alert of an incident passes the e-mail throttle. Meant for P1.
+    /// The first alert of an incident does not wait for the end of a recipient's window. Chosen, never by default: one e-mail in five minutes
+    /// is promised.
     pub passes_throttle: bool,
     /// A safety rule refuses to be muted unless an administrator's window says so.
     pub safety: bool,
@@ -123,6 +124,9 @@ pub struct Recipient {
     pub email: Arc<str>,
     /// BCP 47; `en` and `de` are written, anything else reads English.
     pub language: Arc<str>,
+    /// As [`Rule::passes_throttle`], for every rule: this person has chosen more e-mails.
+    #[serde(default)]
+    pub passes_throttle: bool,
 }
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -133,17 +137,31 @@ pub enum Channel {
         name: Arc<str>,
         url: Arc<str>,
         secret: Option<Arc<str>>,
+        /// Each alert goes out by itself as it comes; else as e-mail does, one message in five minutes.
+        #[serde(default = "yes")]
+        at_once: bool,
     },
     Slack {
         name: Arc<str>,
         url_secret: Arc<str>,
+        #[serde(default)]
+        at_once: bool,
     },
+}
+
+fn yes() -> bool {
+    true
 }
 
 impl Channel {
     pub fn name(&self) -> &str {
         match self {
             Channel::Webhook { name, .. } | Channel::Slack { name, .. } => name,
+        }
+    }
+    pub fn is_at_once(&self) -> bool {
+        match self {
+            Channel::Webhook { at_once, .. } | Channel::Slack { at_once, .. } => *at_once,
         }
     }
 }
@@ -253,7 +271,7 @@ pub fn default_rules(route: &RouteId) -> Vec<Rule> {
         runbook: None,
         off_delay: Span::mins(5),
         reopen_within: Span::mins(30),
-        passes_throttle: priority == Priority::P1,
+        passes_throttle: false,
         safety: false,
     };
     let errors = || Selector {

@@ -1,212 +1,229 @@
-//! One e-mail per person in five minutes, and a digest of what was held.
+//! One e-mail to an address in five minutes, and a digest of what was held back.
 //!
-//! Pure decisions; the rows that hold slots and held alerts are the notifier's. All on the wall clock.
+//! Pure rules, all on the wall clock; the rows that hold slots and what waits are the notifier's, which asks here and nowhere else.
 //!
-//! - An e-mail opens a window of [`THROTTLE_WINDOW`]. Within it, start included and end excluded, what comes is held. At its end
-//!   what was held goes out as one digest, which is itself an e-mail and opens the next window.
-//! - An alert that passes (the first of a P1 incident, if its rule says so) goes out within a window too and leaves it as
-//!   it is: the digest comes when it was to come. At most [`THROTTLE_PASSES_MAX`] pass in one window; a flood of P1 is a digest.
-//! - Repeats of what the person was already told are never mailed by themselves. A digest tells their number: for an incident once at the next
-//!   window's end, then after [`REPEAT_SECOND_AFTER`], then every [`REPEAT_EVERY_AFTER`]. When a whole such interval went by without one,
-//!   the next repeat is told as if it were the first. A digest that goes out for another reason tells only what is due.
+//! - A message opens a window of [`THROTTLE_WINDOW`], which runs from when it was sent. Within it, start included and end excluded, what comes
+//!   is held back. At its end what was held goes out as one digest, which is itself a message and opens the next window.
+//! - A message that is still on its way counts as an open window: when a mail server comes back after an hour, a person gets the
+//!   message that waited and then one digest. While nobody has tried to send it yet, what comes is named in it.
+//! - Nothing passes an open window unless somebody chose that, for a rule or for a recipient. What passes leaves the window as it is: the
+//!   digest comes when it was to come. At most [`THROTTLE_PASSES_MAX`] pass in one window; a flood is a digest.
+//! - Repeats of what is known to the recipient are never sent by themselves. A digest says their number: for an incident once at the next
+//!   window's end, then after [`REPEAT_SECOND_AFTER`], then every [`REPEAT_EVERY_AFTER`].
+//! - Our own clock may be set back. No window can end later than one that opens now, so one that does ends then.
 
-use crate::effect::AlertReason;
-use crate::ids::{AlertId, IncidentId};
+use crate::ids::{IncidentId, Position};
 use crate::limits::{REPEAT_EVERY_AFTER, REPEAT_SECOND_AFTER, THROTTLE_PASSES_MAX, THROTTLE_WINDOW};
-use crate::time::Timestamp;
-use serde::{Deserialize, Serialize};
-use std::collections::HashSet;
+use crate::time::{Span, Timestamp};
+
+/// While this many messages are on their way, nothing passes: they do not get through.
+const UNFINISHED_MAX: u32 = 3;
+/// Alerts that one message names; the rest is in the next.
+pub const MESSAGE_ALERTS_MAX: usize = 1_000;
+/// History goes out when none has come for this long, or when the first has waited for [`HISTORY_WAIT_MAX`].
+pub const HISTORY_SETTLES: Span = Span::mins(1);
+pub const HISTORY_WAIT_MAX: Span = Span::mins(10);
 
 /// The window of one recipient.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Slot {
-    /// Excluded: at this instant the next e-mail may go.
-    pub window_end: Timestamp,
-    /// E-mails that passed within it.
-    pub passed: u32,
+    /// Excluded: at this instant the next message may go. `None`: no window is open.
+    pub window_end: Option<Timestamp>,
+    /// Messages that passed within it.
+    pub passes: u32,
+    /// Messages on their way: neither sent nor given up.
+    pub unfinished: u32,
 }
 
 impl Slot {
-    /// The window that an e-mail sent at `now` opens.
-    pub fn opened_at(now: Timestamp) -> Self {
+    /// When the window ends, if one is open.
+    pub fn open_until(&self, now: Timestamp) -> Option<Timestamp> {
+        let end = self.window_end.filter(|end| *end > now)?;
+        Some(end.min(now.plus(THROTTLE_WINDOW)))
+    }
+    /// What comes is held back.
+    pub fn is_blocked(&self, now: Timestamp) -> bool {
+        self.unfinished > 0 || self.open_until(now).is_some()
+    }
+    fn opened_at(self, now: Timestamp) -> Self {
         Self {
-            window_end: now.plus(THROTTLE_WINDOW),
-            passed: 0,
-        }
-    }
-    pub fn is_open(&self, now: Timestamp) -> bool {
-        now < self.window_end
-    }
-}
-
-/// What is asked about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Candidate {
-    pub reason: AlertReason,
-    pub passes_throttle: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Decision {
-    /// Send it; the slot must be changed from what was given to this, or the decision does not hold.
-    SendNow { new_slot: Slot },
-    /// Keep it and ask [`digest`] at `until`.
-    Hold { until: Timestamp },
-}
-
-/// May this alert go to this person now? `slot` is the last window of the person, over or not.
-pub fn decide(slot: Option<&Slot>, now: Timestamp, alert: Candidate) -> Decision {
-    let open = slot.filter(|s| s.is_open(now));
-    match (open, alert.reason) {
-        (Some(s), AlertReason::Repeat) => Decision::Hold { until: s.window_end },
-        (None, AlertReason::Repeat) => Decision::Hold { until: now },
-        (None, _) => Decision::SendNow {
-            new_slot: Slot::opened_at(now),
-        },
-        (Some(s), _) if alert.passes_throttle && s.passed < THROTTLE_PASSES_MAX => Decision::SendNow {
-            new_slot: Slot {
-                passed: s.passed + 1,
-                ..*s
-            },
-        },
-        (Some(s), _) => Decision::Hold { until: s.window_end },
-    }
-}
-
-/// An alert that waits for the digest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Held {
-    pub alert: AlertId,
-    pub incident: IncidentId,
-    pub reason: AlertReason,
-    pub at: Timestamp,
-}
-
-/// Repeats of an incident that this person was told of, and how often their number was told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RepeatCount {
-    pub incident: IncidentId,
-    /// Repeats that came since their number was last told.
-    pub untold: u64,
-    /// When the first and the last of those came.
-    pub first_at: Timestamp,
-    pub last_at: Timestamp,
-    /// How often their number was told in a row, and when last.
-    pub times_told: u32,
-    pub told_at: Option<Timestamp>,
-}
-
-impl RepeatCount {
-    pub fn new(incident: IncidentId) -> Self {
-        Self {
-            incident,
-            untold: 0,
-            first_at: Timestamp::MAX,
-            last_at: Timestamp::MIN,
-            times_told: 0,
-            told_at: None,
-        }
-    }
-
-    /// More repeats came.
-    pub fn add(&mut self, count: u64, at: Timestamp) {
-        if count > 0 {
-            self.untold = self.untold.saturating_add(count);
-            self.first_at = self.first_at.min(at);
-            self.last_at = self.last_at.max(at);
-        }
-    }
-
-    /// From when on their number is to be told; `None` while there are none.
-    pub fn due_at(&self) -> Option<Timestamp> {
-        if self.untold == 0 {
-            return None;
-        }
-        match self.next_in_a_row() {
-            Some(next) if self.first_at <= next => Some(next),
-            // Told never, or they had stopped: at once.
-            _ => Some(self.first_at),
-        }
-    }
-
-    fn next_in_a_row(&self) -> Option<Timestamp> {
-        let interval = match self.times_told {
-            0 => return None,
-            1 => REPEAT_SECOND_AFTER,
-            _ => REPEAT_EVERY_AFTER,
-        };
-        self.told_at.map(|t| t.plus(interval))
-    }
-
-    /// The state after their number went out at `now`.
-    pub fn told(&self, now: Timestamp) -> Self {
-        let stopped = self.next_in_a_row().is_none_or(|next| self.first_at > next);
-        let times_told = if stopped { 1 } else { self.times_told.saturating_add(1) };
-        Self {
-            times_told,
-            told_at: Some(now),
-            ..Self::new(self.incident)
+            window_end: Some(now.plus(THROTTLE_WINDOW)),
+            passes: 0,
+            ..self
         }
     }
 }
 
-/// What goes into one digest.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DigestPlan {
-    /// To be claimed as with [`Decision::SendNow`].
-    pub new_slot: Slot,
-    /// All that was held, oldest first; each alert once.
-    pub held: Vec<Held>,
-    /// The repeats whose number is told, sorted by incident, with the state to store once the digest is sent.
-    pub repeats: Vec<RepeatTold>,
+/// An alert that waits to go out.
+pub trait Waiting {
+    fn incident(&self) -> IncidentId;
+    /// Of its record: the incidents of one record are one message.
+    fn position(&self) -> Position;
+    /// Somebody chose that it does not wait for the window's end.
+    fn passes(&self) -> bool;
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RepeatTold {
-    pub count: u64,
-    pub last_at: Timestamp,
-    pub new_state: RepeatCount,
+/// What waits for one recipient, each list the most urgent first.
+#[derive(Debug)]
+pub struct Waits<T> {
+    pub held: Vec<T>,
+    pub fresh: Vec<T>,
+    /// Known incidents whose number of repeats is due.
+    pub repeats: bool,
+    /// Alerts that fit into a message that nobody has tried to send yet; 0: there is none.
+    pub room: usize,
 }
 
-/// The digest that goes out now; `None` while the window is open, or when there is nothing to tell. Alerts held for being a repeat
-/// are no content of their own: they are told by number.
-pub fn digest(slot: Option<&Slot>, held: &[Held], repeats: &[RepeatCount], now: Timestamp) -> Option<DigestPlan> {
-    if digest_due_at(slot, held, repeats)? > now {
-        return None;
-    }
-    let mut seen = HashSet::new();
-    let mut held: Vec<Held> = held
-        .iter()
-        .filter(|h| tells(h) && seen.insert(h.alert))
-        .copied()
-        .collect();
-    held.sort_by_key(|h| (h.at, h.alert));
-    let mut repeats: Vec<_> = repeats
-        .iter()
-        .filter(|r| r.due_at().is_some_and(|due| due <= now))
-        .map(|r| RepeatTold {
-            count: r.untold,
-            last_at: r.last_at,
-            new_state: r.told(now),
-        })
-        .collect();
-    repeats.sort_by_key(|r| r.new_state.incident);
-    Some(DigestPlan {
-        new_slot: Slot::opened_at(now),
+/// What to do with it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Plan<T> {
+    pub out: Out<T>,
+    /// To be held back until then.
+    pub held: Vec<T>,
+    pub held_until: Timestamp,
+    pub slot: Slot,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub enum Out<T> {
+    Nothing,
+    /// News of one record or one incident, in a message that opens a window.
+    News(Vec<T>),
+    /// What was held and what is new, with the repeats that are due, in a message that opens a window.
+    Digest(Vec<T>),
+    /// To be named in the message that nobody has tried to send yet.
+    Joins(Vec<T>),
+    /// A message within the window; `is_news` as in [`Out::News`].
+    Passes {
+        alerts: Vec<T>,
+        is_news: bool,
+    },
+}
+
+/// Decides about everything that waits for one recipient.
+pub fn plan<T: Waiting>(slot: Slot, now: Timestamp, waits: Waits<T>) -> Plan<T> {
+    let Waits {
         held,
+        fresh,
         repeats,
-    })
+        room,
+    } = waits;
+    let held_until = slot.open_until(now).unwrap_or(now.plus(THROTTLE_WINDOW));
+    let mut plan = Plan {
+        out: Out::Nothing,
+        held: Vec::new(),
+        held_until,
+        slot: Slot {
+            window_end: slot.open_until(now).or(slot.window_end.filter(|end| *end <= now)),
+            ..slot
+        },
+    };
+    if !slot.is_blocked(now) {
+        let is_news = held.is_empty() && !fresh.is_empty() && is_one(&fresh);
+        if is_news {
+            // Repeats that are due wait for this window's end.
+            plan.out = Out::News(fresh);
+        } else if !held.is_empty() || !fresh.is_empty() || repeats {
+            plan.out = Out::Digest(held.into_iter().chain(fresh).collect());
+        } else {
+            return plan;
+        }
+        plan.slot = slot.opened_at(now);
+        return plan;
+    }
+    let mut waiting: Vec<T> = held.into_iter().chain(fresh).collect();
+    if room > 0 && !waiting.is_empty() {
+        plan.held = waiting.split_off(room.min(waiting.len()));
+        plan.out = Out::Joins(waiting);
+        return plan;
+    }
+    let may_pass = slot.passes < THROTTLE_PASSES_MAX && slot.unfinished < UNFINISHED_MAX;
+    let (passing, staying): (Vec<T>, Vec<T>) = waiting.into_iter().partition(|w| may_pass && w.passes());
+    plan.held = staying;
+    if !passing.is_empty() {
+        plan.slot.passes += 1;
+        let is_news = is_one(&passing);
+        plan.out = Out::Passes {
+            alerts: passing,
+            is_news,
+        };
+    }
+    plan
 }
 
-/// When [`digest`] will have something to send; `None` while nothing waits. To be asked again when something is held or a repeat comes.
-pub fn digest_due_at(slot: Option<&Slot>, held: &[Held], repeats: &[RepeatCount]) -> Option<Timestamp> {
-    let held = held.iter().filter(|h| tells(h)).map(|h| h.at);
-    let first = held.chain(repeats.iter().filter_map(RepeatCount::due_at)).min()?;
-    Some(slot.map_or(first, |s| first.max(s.window_end)))
+/// Of one record, or of one incident.
+fn is_one<T: Waiting>(alerts: &[T]) -> bool {
+    alerts.windows(2).all(|w| w[0].position() == w[1].position())
+        || alerts.windows(2).all(|w| w[0].incident() == w[1].incident())
 }
 
-fn tells(held: &Held) -> bool {
-    held.reason != AlertReason::Repeat
+/// An incident that a recipient knows.
+#[derive(Clone, Copy, Debug)]
+pub struct Known {
+    /// It has records that the recipient has not been notified of.
+    pub has_more: bool,
+    pub is_active: bool,
+    pub is_acknowledged: bool,
+    /// How often in a row their number was sent.
+    pub repeats: u32,
+    /// Its shelving has ended since the recipient was notified last.
+    pub is_unshelved: bool,
+    /// What holds it back, a mute window or its shelving, until when.
+    pub held_until: Option<Timestamp>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Repeat {
+    Due,
+    /// To be looked at again then; `None`: not until there is news.
+    LookAt(Option<Timestamp>),
+}
+
+/// Is the number of its repeats to be sent?
+pub fn repeat(known: Known, now: Timestamp) -> Repeat {
+    if let Some(until) = known.held_until {
+        // A window that says it ends now is asked again shortly, not in a loop.
+        return Repeat::LookAt(Some(until.max(now.plus(Span::secs(1)))));
+    }
+    if known.is_unshelved {
+        // What is over when its shelving ends stays a record, and so do the repeats that came meanwhile.
+        return if known.is_active {
+            Repeat::Due
+        } else {
+            Repeat::LookAt(None)
+        };
+    }
+    match known {
+        // Somebody has taken it: after the one digest that was due no reminders follow.
+        _ if known.is_acknowledged && known.repeats > 0 => Repeat::LookAt(None),
+        _ if known.has_more => Repeat::Due,
+        _ if !known.is_active => Repeat::LookAt(None),
+        // Never sent: as if the first window ended again. Sent before: not before the usual time.
+        _ if known.repeats == 0 => Repeat::LookAt(Some(now.plus(THROTTLE_WINDOW))),
+        _ => Repeat::LookAt(Some(now.plus(REPEAT_SECOND_AFTER))),
+    }
+}
+
+/// How long after a message the next number of repeats may be sent; `repeats`: how often in a row it was, this message included.
+pub fn repeat_after(repeats: u32) -> Span {
+    match repeats {
+        0 => THROTTLE_WINDOW,
+        1 => REPEAT_SECOND_AFTER,
+        _ => REPEAT_EVERY_AFTER,
+    }
+}
+
+/// When what was found in history goes out; `found`: when each of it came. What came in the future has settled: our clock was set back.
+pub fn history_due(found: impl Iterator<Item = Timestamp>, now: Timestamp) -> Timestamp {
+    let (mut first, mut last) = (None::<Timestamp>, None::<Timestamp>);
+    for at in found.filter(|at| *at <= now) {
+        first = Some(first.map_or(at, |f| f.min(at)));
+        last = Some(last.map_or(at, |l| l.max(at)));
+    }
+    match (first, last) {
+        (Some(first), Some(last)) => last.plus(HISTORY_SETTLES).min(first.plus(HISTORY_WAIT_MAX)),
+        _ => now,
+    }
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use crate::oracle::api::Dashboard;
 use crate::oracle::{Finding, Verdict, gather};
 use crate::play::caught_up;
 use crate::sender::{KEY_WITHIN, Patience, Sender};
-use crate::server::{Form, Launch, Server, StoreUrls};
+use crate::server::{Form, Launch, Server, StoreUrls, mailed_at_once};
 use crate::workload::{self, Pace, Workload};
 use andon_engine::time::Clock;
 use anyhow::{Context as _, ensure};
@@ -71,12 +71,14 @@ pub async fn run(plan: &Plan, clock: &Arc<dyn Clock>) -> anyhow::Result<Report> 
         data.display()
     );
     let mut rng = StdRng::seed_from_u64(plan.seed);
+    let config = temporary.path().join("andon.toml");
+    std::fs::write(&config, mailed_at_once()).context("cannot write the configuration")?;
     let launch = Launch {
         binary: plan.binary.clone(),
         data: data.clone(),
         form: plan.form,
         stores: plan.stores.clone(),
-        config: None,
+        config: Some(config),
     };
     let mut server = Server::start(&launch, None).await?;
     let addresses = server.ready().await?;

@@ -15,6 +15,11 @@ const KEY_WITHIN: Duration = Duration::from_secs(120);
 /// Whom the default route mails.
 const ALERT_TO: &str = "oracle@example.com";
 
+/// A configuration by which each fatal incident is an e-mail at once: the promise of one in five minutes would make a run wait for digests.
+pub fn mailed_at_once() -> String {
+    format!("version = 1\n[[recipients]]\nid = \"lead\"\nemail = \"{ALERT_TO}\"\nemail_at_once = true\n")
+}
+
 /// Where its stores are; one that is not named is the embedded one.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct StoreUrls {

@@ -237,7 +237,7 @@ fn the_mute_of_the_night_shift_covers_what_the_labels_say() {
         device: None,
         rule: &rule,
         safety: false,
-        recipient: None,
+        recipients: &[],
         channel: None,
     };
     let zone = jiff::tz::TimeZone::get(TIME_ZONE).unwrap();

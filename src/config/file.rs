@@ -99,7 +99,8 @@ pub(super) struct RuleEntry {
     pub(super) runbook: Option<String>,
     pub(super) off_delay: Option<String>,
     pub(super) reopen_within: Option<String>,
-    pub(super) passes_throttle: Option<bool>,
+    #[serde(default)]
+    pub(super) email_at_once: bool,
     #[serde(default)]
     pub(super) safety: bool,
     pub(super) count: Option<CountEntry>,
@@ -186,24 +187,37 @@ pub(super) enum ChannelEntry {
         name: Arc<str>,
         url: Arc<str>,
         secret: Option<Arc<str>>,
+        at_once: Option<bool>,
     },
     Slack {
         name: Arc<str>,
         url_secret: Arc<str>,
+        at_once: Option<bool>,
     },
 }
 
 impl ChannelEntry {
     pub(super) fn channel(&self) -> Channel {
         match self {
-            ChannelEntry::Webhook { name, url, secret } => Channel::Webhook {
+            ChannelEntry::Webhook {
+                name,
+                url,
+                secret,
+                at_once,
+            } => Channel::Webhook {
                 name: name.clone(),
                 url: url.clone(),
                 secret: secret.clone(),
+                at_once: at_once.unwrap_or(true),
             },
-            ChannelEntry::Slack { name, url_secret } => Channel::Slack {
+            ChannelEntry::Slack {
+                name,
+                url_secret,
+                at_once,
+            } => Channel::Slack {
                 name: name.clone(),
                 url_secret: url_secret.clone(),
+                at_once: at_once.unwrap_or(false),
             },
         }
     }
@@ -216,6 +230,8 @@ pub(super) struct RecipientEntry {
     pub(super) name: Option<String>,
     pub(super) email: String,
     pub(super) language: Option<String>,
+    #[serde(default)]
+    pub(super) email_at_once: bool,
 }
 
 #[derive(Debug, Deserialize)]

@@ -216,3 +216,94 @@ fn a_silence_selects_devices_and_not_records() {
         assert!(faults[0].contains(&format!("remove {name}. ")), "{faults:?}");
     }
 }
+
+/// The promise is one e-mail in five minutes, of every rule; who wants another says so.
+#[test]
+fn nothing_passes_the_throttle_unless_the_file_says_so() {
+    let c = configuration(&parse("version = 1").unwrap(), &["a@example.com".into()]).unwrap();
+    assert!(c.rules.iter().all(|r| !r.passes_throttle));
+    let c = build(
+        r#"
+        version = 1
+        [[rules]]
+        id = "fire"
+        subject = "device"
+        priority = "P1"
+        count = { n = 1, within = "60s" }
+        email_at_once = true
+        [[rules]]
+        id = "other"
+        subject = "device"
+        priority = "P1"
+        count = { n = 1, within = "60s" }
+        [[recipients]]
+        id = "anna"
+        email = "anna@example.com"
+        email_at_once = true
+        [[recipients]]
+        id = "bernd"
+        email = "bernd@example.com"
+        [[routes]]
+        id = "r"
+        channels = [
+            { kind = "webhook", name = "w", url = "http://127.0.0.1:1" },
+            { kind = "webhook", name = "held", url = "http://127.0.0.1:2", at_once = false },
+            { kind = "slack", name = "s", url_secret = "s" },
+            { kind = "slack", name = "now", url_secret = "s", at_once = true },
+        ]
+        "#,
+    )
+    .unwrap();
+    let passing: Vec<&str> = c
+        .rules
+        .iter()
+        .filter(|r| r.passes_throttle)
+        .map(|r| r.id.as_str())
+        .collect();
+    assert_eq!(passing, ["fire"]);
+    assert_eq!(
+        c.recipients.iter().map(|r| r.passes_throttle).collect::<Vec<_>>(),
+        [true, false]
+    );
+    let at_once: Vec<bool> = c.routes[0].channels.iter().map(Channel::is_at_once).collect();
+    assert_eq!(at_once, [true, false, false, true]);
+}
+
+#[test]
+fn a_name_is_one_channel_and_the_fault_names_both_places() {
+    let channel = |url: &str| format!("channels = [{{ kind = \"webhook\", name = \"mes\", url = \"{url}\" }}]");
+    let with = |a: &str, b: &str| {
+        let (a, b) = (channel(a), channel(b));
+        build(&format!(
+            "version = 1\n[[routes]]\nid = \"hall-1\"\n{a}\n[[routes]]\nid = \"hall-2\"\n{b}"
+        ))
+    };
+    let fault = with("http://127.0.0.1:1", "http://127.0.0.1:2").unwrap_err().0;
+    assert_eq!(fault.len(), 1, "{fault:?}");
+    for part in [
+        "routes \"hall-2\", channel \"mes\"",
+        "routes \"hall-1\"",
+        "another name",
+    ] {
+        assert!(fault[0].contains(part), "{part} in {fault:?}");
+    }
+    assert!(
+        with("http://127.0.0.1:1", "http://127.0.0.1:1").is_ok(),
+        "two routes may use one channel"
+    );
+    let twice = "version = 1\n[[routes]]\nid = \"r\"\nchannels = [\
+        { kind = \"slack\", name = \"x\", url_secret = \"a\" }, { kind = \"webhook\", name = \"x\", url = \"http://127.0.0.1:1\" }, \
+        { kind = \"slack\", name = \"email\", url_secret = \"a\" }]";
+    let faults = build(twice).unwrap_err().0;
+    assert_eq!(faults.len(), 2, "{faults:?}");
+}
+
+/// However it is written, it is one mailbox.
+#[test]
+fn an_address_of_alert_to_is_the_person_who_has_it() {
+    let text = "version = 1\n[[recipients]]\nid = \"anna\"\nemail = \"anna@Plant.Example\"";
+    let to = ["anna@plant.example", "anna@PLANT.example", "Anna@plant.example"].map(str::to_owned);
+    let c = configuration(&parse(text).unwrap(), &to).unwrap();
+    let ids: Vec<&str> = c.routes[0].recipients.iter().map(|r| r.as_str()).collect();
+    assert_eq!(ids, ["anna", "Anna@plant.example"], "before the @ case may matter");
+}

@@ -18,6 +18,7 @@ CREATE TABLE IF NOT EXISTS incidents (
     shelved_until BIGINT,
     shelved_by TEXT,
     shelved_reason TEXT,
+    unshelved_at BIGINT,
     closed_cause TEXT,
     first_at BIGINT NOT NULL,
     opened_at BIGINT NOT NULL,
@@ -53,6 +54,7 @@ CREATE INDEX IF NOT EXISTS incidents_open ON incidents (opened_at DESC, id) WHER
 CREATE INDEX IF NOT EXISTS incidents_by_subject ON incidents (subject_kind, subject_id, opened_at DESC, id);
 CREATE INDEX IF NOT EXISTS incidents_by_rule ON incidents (rule, opened_at DESC, id);
 CREATE INDEX IF NOT EXISTS incidents_by_area ON incidents (area, opened_at DESC, id);
+CREATE INDEX IF NOT EXISTS incidents_unshelved ON incidents (unshelved_at) WHERE unshelved_at IS NOT NULL AND activity = 'active';
 
 -- Rows of their own: a change of one fingerprint does not write the others of its incident again.
 CREATE TABLE IF NOT EXISTS incident_fingerprints (
@@ -75,7 +77,7 @@ CREATE TABLE IF NOT EXISTS incident_timeline (
     PRIMARY KEY (incident, revision)
 );
 
--- `expanded_at` is the notifier's: NULL until it has made deliveries of the alert.
+-- `expanded_at` is the notifier's: NULL until it has made deliveries of the alert. `context`: what its own record named.
 CREATE TABLE IF NOT EXISTS alerts (
     id {id} NOT NULL PRIMARY KEY,
     incident {id} NOT NULL,
@@ -87,10 +89,12 @@ CREATE TABLE IF NOT EXISTS alerts (
     passes_throttle BOOLEAN NOT NULL,
     historical BOOLEAN NOT NULL,
     text TEXT NOT NULL,
+    priority BIGINT NOT NULL,
+    context TEXT NOT NULL,
     expanded_at BIGINT
 );
 CREATE INDEX IF NOT EXISTS alerts_of_incident ON alerts (incident, position_seq, position_index, id);
-CREATE INDEX IF NOT EXISTS alerts_to_expand ON alerts (position_seq, position_index, id) WHERE expanded_at IS NULL;
+CREATE INDEX IF NOT EXISTS alerts_to_expand ON alerts (priority, position_seq, position_index, id) WHERE expanded_at IS NULL;
 
 CREATE TABLE IF NOT EXISTS plant (
     kind {id} NOT NULL,

@@ -6,6 +6,7 @@ CREATE TABLE IF NOT EXISTS notices (
     kind {id} NOT NULL CHECK (kind IN ('alert', 'digest', 'summary')),
     route {id},
     items TEXT NOT NULL,
+    priority BIGINT NOT NULL,
     claims_slot BOOLEAN NOT NULL,
     state {id} NOT NULL CHECK (state IN ('queued', 'sending', 'sent', 'dead')),
     attempts BIGINT NOT NULL,
@@ -17,7 +18,7 @@ CREATE TABLE IF NOT EXISTS notices (
     finished_at BIGINT,
     CHECK ((state = 'sending') = (owner IS NOT NULL AND lease_until IS NOT NULL))
 );
-CREATE INDEX IF NOT EXISTS notices_unfinished ON notices (due, id) WHERE state IN ('queued', 'sending');
+CREATE INDEX IF NOT EXISTS notices_unfinished ON notices (priority, due, id) WHERE state IN ('queued', 'sending');
 CREATE INDEX IF NOT EXISTS notices_unfinished_by_target ON notices (target) WHERE state IN ('queued', 'sending');
 CREATE INDEX IF NOT EXISTS notices_by_creation ON notices (created_at DESC, id);
 
@@ -30,6 +31,7 @@ CREATE TABLE IF NOT EXISTS deliveries (
     route {id} NOT NULL,
     position_seq BIGINT NOT NULL,
     position_index BIGINT NOT NULL,
+    priority BIGINT NOT NULL,
     passes_throttle BOOLEAN NOT NULL,
     historical BOOLEAN NOT NULL,
     state {id} NOT NULL CHECK (state IN ('waiting', 'held', 'muted', 'noticed', 'sent', 'dead', 'suppressed')),
@@ -41,9 +43,10 @@ CREATE TABLE IF NOT EXISTS deliveries (
     updated_at BIGINT NOT NULL,
     UNIQUE (alert, target)
 );
-CREATE INDEX IF NOT EXISTS deliveries_waiting ON deliveries (target, position_seq, position_index, id) WHERE state = 'waiting';
+CREATE INDEX IF NOT EXISTS deliveries_waiting ON deliveries (target, priority, position_seq, position_index, id) WHERE state = 'waiting';
 CREATE INDEX IF NOT EXISTS deliveries_muted ON deliveries (target, due) WHERE state = 'muted' AND due IS NOT NULL;
-CREATE INDEX IF NOT EXISTS deliveries_held ON deliveries (target, position_seq, position_index, id) WHERE state = 'held';
+CREATE INDEX IF NOT EXISTS deliveries_held ON deliveries (target, priority, position_seq, position_index, id) WHERE state = 'held';
+CREATE INDEX IF NOT EXISTS deliveries_shelved ON deliveries (incident) WHERE state = 'muted' AND due IS NOT NULL AND reason = 'shelved';
 CREATE INDEX IF NOT EXISTS deliveries_of_incident ON deliveries (incident, position_seq, position_index, id);
 CREATE INDEX IF NOT EXISTS deliveries_of_notice ON deliveries (notice) WHERE notice IS NOT NULL;
 CREATE INDEX IF NOT EXISTS deliveries_by_state ON deliveries (state);
@@ -65,6 +68,7 @@ CREATE TABLE IF NOT EXISTS told (
     repeats BIGINT NOT NULL,
     next_repeat_at BIGINT,
     subject TEXT NOT NULL,
+    unshelved_at BIGINT,
     PRIMARY KEY (target, incident)
 );
 CREATE INDEX IF NOT EXISTS told_repeats ON told (next_repeat_at) WHERE next_repeat_at IS NOT NULL;

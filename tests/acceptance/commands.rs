@@ -1,6 +1,7 @@
 //! `andon key` and `andon user` beside a running server.
 
 use crate::world::{BINARY, Form, LEAD, World, in_every_form, until, with_a_notifier_apart};
+use andon_engine::time::Span;
 use serde_json::{Value, json};
 use tokio::process::Command;
 
@@ -89,6 +90,8 @@ async fn a_person_added_beside_the_running_server_is_told_of_the_next_alert(form
         })
     };
     tells("Nina", true).await;
+    // One e-mail in five minutes: the lead has had one.
+    world.clock.advance(Span::mins(6));
     world.send(fatal("agv-2")).await;
     let mails = world.until_mails(3).await;
     let of = |address: &str| mails.iter().filter(|m| m.to.contains(address)).collect::<Vec<_>>();
@@ -97,6 +100,7 @@ async fn a_person_added_beside_the_running_server_is_told_of_the_next_alert(form
 
     andon(&world, &["user", "remove", "nina"]).await;
     tells("Nina", false).await;
+    world.clock.advance(Span::mins(6));
     world.send(fatal("agv-3")).await;
     world.until_mails(4).await;
     world.pulse().await;

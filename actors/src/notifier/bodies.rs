@@ -33,12 +33,7 @@ pub(super) fn text(letter: &Letter) -> String {
 
 fn text_paragraph(out: &mut String, p: &Paragraph, language: Language) {
     let _ = writeln!(out, "{} · {} · {}\n", p.priority, p.subject, p.rule);
-    for line in p.message.lines() {
-        let _ = match line {
-            "" => writeln!(out, "{RECORD_MARK}"),
-            line => writeln!(out, "{RECORD_MARK} {line}"),
-        };
-    }
+    out.push_str(&marked(&p.message));
     out.push('\n');
     for (label, value) in &p.facts {
         let _ = writeln!(out, "{label}: {value}");
@@ -55,6 +50,18 @@ fn text_paragraph(out: &mut String, p: &Paragraph, language: Language) {
         }
         out.push('\n');
     }
+}
+
+/// What a record said, each line of it marked.
+pub(super) fn marked(message: &str) -> String {
+    let mut out = String::with_capacity(message.len() + 16);
+    for line in message.lines() {
+        let _ = match line {
+            "" => writeln!(out, "{RECORD_MARK}"),
+            line => writeln!(out, "{RECORD_MARK} {line}"),
+        };
+    }
+    out
 }
 
 fn not_shown(letter: &Letter) -> String {

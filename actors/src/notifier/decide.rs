@@ -1,36 +1,28 @@
 //! What to send to one target now, what to hold, and until when. Pure: `(what is known, now) -> Decision`.
 //!
-//! The rules, in the order in which they are asked:
-//! 1. A mute window (or shelving) keeps a delivery. When it ends, a fault that still holds is told, with "was muted until now";
+//! The rules of the throttle are [`throttle`]'s; here they meet rows. In the order in which they are asked:
+//! 1. A mute window, or shelving, keeps a delivery. When it ends, a fault that still holds is sent, with "was muted until now";
 //!    one that is over stays as a record only.
-//! 2. History waits until no more of it comes, and is told as one summary per route.
-//! 3. While the target has no open window, everything that is ready goes out in one message, which opens a window.
-//! 4. While it has one, only what may pass the throttle ([`throttle::decide`]) goes out; the rest is held.
-//! 5. At the window's end one digest carries what was held, and repeats that are due by number.
-//!
-//! A message that is still being retried counts as an open window: when a mail server comes back after an hour, a person gets the
-//! one that waited and then one digest.
+//! 2. History waits until no more of it comes, and is sent as one summary per route.
+//! 3. A channel that is at once gets each alert by itself.
+//! 4. For everybody else [`throttle::plan`] says what goes out and what is held back.
 
-use andon_engine::effect::{Alert, AlertReason};
-use andon_engine::ids::IncidentId;
+use andon_engine::effect::{Alert, AlertContext, AlertReason};
+use andon_engine::ids::{IncidentId, Position};
 use andon_engine::incident::{Activity, Incident};
-use andon_engine::limits::{REPEAT_SECOND_AFTER, THROTTLE_WINDOW};
-use andon_engine::throttle;
+use andon_engine::limits::THROTTLE_WINDOW;
+use andon_engine::rule::Priority;
+use andon_engine::throttle::{self, MESSAGE_ALERTS_MAX, Out, Plan, Repeat, Waits};
 use andon_engine::time::{Span, Timestamp};
 use andon_storage::ports::deliveries::{
-    ChannelKind, Decision, Delivery, DeliveryChange, DeliveryId, DeliveryState, Notice, NoticeId, NoticeItem,
-    NoticeKind, NoticeState, Slot, Target, Told,
+    Decision, Delivery, DeliveryChange, DeliveryId, DeliveryState, Notice, NoticeId, NoticeItem, NoticeKind,
+    NoticeState, Slot, Target, Told,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// History goes out when none has come for this long, or when the first has waited for [`HISTORY_WAIT_MAX`].
-pub(super) const HISTORY_SETTLES: Span = Span::mins(1);
-pub(super) const HISTORY_WAIT_MAX: Span = Span::mins(10);
-/// While this many messages of a target are waiting to get through, nothing is added to them but by digest.
-const UNFINISHED_MAX: u32 = 3;
-/// Deliveries that one message takes up; the rest is in the next.
-pub(super) const NOTICE_DELIVERIES_MAX: u32 = 1_000;
+/// Devices that an item lists.
+const DEVICES_SHOWN: usize = 16;
 
 /// What keeps a delivery back, and until when.
 #[derive(Clone, Debug, PartialEq)]
@@ -48,6 +40,18 @@ pub(super) struct Candidate {
     pub(super) muted: Option<Muted>,
 }
 
+impl throttle::Waiting for Candidate {
+    fn incident(&self) -> IncidentId {
+        self.incident.id
+    }
+    fn position(&self) -> Position {
+        self.delivery.position
+    }
+    fn passes(&self) -> bool {
+        self.delivery.passes_throttle
+    }
+}
+
 /// An incident that the target knows, whose repeats are to be looked at.
 #[derive(Clone, Debug)]
 pub(super) struct Known {
@@ -56,10 +60,21 @@ pub(super) struct Known {
     pub(super) muted: Option<Muted>,
 }
 
+impl Known {
+    /// Its shelving has ended, and the target has not been notified since.
+    fn is_unshelved(&self) -> bool {
+        self.incident.unshelved_at.is_some() && self.incident.unshelved_at != self.told.unshelved_at
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Situation {
     pub(super) target: Target,
+    /// It gets each alert by itself, as it comes.
+    pub(super) at_once: bool,
     pub(super) slot: Slot,
+    /// A message of the target that nobody has tried to send.
+    pub(super) unsent: Option<Notice>,
     /// Waiting, or muted and due.
     pub(super) undecided: Vec<Candidate>,
     pub(super) held: Vec<Candidate>,
@@ -70,70 +85,73 @@ pub(super) struct Situation {
 
 /// `None`: nothing changes.
 pub(super) fn decide(situation: Situation, now: Timestamp) -> Option<Decision> {
-    let Situation {
-        target,
-        slot,
-        undecided,
-        held,
-        repeats,
-        told,
-    } = situation;
     let mut d = Decider {
-        throttled: target.kind != ChannelKind::Webhook,
-        blocked: slot.unfinished > 0 || slot.window_end.is_some_and(|end| end > now),
+        at_once: situation.at_once,
         decision: Decision {
-            version: slot.version,
-            slot: slot.clone(),
-            target,
+            version: situation.slot.version,
+            slot: situation.slot,
+            target: situation.target,
             changes: Vec::new(),
             notices: Vec::new(),
+            joined: None,
             repeats: Vec::new(),
+            reminded: Vec::new(),
         },
-        told,
+        told: situation.told,
         now,
     };
-    let mut fresh = Vec::new();
     let mut history = Vec::new();
-    for c in undecided {
-        if let Some(c) = d.unmuted(c) {
-            if c.delivery.historical {
-                history.push(c)
-            } else {
-                fresh.push(c)
-            }
-        }
-    }
-    let mut kept = Vec::new();
-    for c in held {
-        // A window may have opened since it was held.
-        if let Some(c) = d.unmuted(c) {
-            if c.delivery.historical {
-                history.push(c)
-            } else {
-                kept.push(c)
-            }
-        }
-    }
-    let repeats = d.repeats(repeats);
-    if d.throttled {
-        d.throttle(fresh, kept, &repeats)
+    let fresh = d.live(situation.undecided, &mut history);
+    // A window may have opened since it was held.
+    let held = d.live(situation.held, &mut history);
+    let repeats = d.repeats(situation.repeats);
+    if d.at_once {
+        d.each(held.into_iter().chain(fresh).collect(), repeats);
     } else {
-        d.each(fresh)
+        d.throttle(fresh, held, &repeats, situation.unsent);
     }
     d.summarise(history);
-    let nothing = d.decision.changes.is_empty() && d.decision.notices.is_empty() && d.decision.repeats.is_empty();
+    let nothing = d.decision.changes.is_empty()
+        && d.decision.notices.is_empty()
+        && d.decision.joined.is_none()
+        && d.decision.repeats.is_empty();
     (!nothing).then_some(d.decision)
 }
 
 struct Decider {
-    throttled: bool,
-    blocked: bool,
+    at_once: bool,
     decision: Decision,
     told: BTreeMap<IncidentId, u64>,
     now: Timestamp,
 }
 
 impl Decider {
+    fn slot(&self) -> throttle::Slot {
+        throttle::Slot {
+            window_end: self.decision.slot.window_end,
+            passes: self.decision.slot.passes,
+            unfinished: self.decision.slot.unfinished,
+        }
+    }
+
+    fn take_slot(&mut self, slot: throttle::Slot) {
+        self.decision.slot.window_end = slot.window_end;
+        self.decision.slot.passes = slot.passes;
+    }
+
+    /// Those that no window keeps; what was found in history goes there.
+    fn live(&mut self, candidates: Vec<Candidate>, history: &mut Vec<Candidate>) -> Vec<Candidate> {
+        let mut live = Vec::new();
+        for c in candidates {
+            match self.unmuted(c) {
+                Some(c) if c.delivery.historical => history.push(c),
+                Some(c) => live.push(c),
+                None => {}
+            }
+        }
+        live
+    }
+
     fn change(&mut self, c: &Candidate, state: DeliveryState, reason: Option<String>, due: Option<Timestamp>) {
         let muted_until = match state {
             DeliveryState::Muted => due.or(c.delivery.muted_until),
@@ -169,89 +187,88 @@ impl Decider {
         Some(c)
     }
 
-    /// Which of what the target knows has come again; settles when to look next at the others.
+    /// Which of what the target knows is to be said again; settles when to look next at the others.
     fn repeats(&mut self, known: Vec<Known>) -> Vec<Known> {
-        let mut grown = Vec::new();
+        let mut due = Vec::new();
         for k in known {
-            let more = k.incident.count > k.told.count;
-            let acknowledged = k.incident.acknowledged.is_some() && k.told.repeats > 0;
-            let next = match &k.muted {
-                Some(m) => Some(m.until.max(self.now.plus(Span::secs(1)))),
-                // Somebody has taken it: after the one digest that was due no reminders follow.
-                None if acknowledged => None,
-                None if more => {
-                    grown.push(k);
-                    continue;
-                }
-                // Told never: as if the first window ended again. Told before: not before the usual time.
-                None if k.incident.activity == Activity::Active && k.told.repeats == 0 => {
-                    Some(self.now.plus(THROTTLE_WINDOW))
-                }
-                None if k.incident.activity == Activity::Active => Some(self.now.plus(REPEAT_SECOND_AFTER)),
-                None => None,
+            let asked = throttle::Known {
+                has_more: k.incident.count > k.told.count && !self.at_once,
+                is_active: k.incident.activity == Activity::Active,
+                is_acknowledged: k.incident.acknowledged.is_some(),
+                repeats: k.told.repeats,
+                is_unshelved: k.is_unshelved(),
+                held_until: k.muted.as_ref().map(|m| m.until),
             };
-            self.decision.repeats.push((k.told.incident, next));
+            match throttle::repeat(asked, self.now) {
+                Repeat::Due => due.push(k),
+                // A step that finds nothing new writes nothing.
+                Repeat::LookAt(next) if k.told.next_repeat_at.is_some_and(|at| at > self.now) && next.is_some() => {}
+                Repeat::LookAt(next) => self.decision.repeats.push((k.told.incident, next)),
+            }
         }
-        grown
+        due
     }
 
-    /// A machine gets each alert as it comes.
-    fn each(&mut self, fresh: Vec<Candidate>) {
-        for c in fresh {
-            self.send(NoticeKind::Alert, &[c], &[], false);
+    /// Each alert as it comes. What a window or shelving held of one incident is one message.
+    fn each(&mut self, live: Vec<Candidate>, unshelved: Vec<Known>) {
+        let mut released: BTreeMap<IncidentId, Vec<Candidate>> = BTreeMap::new();
+        for c in live {
+            match c.delivery.state {
+                DeliveryState::Muted => released.entry(c.incident.id).or_default().push(c),
+                _ => self.send(NoticeKind::Alert, &[c], &[], false),
+            }
+        }
+        for k in unshelved {
+            let with = released.remove(&k.incident.id).unwrap_or_default();
+            self.send(NoticeKind::Alert, &with, &[k], false);
+        }
+        for candidates in released.into_values() {
+            self.send(NoticeKind::Alert, &candidates, &[], false);
         }
     }
 
-    fn throttle(&mut self, fresh: Vec<Candidate>, held: Vec<Candidate>, repeats: &[Known]) {
-        if !self.blocked {
-            let one_record = fresh
-                .windows(2)
-                .all(|w| w[0].delivery.position == w[1].delivery.position);
-            if held.is_empty() && !fresh.is_empty() && one_record {
-                // News of one record goes out by itself; repeats that are due wait for this window's end.
-                self.send(NoticeKind::Alert, &fresh, &[], true);
-            } else if !(held.is_empty() && fresh.is_empty() && repeats.is_empty()) {
-                let mut all = held;
-                all.extend(fresh);
-                self.send(NoticeKind::Digest, &all, repeats, true);
-            }
-            return;
-        }
-        let end = self.decision.slot.window_end.unwrap_or(self.now);
-        let slot = throttle::Slot {
-            window_end: end,
-            passed: self.decision.slot.passes,
+    fn throttle(&mut self, fresh: Vec<Candidate>, held: Vec<Candidate>, repeats: &[Known], unsent: Option<Notice>) {
+        let named = |n: &Notice| n.items.iter().map(|i| i.alerts as usize).sum::<usize>();
+        let room = unsent
+            .as_ref()
+            .map_or(0, |n| MESSAGE_ALERTS_MAX.saturating_sub(named(n)));
+        let waits = Waits {
+            held,
+            fresh,
+            repeats: !repeats.is_empty(),
+            room,
         };
-        let asked = throttle::Candidate {
-            reason: AlertReason::Opened,
-            passes_throttle: true,
-        };
-        // All that may pass goes out in one message, so one question answers for all.
-        let new_slot = match throttle::decide(Some(&slot), self.now, asked) {
-            throttle::Decision::SendNow { new_slot } if self.decision.slot.unfinished < UNFINISHED_MAX => {
-                Some(new_slot)
-            }
-            _ => None,
-        };
-        let (passing, staying): (Vec<_>, Vec<_>) = held
-            .into_iter()
-            .chain(fresh)
-            .partition(|c| new_slot.is_some() && c.delivery.passes_throttle);
-        for c in &staying {
-            self.change(c, DeliveryState::Held, c.delivery.reason.clone(), Some(end));
+        let Plan {
+            out,
+            held,
+            held_until,
+            slot,
+        } = throttle::plan(self.slot(), self.now, waits);
+        for c in &held {
+            self.change(c, DeliveryState::Held, c.delivery.reason.clone(), Some(held_until));
         }
-        if let Some(new_slot) = new_slot.filter(|_| !passing.is_empty()) {
-            let one_record = passing
-                .windows(2)
-                .all(|w| w[0].delivery.position == w[1].delivery.position);
-            let kind = if one_record {
-                NoticeKind::Alert
-            } else {
-                NoticeKind::Digest
-            };
-            self.send(kind, &passing, &[], false);
-            self.decision.slot.passes = new_slot.passed;
+        self.take_slot(slot);
+        match out {
+            Out::Nothing => {}
+            Out::News(alerts) => self.send(NoticeKind::Alert, &alerts, &[], true),
+            Out::Digest(alerts) => self.send(NoticeKind::Digest, &alerts, repeats, true),
+            Out::Passes { alerts, is_news: true } => self.send(NoticeKind::Alert, &alerts, &[], false),
+            Out::Passes { alerts, is_news: false } => self.send(NoticeKind::Digest, &alerts, &[], false),
+            Out::Joins(alerts) => self.join(unsent, &alerts),
         }
+    }
+
+    /// Named in a message that nobody has tried to send yet.
+    fn join(&mut self, unsent: Option<Notice>, alerts: &[Candidate]) {
+        let Some(mut notice) = unsent else { return };
+        let mut items: BTreeMap<IncidentId, NoticeItem> = notice.items.drain(..).map(|i| (i.incident, i)).collect();
+        self.name(&mut items, alerts, &[]);
+        notice.items = in_order(items);
+        notice.priority = most_urgent(&notice.items);
+        if notice.items.len() > 1 {
+            notice.kind = NoticeKind::Digest;
+        }
+        self.decision.joined = Some((notice, alerts.iter().map(|c| c.delivery.id).collect()));
     }
 
     /// History, one route at a time: the first whose last find has settled.
@@ -261,16 +278,14 @@ impl Decider {
             routes.entry(c.delivery.route.clone()).or_default().push(c);
         }
         for found in routes.into_values() {
-            let times = || found.iter().map(|c| c.delivery.created_at);
-            let settled = times().max().map_or(self.now, |t| t.plus(HISTORY_SETTLES));
-            let at_last = times().min().map_or(self.now, |t| t.plus(HISTORY_WAIT_MAX));
-            let due = settled.min(at_last);
-            if due <= self.now && !(self.throttled && self.blocked) {
-                self.send(NoticeKind::Summary, &found, &[], self.throttled);
+            let due = throttle::history_due(found.iter().map(|c| c.delivery.created_at), self.now);
+            let blocked = !self.at_once && self.slot().is_blocked(self.now);
+            if due <= self.now && !blocked {
+                self.send(NoticeKind::Summary, &found, &[], !self.at_once);
                 continue;
             }
-            let due = match self.decision.slot.window_end {
-                Some(end) if self.throttled && self.blocked => due.max(end),
+            let due = match self.slot().open_until(self.now) {
+                Some(end) if blocked => due.max(end),
                 _ => due,
             };
             for c in &found {
@@ -279,72 +294,67 @@ impl Decider {
         }
     }
 
-    fn send(&mut self, kind: NoticeKind, candidates: &[Candidate], repeats: &[Known], claims_slot: bool) {
-        let mut items: BTreeMap<IncidentId, (NoticeItem, Arc<Incident>, Timestamp)> = BTreeMap::new();
+    /// Adds these to what a message says of each incident.
+    fn name(&mut self, items: &mut BTreeMap<IncidentId, NoticeItem>, candidates: &[Candidate], repeats: &[Known]) {
+        let mut newest: BTreeMap<IncidentId, Timestamp> = BTreeMap::new();
         for c in candidates {
-            let told = self.told.get(&c.incident.id).copied();
-            let (item, _, newest) = items.entry(c.incident.id).or_insert_with(|| {
-                let item = NoticeItem {
-                    incident: c.incident.id,
-                    reason: c.alert.reason,
-                    alerts: 0,
-                    text: c.alert.text.clone(),
-                    at: c.alert.at,
-                    received_at: c.alert.received_at,
-                    count: c.incident.count,
-                    further: told.map_or(0, |n| c.incident.count.saturating_sub(n)),
-                    muted_until: c.delivery.muted_until,
-                };
-                (item, c.incident.clone(), c.alert.at)
+            let (alert, incident) = (&c.alert, &c.incident);
+            let told = self.told.get(&incident.id).copied();
+            let item = items.entry(incident.id).or_insert_with(|| NoticeItem {
+                reason: alert.reason,
+                text: alert.text.clone(),
+                context: alert.context.clone(),
+                at: alert.at,
+                received_at: alert.received_at,
+                ..item_of(incident, told)
             });
+            (item.count, item.further) = (incident.count, further(incident, told));
             item.alerts += 1;
-            item.muted_until = item.muted_until.max(c.delivery.muted_until);
-            if telling(c.alert.reason) < telling(item.reason) {
-                item.reason = c.alert.reason;
+            // A window that was ended early held it until now.
+            let muted_until = c.delivery.muted_until.map(|until| until.min(self.now));
+            item.muted_until = item.muted_until.max(muted_until);
+            if telling(alert.reason) < telling(item.reason) {
+                item.reason = alert.reason;
             }
-            if c.alert.at >= *newest {
-                *newest = c.alert.at;
-                item.text = c.alert.text.clone();
+            let newest = newest.entry(incident.id).or_insert(alert.at);
+            if alert.at >= *newest {
+                *newest = alert.at;
+                (item.text, item.context) = (alert.text.clone(), alert.context.clone());
             }
-            item.at = item.at.min(c.alert.at);
-            item.received_at = item.received_at.min(c.alert.received_at);
+            if let Some(device) = &alert.context.device
+                && item.devices.len() < DEVICES_SHOWN
+                && !item.devices.contains(device)
+            {
+                item.devices.push(device.clone());
+            }
+            item.at = item.at.min(alert.at);
+            item.received_at = item.received_at.min(alert.received_at);
         }
         for k in repeats {
-            items.entry(k.incident.id).or_insert_with(|| {
-                let item = NoticeItem {
-                    incident: k.incident.id,
-                    reason: AlertReason::Repeat,
-                    alerts: 0,
-                    text: k.incident.title.clone(),
-                    at: k.incident.last_at,
-                    received_at: self.now,
-                    count: k.incident.count,
-                    further: k.incident.count.saturating_sub(k.told.count),
-                    muted_until: None,
-                };
-                (item, k.incident.clone(), k.incident.last_at)
+            let item = items.entry(k.incident.id).or_insert_with(|| NoticeItem {
+                received_at: self.now,
+                ..item_of(&k.incident, Some(k.told.count))
             });
+            // Of what has come back since, that is the news.
+            item.is_unshelved |= k.is_unshelved() && item.reason == AlertReason::Repeat;
         }
-        let mut items: Vec<_> = items.into_values().collect();
-        // The most urgent first; of equals news before repeats, then the oldest.
-        items.sort_by_key(|(item, incident, _)| {
-            (
-                incident.priority,
-                telling(item.reason) == telling(AlertReason::Repeat),
-                incident.opened_at,
-                incident.id,
-            )
-        });
+    }
+
+    fn send(&mut self, kind: NoticeKind, candidates: &[Candidate], repeats: &[Known], claims_slot: bool) {
+        let mut items = BTreeMap::new();
+        self.name(&mut items, candidates, repeats);
         for k in repeats {
             // Should the message die, the next look is not at once: its successor would die in the same way.
+            let next = (!self.at_once).then(|| self.now.plus(throttle::repeat_after(1)));
+            self.decision.repeats.push((k.incident.id, next));
+        }
+        for item in items.values() {
+            self.told.insert(item.incident, item.count);
             self.decision
-                .repeats
-                .push((k.incident.id, Some(self.now.plus(REPEAT_SECOND_AFTER))));
+                .reminded
+                .extend(item.unshelved_at.map(|at| (item.incident, at)));
         }
-        for (_, incident, _) in &items {
-            self.told.insert(incident.id, incident.count);
-        }
-        let items: Vec<NoticeItem> = items.into_iter().map(|(item, ..)| item).collect();
+        let items = in_order(items);
         let deliveries: Vec<_> = candidates.iter().map(|c| c.delivery.id).collect();
         let id = notice_id(&self.decision.target, &deliveries, &items, self.now);
         let notice = Notice {
@@ -352,6 +362,7 @@ impl Decider {
             target: self.decision.target.clone(),
             kind,
             route: candidates.first().map(|c| c.delivery.route.clone()),
+            priority: most_urgent(&items),
             items,
             claims_slot,
             state: NoticeState::Queued,
@@ -362,13 +373,62 @@ impl Decider {
             finished_at: None,
         };
         self.decision.notices.push((notice, deliveries));
+        // A message on its way holds the next one back.
+        self.decision.slot.unfinished += 1;
         if claims_slot {
-            let opened = throttle::Slot::opened_at(self.now);
-            self.decision.slot.window_end = Some(opened.window_end);
-            self.decision.slot.passes = opened.passed;
-            self.blocked = true;
+            self.decision.slot.window_end = Some(self.now.plus(THROTTLE_WINDOW));
+            self.decision.slot.passes = 0;
         }
     }
+}
+
+/// What can be said of an incident without an alert: it goes on.
+fn item_of(incident: &Incident, told: Option<u64>) -> NoticeItem {
+    NoticeItem {
+        incident: incident.id,
+        priority: incident.priority,
+        opened_at: incident.opened_at,
+        reason: AlertReason::Repeat,
+        alerts: 0,
+        text: incident.title.clone(),
+        context: AlertContext {
+            error_type: incident.error_type.clone(),
+            source: incident.source.clone(),
+            device: incident.device.clone(),
+            area: incident.area.clone(),
+            site: None,
+            user: incident.user.clone(),
+            application: incident.application.clone(),
+            level: incident.max_level,
+        },
+        devices: Vec::new(),
+        unshelved_at: incident.unshelved_at,
+        is_unshelved: false,
+        at: incident.last_at,
+        received_at: incident.last_at,
+        count: incident.count,
+        further: further(incident, told),
+        muted_until: None,
+    }
+}
+
+/// Records that the target has not been notified of, where it knows the incident.
+fn further(incident: &Incident, told: Option<u64>) -> u64 {
+    told.map_or(0, |n| incident.count.saturating_sub(n))
+}
+
+/// The most urgent first; of equals news before repeats, then the oldest.
+fn in_order(items: BTreeMap<IncidentId, NoticeItem>) -> Vec<NoticeItem> {
+    let mut items: Vec<NoticeItem> = items.into_values().collect();
+    items.sort_by_key(|i| {
+        let is_repeat = i.reason == AlertReason::Repeat;
+        (i.priority, is_repeat, i.opened_at, i.incident)
+    });
+    items
+}
+
+fn most_urgent(items: &[NoticeItem]) -> Priority {
+    items.iter().map(|i| i.priority).min().unwrap_or(Priority::P4)
 }
 
 fn telling(reason: AlertReason) -> u8 {

@@ -2,9 +2,9 @@
 
 use super::super::expand::incident_unknown;
 use super::*;
-use andon_engine::ids::{AlertId, Position, RouteId};
-use andon_engine::limits::{REPEAT_EVERY_AFTER, THROTTLE_PASSES_MAX};
-use andon_storage::ports::deliveries::DeliveryId;
+use andon_engine::ids::{AlertId, RouteId};
+use andon_engine::limits::THROTTLE_PASSES_MAX;
+use andon_storage::ports::deliveries::ChannelKind;
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 
@@ -29,6 +29,14 @@ enum Event {
         secs: i64,
     },
     Unmute,
+    /// A person shelves an incident, or ends that.
+    Shelve {
+        incident: u8,
+        secs: i64,
+    },
+    Unshelve {
+        incident: u8,
+    },
     /// What the mail server does from now on.
     Server(Server),
 }
@@ -50,6 +58,8 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
         1 => (0..5_u8).prop_map(|incident| Event::Normal { incident }),
         1 => (1..2_000_i64).prop_map(|secs| Event::Mute { secs }),
         1 => Just(Event::Unmute),
+        1 => (0..5_u8, 1..2_000_i64).prop_map(|(incident, secs)| Event::Shelve { incident, secs }),
+        1 => (0..5_u8).prop_map(|incident| Event::Unshelve { incident }),
         1 => prop_oneof![Just(Server::Takes), Just(Server::Hangs), Just(Server::Refuses)].prop_map(Event::Server),
     ];
     prop::collection::vec(event, 1..120)
@@ -77,7 +87,7 @@ struct World {
 impl World {
     fn new() -> Self {
         Self {
-            target: Target::new(ChannelKind::Email, "anna"),
+            target: Target::new(ChannelKind::Email, "anna@plant.example"),
             now: Timestamp(1_700_000_000_000_000),
             slot: Slot::default(),
             opened: None,
@@ -120,6 +130,7 @@ impl World {
                     target: self.target.clone(),
                     route: RouteId::new("default"),
                     position: alert.position,
+                    priority: alert.priority,
                     passes_throttle: passes,
                     historical,
                     state: DeliveryState::Waiting,
@@ -146,11 +157,40 @@ impl World {
                     d.due = d.due.map(|t| t.min(self.now));
                 }
             }
+            Event::Shelve { incident, secs } => {
+                let until = self.now.plus(Span::secs(secs));
+                let by: Arc<str> = Arc::from("lena");
+                let reason = by.clone();
+                self.incident(incident).shelved = Some(andon_engine::incident::Shelving { until, by, reason });
+            }
+            Event::Unshelve { incident } => {
+                let now = self.now;
+                self.unshelve(incident, now);
+            }
             Event::Server(s) => self.server = s,
         }
     }
 
-    fn muted(&self) -> Option<Muted> {
+    fn unshelve(&mut self, incident: u8, now: Timestamp) {
+        let i = self.incident(incident);
+        if i.shelved.take().is_some() {
+            i.unshelved_at = Some(now);
+            let id = i.id;
+            // As the store does it.
+            let of_it = self.deliveries.values_mut().filter(|(d, _)| d.incident == id);
+            for (d, _) in of_it.filter(|(d, _)| d.reason.as_deref() == Some("shelved")) {
+                d.due = d.due.map(|t| t.min(now));
+            }
+        }
+    }
+
+    fn muted(&self, incident: &Incident) -> Option<Muted> {
+        if let Some(s) = incident.shelved.as_ref().filter(|s| s.until > self.now) {
+            return Some(Muted {
+                by: "shelved".to_owned(),
+                until: s.until,
+            });
+        }
         let until = self.muted_until.filter(|u| *u > self.now)?;
         Some(Muted {
             by: "window".to_owned(),
@@ -172,28 +212,36 @@ impl World {
         let candidate = |(d, a): &(Delivery, Arc<Alert>)| Candidate {
             delivery: d.clone(),
             alert: a.clone(),
+            muted: self.muted(&incident(d.incident)),
             incident: incident(d.incident),
-            muted: self.muted(),
+        };
+        let mut notices = self.unfinished.iter().rev().map(|(n, _)| n);
+        let unsent = notices.find(|n| n.attempts == 0 && n.kind != NoticeKind::Summary);
+        let is_unshelved = |t: &Told| {
+            let i = incident(t.incident);
+            i.activity == Activity::Active && i.unshelved_at.is_some() && i.unshelved_at != t.unshelved_at
         };
         let due = |d: &Delivery| d.due.is_some_and(|t| t <= self.now);
         let all = || self.deliveries.values();
         let undecided =
             all().filter(|(d, _)| d.state == DeliveryState::Waiting || (d.state == DeliveryState::Muted && due(d)));
-        let held = all().filter(|(d, _)| d.state == DeliveryState::Held && !blocked);
+        let held = all().filter(|(d, _)| d.state == DeliveryState::Held && (!blocked || unsent.is_some()));
         let repeats = self
             .told
             .values()
-            .filter(|t| !blocked && t.next_repeat_at.is_some_and(|n| n <= self.now));
+            .filter(|t| !blocked && (is_unshelved(t) || t.next_repeat_at.is_some_and(|n| n <= self.now)));
         Situation {
             target: self.target.clone(),
+            at_once: false,
             slot: self.slot.clone(),
+            unsent: unsent.cloned(),
             undecided: undecided.map(candidate).collect(),
             held: held.map(candidate).collect(),
             repeats: repeats
                 .map(|t| Known {
                     told: t.clone(),
+                    muted: self.muted(&incident(t.incident)),
                     incident: incident(t.incident),
-                    muted: self.muted(),
                 })
                 .collect(),
             told: self.told.iter().map(|(id, t)| (*id, t.count)).collect(),
@@ -202,23 +250,35 @@ impl World {
 
     /// Decides and sends until nothing changes, as a step does.
     fn step(&mut self) {
+        let now = self.now;
+        for n in self.incidents.keys().copied().collect::<Vec<_>>() {
+            if self.incident(n).shelved.as_ref().is_some_and(|s| s.until <= now) {
+                self.unshelve(n, now);
+            }
+        }
         for round in 0.. {
             assert!(round < 20, "decisions at one moment come to an end");
-            let decided = decide(self.situation(), self.now);
+            let decided = self.decide();
             let sends = !self.unfinished.is_empty() && self.server != Server::Hangs;
-            if decided.is_none() && !sends {
+            if !decided && !sends {
                 return;
             }
-            if let Some(d) = decided {
-                self.commit(d);
-            }
-            if self.server != Server::Hangs {
+            if self.server == Server::Hangs {
+                for (notice, _) in &mut self.unfinished {
+                    notice.attempts += 1;
+                }
+            } else {
                 for (notice, deliveries) in std::mem::take(&mut self.unfinished) {
                     self.finish(notice, &deliveries);
                 }
             }
             self.slot.unfinished = self.unfinished.len() as u32;
         }
+    }
+
+    fn decide(&mut self) -> bool {
+        let decided = decide(self.situation(), self.now);
+        decided.map(|d| self.commit(d)).is_some()
     }
 
     fn commit(&mut self, d: Decision) {
@@ -242,17 +302,30 @@ impl World {
                 .expect("repeats of what was told")
                 .next_repeat_at = next;
         }
+        for (incident, at) in d.reminded {
+            if let Some(told) = self.told.get_mut(&incident) {
+                told.unshelved_at = Some(at);
+            }
+        }
+        if let Some((notice, more)) = d.joined {
+            self.take_up(&more);
+            let (waits, deliveries) = self
+                .unfinished
+                .iter_mut()
+                .find(|(n, _)| n.id == notice.id && n.attempts == 0)
+                .expect("one that waits");
+            let named: u32 = notice.items.iter().map(|i| i.alerts).sum();
+            deliveries.extend(more);
+            assert_eq!(named as usize, deliveries.len());
+            *waits = notice;
+        }
         for (notice, deliveries) in d.notices {
             assert!(
-                self.muted().is_none(),
+                self.muted_until.is_none_or(|u| u <= self.now),
                 "nothing goes out while a window covers everything"
             );
             assert!(!notice.items.is_empty());
-            for id in &deliveries {
-                assert!(self.noticed.insert(*id), "a delivery is in one message only");
-                let (row, _) = self.deliveries.get_mut(id).expect("a row that is there");
-                (row.state, row.due) = (DeliveryState::Noticed, None);
-            }
+            self.take_up(&deliveries);
             for item in &notice.items {
                 let before = self.told.get(&item.incident).map(|t| t.count);
                 assert_eq!(
@@ -260,7 +333,17 @@ impl World {
                     before.map_or(0, |n| item.count - n),
                     "repeats are counted from what was told"
                 );
-                assert!(item.alerts > 0 || item.further > 0, "no message about nothing");
+                let is_something = item.alerts > 0 || item.further > 0 || item.is_unshelved;
+                assert!(is_something, "no message about nothing");
+                let shelved = self
+                    .incidents
+                    .values()
+                    .find(|i| i.id == item.incident)
+                    .and_then(|i| i.shelved.as_ref());
+                assert!(
+                    shelved.is_none_or(|s| s.until <= self.now),
+                    "nothing of what is shelved goes out"
+                );
             }
             if notice.claims_slot {
                 self.opened = Some(notice.id);
@@ -268,6 +351,14 @@ impl World {
             self.unfinished.push((notice, deliveries));
         }
         self.slot.unfinished = self.unfinished.len() as u32;
+    }
+
+    fn take_up(&mut self, deliveries: &[DeliveryId]) {
+        for id in deliveries {
+            assert!(self.noticed.insert(*id), "a delivery is in one message only");
+            let (row, _) = self.deliveries.get_mut(id).expect("a row that is there");
+            (row.state, row.due) = (DeliveryState::Noticed, None);
+        }
     }
 
     fn finish(&mut self, notice: Notice, deliveries: &[DeliveryId]) {
@@ -292,7 +383,7 @@ impl World {
                 AlertReason::Repeat => self.told.get(&item.incident).map_or(0, |t| t.repeats) + 1,
                 _ => 0,
             };
-            let wait = [THROTTLE_WINDOW, REPEAT_SECOND_AFTER, REPEAT_EVERY_AFTER][repeats.min(2) as usize];
+            let wait = throttle::repeat_after(repeats);
             let told = Told {
                 target: self.target.clone(),
                 incident: item.incident,
@@ -301,6 +392,7 @@ impl World {
                 repeats,
                 next_repeat_at: (notice.kind != NoticeKind::Summary).then(|| self.now.plus(wait)),
                 subject: String::new(),
+                unshelved_at: item.unshelved_at,
             };
             self.told.insert(item.incident, told);
         }
@@ -316,6 +408,8 @@ fn alert(incident: u8, at: Timestamp, position: u64, passes: bool, historical: b
         } else {
             AlertReason::NewFault
         },
+        priority: Priority::P2,
+        context: AlertContext::default(),
         at,
         received_at: at,
         position: Position {
@@ -336,7 +430,11 @@ proptest! {
         let mut w = World::new();
         for e in &events {
             w.apply(e);
-            w.step();
+            match e {
+                Event::Wait { .. } => w.step(),
+                // What comes at one moment is decided on before anything is sent.
+                _ => drop(w.decide()),
+            }
         }
         // Then all is well for a while, and everything comes to its end.
         w.apply(&Event::Unmute);

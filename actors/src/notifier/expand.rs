@@ -1,7 +1,8 @@
 //! From an alert to its deliveries: the rule's route, its people and its channels.
 
+use super::directory::Directory;
 use andon_engine::configuration_index::ConfigurationIndex;
-use andon_engine::effect::Alert;
+use andon_engine::effect::{Alert, AlertContext, AlertReason};
 use andon_engine::ids::{IncidentId, RouteId, RuleId};
 use andon_engine::incident::{Activity, Incident, Occurrence};
 use andon_engine::intake::OWN_APPLICATION;
@@ -9,7 +10,7 @@ use andon_engine::rule::{Channel, Configuration, Priority, Route};
 use andon_engine::subject::{Subject, SubjectKind};
 use andon_engine::time::Timestamp;
 use andon_storage::ports::deliveries::{ChannelKind, Delivery, DeliveryId, DeliveryState, Target};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 /// Types of the records that the notifier writes about its failures: `andon.notifier.email`, `….slack`, `….webhook`.
@@ -17,24 +18,27 @@ pub const OWN_TYPE_PREFIX: &str = "andon.notifier.";
 
 /// One row for each target of the route, `waiting`, or `suppressed` where telling would feed on its own failure. None for an
 /// incident that is silent or whose route leads nowhere.
-pub(super) fn expand(alert: &Alert, incident: &Incident, config: &ConfigurationIndex, now: Timestamp) -> Vec<Delivery> {
+pub(super) fn expand(alert: &Alert, incident: &Incident, directory: &Directory, now: Timestamp) -> Vec<Delivery> {
     if incident.silent {
         return Vec::new();
     }
-    let Some(route) = route_of(incident, config) else {
+    let Some(route) = route_of(incident, directory) else {
         return Vec::new();
     };
-    let mut targets: Vec<Target> = Vec::new();
-    let people = route.recipients.iter().filter(|id| config.recipient(id).is_some());
-    let people = people.map(|id| Target::new(ChannelKind::Email, id.as_str()));
-    for t in people.chain(route.channels.iter().map(target_of)) {
-        // A person listed twice is told once.
-        if !targets.contains(&t) {
-            targets.push(t);
+    // With whether somebody at that address chose not to wait. An address listed twice is mailed once.
+    let mut targets: Vec<(Target, bool)> = Vec::new();
+    let people = route.recipients.iter().filter_map(|id| directory.recipient(id));
+    let people = people.map(|r| (Target::new(ChannelKind::Email, &r.email), r.passes_throttle));
+    let mut places: HashMap<Target, usize> = HashMap::new();
+    for (target, passes) in people.chain(route.channels.iter().map(|c| (target_of(c), false))) {
+        let place = *places.entry(target.clone()).or_insert(targets.len());
+        match targets.get_mut(place) {
+            Some(known) => known.1 |= passes,
+            None => targets.push((target, passes)),
         }
     }
-    let delivery = |target: Target| {
-        let suppressed = suppressed(incident, target.kind);
+    let delivery = |(target, passes): (Target, bool)| {
+        let suppressed = suppressed(alert, incident, target.kind);
         Delivery {
             id: DeliveryId::of(alert.id, &target),
             alert: alert.id,
@@ -42,7 +46,8 @@ pub(super) fn expand(alert: &Alert, incident: &Incident, config: &ConfigurationI
             target,
             route: route.id.clone(),
             position: alert.position,
-            passes_throttle: alert.passes_throttle,
+            priority: alert.priority,
+            passes_throttle: alert.passes_throttle || (passes && alert.reason.opens()),
             historical: alert.historical,
             state: if suppressed.is_some() {
                 DeliveryState::Suppressed
@@ -69,16 +74,18 @@ pub(super) fn target_of(channel: &Channel) -> Target {
 }
 
 /// A rule, or a route, that has been deleted since must not make its alerts vanish: they go to the first route.
-fn route_of<'c>(incident: &Incident, config: &'c ConfigurationIndex) -> Option<&'c Route> {
-    let named = config.rule(&incident.rule).and_then(|rule| config.route(&rule.route));
-    named.or_else(|| config.routes.first())
+fn route_of<'c>(incident: &Incident, directory: &'c Directory) -> Option<&'c Route> {
+    let rule = directory.rule(&incident.rule);
+    let named = rule.and_then(|rule| directory.route(&rule.route));
+    named.or_else(|| directory.config.routes.first())
 }
 
 /// News that e-mail fails is not sent by e-mail, nor any channel's failure by that channel.
-fn suppressed(incident: &Incident, kind: ChannelKind) -> Option<&'static str> {
-    let own = incident.application.as_deref() == Some(OWN_APPLICATION)
+fn suppressed(alert: &Alert, incident: &Incident, kind: ChannelKind) -> Option<&'static str> {
+    let own = alert.context.application.as_deref() == Some(OWN_APPLICATION)
         || (incident.subject.kind == SubjectKind::Application && &*incident.subject.id == OWN_APPLICATION);
-    let about = incident
+    let about = alert
+        .context
         .error_type
         .as_deref()
         .and_then(|t| t.strip_prefix(OWN_TYPE_PREFIX))?;
@@ -111,10 +118,11 @@ pub(super) fn incident_unknown(alert: &Alert) -> Incident {
         id: alert.incident,
         rule: RuleId::new("unknown"),
         subject: Subject::new(SubjectKind::Application, "unknown"),
-        priority: Priority::P2,
+        priority: alert.priority,
         activity: Activity::Active,
         acknowledged: None,
         shelved: None,
+        unshelved_at: None,
         closed_cause: None,
         first_at: alert.at,
         opened_at: alert.at,
@@ -129,15 +137,15 @@ pub(super) fn incident_unknown(alert: &Alert) -> Incident {
             opened_at: alert.at,
             count: 1,
         },
-        max_level: None,
+        max_level: alert.context.level,
         peak: None,
         title: Arc::clone(&alert.text),
-        error_type: None,
-        device: None,
-        application: None,
-        user: None,
-        area: None,
-        source: None,
+        error_type: alert.context.error_type.clone(),
+        device: alert.context.device.clone(),
+        application: alert.context.application.clone(),
+        user: alert.context.user.clone(),
+        area: alert.context.area.clone(),
+        source: alert.context.source.clone(),
         historical: alert.historical,
         silent: false,
         fingerprints: Vec::new(),
@@ -152,7 +160,9 @@ pub(super) fn incident_gone(id: IncidentId, at: Timestamp, text: &Arc<str>) -> I
     incident_unknown(&Alert {
         id: andon_engine::ids::AlertId(0),
         incident: id,
-        reason: andon_engine::effect::AlertReason::Opened,
+        reason: AlertReason::Opened,
+        priority: Priority::P2,
+        context: AlertContext::default(),
         at,
         received_at: at,
         position: Default::default(),

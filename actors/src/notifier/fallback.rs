@@ -2,7 +2,9 @@
 
 use super::mail::compose_plain;
 use super::mailer::{Mailer, SendError};
+use andon_engine::address;
 use andon_engine::time::{Clock, Span, Timestamp};
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// How long alerts may wait for SQL before somebody hears of it.
@@ -33,7 +35,10 @@ impl std::fmt::Debug for Fallback {
 }
 
 impl Fallback {
-    pub fn new(mailer: Arc<Mailer>, alert_to: Vec<String>, clock: Arc<dyn Clock>) -> Self {
+    pub fn new(mailer: Arc<Mailer>, mut alert_to: Vec<String>, clock: Arc<dyn Clock>) -> Self {
+        // One e-mail to an address, however often and however it is written.
+        let mut known = HashSet::new();
+        alert_to.retain(|a| known.insert(address::canonical(a)));
         Self {
             mailer,
             alert_to,
@@ -68,7 +73,9 @@ impl Fallback {
                 *state = State::default();
                 return 0;
             }
-            let since = *state.since.get_or_insert(now);
+            let since = state.since.map_or(now, |since| since.min(now));
+            // Later than now: the clock was set back.
+            state.since = Some(since);
             if now.since(since) < FALLBACK_AFTER.plus(patience) {
                 return 0;
             }
@@ -124,7 +131,7 @@ mod tests {
         let mailer = Arc::new(Mailer::folder(dir.path(), "andon@example.com").unwrap());
         let f = Fallback::new(
             mailer,
-            vec!["a@example.com".into(), "b@example.com".into()],
+            vec!["a@example.com".into(), "b@example.com".into(), "a@EXAMPLE.com".into()],
             clock.clone(),
         );
         let files = || std::fs::read_dir(dir.path()).unwrap().count();
@@ -142,6 +149,19 @@ mod tests {
             assert_eq!(f.observe(reachable, waiting).await, want, "after {advance} s");
         }
         assert_eq!(files(), 4);
+    }
+
+    #[tokio::test]
+    async fn a_clock_that_is_set_back_during_an_outage_puts_nothing_off() {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = Arc::new(ManualClock::new(Timestamp(1_700_000_000_000_000)));
+        let mailer = Arc::new(Mailer::folder(dir.path(), "andon@example.com").unwrap());
+        let f = Fallback::new(mailer, vec!["a@example.com".into()], clock.clone());
+        f.observe(false, 1).await;
+        clock.set(Timestamp(1_600_000_000_000_000));
+        assert_eq!(f.observe(false, 1).await, 0);
+        clock.advance(FALLBACK_AFTER);
+        assert_eq!(f.observe(false, 1).await, 1);
     }
 
     #[tokio::test]

@@ -1,23 +1,27 @@
 //! Reads what a decision needs, asks [`super::decide`], and writes what it says.
 
 use super::NotifierArgs;
-use super::decide::{Candidate, Known, Muted, NOTICE_DELIVERIES_MAX, Situation, decide};
+use super::decide::{Candidate, Known, Muted, Situation, decide};
+use super::directory::Directory;
 use super::expand::{incident_gone, incident_unknown};
 use super::telemetry::DECIDED;
-use andon_engine::configuration_index::ConfigurationIndex;
-use andon_engine::effect::{Alert, AlertReason};
-use andon_engine::ids::{AlertId, IncidentId, RecipientId};
+use andon_engine::effect::{Alert, AlertContext, AlertReason};
+use andon_engine::ids::{AlertId, IncidentId};
 use andon_engine::incident::Incident;
-use andon_engine::mute::{Mute, MuteContext};
+use andon_engine::mute::MuteContext;
+use andon_engine::rule::Channel;
 use andon_engine::subject::SubjectKind;
-use andon_engine::time::Timestamp;
+use andon_engine::throttle::{self, MESSAGE_ALERTS_MAX};
+use andon_engine::time::{Span, Timestamp};
 use andon_storage::ports::Result;
 use andon_storage::ports::deliveries::{ChannelKind, Decision, Delivery, DeliveryState, Target, Told};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 /// Undecided deliveries of a target, and due repeats, read at once.
 const PAGE: u32 = 1_000;
+/// Judging says that a shelving is over within a second or two. Where it says nothing for this long, the time that was set holds.
+const UNSHELVED_WITHIN: Span = Span::mins(1);
 /// Another notifier may decide on the same target; then its decision is read and we decide again.
 const TRIES: usize = 5;
 
@@ -27,35 +31,23 @@ pub(super) struct Decided {
     pub(super) more: bool,
 }
 
-/// A page of each target that has something due.
-pub(super) async fn decide_targets(
-    args: &NotifierArgs,
-    config: &ConfigurationIndex,
-    now: Timestamp,
-) -> Result<Decided> {
+/// A page of each target that has something due, the most urgent target first.
+pub(super) async fn decide_targets(args: &NotifierArgs, directory: &Directory, now: Timestamp) -> Result<Decided> {
     let mut repeats: BTreeMap<Target, Vec<Told>> = BTreeMap::new();
     for t in args.store.repeats_due(now, PAGE).await? {
         repeats.entry(t.target.clone()).or_default().push(t);
     }
-    let mut targets: BTreeSet<Target> = args.store.targets_due(now).await?.into_iter().collect();
-    targets.extend(repeats.keys().cloned());
+    let mut targets = args.store.targets_due(now).await?;
+    let due: HashSet<&Target> = targets.iter().collect();
+    let others: Vec<Target> = repeats.keys().filter(|t| !due.contains(t)).cloned().collect();
+    targets.extend(others);
     let mut done = Decided {
         notices: 0,
         more: false,
     };
-    let windows = config.mute_windows.iter().filter_map(|w| match Mute::compile(w) {
-        Ok(mute) => Some(mute),
-        Err(e) => {
-            // Refused when it was saved; should one get here, it must not hold anything.
-            tracing::warn!(window = %w.id, error = %e, "a mute window is not valid and holds nothing");
-            None
-        }
-    });
-    let windows = windows.collect();
     let mut reader = Reader {
         args,
-        config,
-        windows,
+        directory,
         now,
         alerts: HashMap::new(),
         incidents: HashMap::new(),
@@ -71,11 +63,6 @@ pub(super) async fn decide_targets(
         }
     }
     Ok(done)
-}
-
-/// The alert's incident; one that is not there, or cannot be read, must not keep anybody from being told.
-pub(super) async fn incident_or_unknown(args: &NotifierArgs, alert: &Alert) -> Result<Incident> {
-    Ok(readable(args.incidents.incident(alert.incident).await)?.unwrap_or_else(|| incident_unknown(alert)))
 }
 
 /// What a store cannot read is not there.
@@ -110,8 +97,7 @@ fn count(decision: &Decision) {
 
 struct Reader<'a> {
     args: &'a NotifierArgs,
-    config: &'a ConfigurationIndex,
-    windows: Vec<Mute>,
+    directory: &'a Directory,
     now: Timestamp,
     alerts: HashMap<AlertId, Arc<Alert>>,
     incidents: HashMap<IncidentId, Option<Arc<Incident>>>,
@@ -143,51 +129,54 @@ impl Reader<'_> {
         // First, so that its version guards everything that is read after it.
         let slot = store.slot(target).await?;
         let undecided = store.undecided(target, self.now, PAGE).await?;
-        let throttled = target.kind != ChannelKind::Webhook;
-        let blocked = throttled && (slot.unfinished > 0 || slot.window_end.is_some_and(|end| end > self.now));
-        // What waits for the window's end changes nothing before it.
-        let held = if blocked {
+        let at_once = is_at_once(self.directory, target);
+        let rules = throttle::Slot {
+            window_end: slot.window_end,
+            passes: slot.passes,
+            unfinished: slot.unfinished,
+        };
+        let blocked = !at_once && rules.is_blocked(self.now);
+        let unsent = match blocked && slot.unfinished > 0 && !undecided.is_empty() {
+            true => store.unsent(target).await?,
+            false => None,
+        };
+        // What waits for the window's end changes nothing before it, unless a message that has not left can name it.
+        let held = if blocked && unsent.is_none() {
             Vec::new()
         } else {
-            store.held(target, NOTICE_DELIVERIES_MAX).await?
+            store.held(target, MESSAGE_ALERTS_MAX as u32).await?
         };
-        if undecided.is_empty() && held.is_empty() && (blocked || repeats.is_empty()) {
+        let repeats = if blocked { &[] } else { repeats };
+        if undecided.is_empty() && held.is_empty() && repeats.is_empty() {
             return Ok(None);
         }
-        self.fetch(undecided.iter().chain(&held), if blocked { &[] } else { repeats })
-            .await?;
+        self.fetch(undecided.iter().chain(&held), repeats).await?;
         let mut situation = Situation {
             target: target.clone(),
+            at_once,
             slot,
+            unsent,
             undecided: self.candidates(&undecided).await?,
             held: self.candidates(&held).await?,
             repeats: Vec::new(),
             told: BTreeMap::new(),
         };
-        if !blocked {
-            for told in repeats {
-                let incident = self.incident(told.incident).await?;
-                let incident =
-                    incident.unwrap_or_else(|| Arc::new(incident_gone(told.incident, told.told_at, &Arc::from(""))));
-                let muted = muted(self.config, &self.windows, &incident, target, self.now);
-                situation.repeats.push(Known {
-                    told: told.clone(),
-                    incident,
-                    muted,
-                });
-            }
+        for told in repeats {
+            let incident = self.incident(told.incident).await?;
+            let incident =
+                incident.unwrap_or_else(|| Arc::new(incident_gone(told.incident, told.told_at, &Arc::from(""))));
+            let muted = muted(self.directory, &of_the_whole(&incident), &incident, target, self.now);
+            situation.repeats.push(Known {
+                told: told.clone(),
+                incident,
+                muted,
+            });
         }
-        let ids: BTreeSet<IncidentId> = situation
-            .undecided
-            .iter()
-            .chain(&situation.held)
-            .map(|c| c.incident.id)
-            .collect();
-        for id in ids {
-            if let Some(told) = store.told(target, id).await? {
-                situation.told.insert(id, told.count);
-            }
-        }
+        let all = situation.undecided.iter().chain(&situation.held);
+        let ids: BTreeSet<IncidentId> = all.map(|c| c.incident.id).collect();
+        let ids: Vec<IncidentId> = ids.into_iter().collect();
+        let told = store.told_of(target, &ids).await?;
+        situation.told = told.into_iter().map(|t| (t.incident, t.count)).collect();
         Ok(Some(situation))
     }
 
@@ -221,7 +210,7 @@ impl Reader<'_> {
                 None => Arc::new(alert_gone(d, incident.as_deref())),
             };
             let incident = incident.unwrap_or_else(|| Arc::new(incident_unknown(&alert)));
-            let muted = muted(self.config, &self.windows, &incident, &d.target, self.now);
+            let muted = muted(self.directory, &alert.context, &incident, &d.target, self.now);
             out.push(Candidate {
                 delivery: d.clone(),
                 alert,
@@ -259,6 +248,8 @@ fn alert_gone(d: &Delivery, incident: Option<&Incident>) -> Alert {
         id: d.alert,
         incident: d.incident,
         reason: AlertReason::Opened,
+        priority: d.priority,
+        context: incident.map_or_else(AlertContext::default, of_the_whole),
         at: incident.map_or(d.created_at, |i| i.opened_at),
         received_at: d.created_at,
         position: d.position,
@@ -268,37 +259,57 @@ fn alert_gone(d: &Delivery, incident: Option<&Incident>) -> Alert {
     }
 }
 
-/// What keeps this incident from this target now: a person's shelving, or mute windows; of several the one that lasts longest.
+/// What is true of an incident whatever record it is of: its repeats are of all its devices, not of the one that opened it.
+fn of_the_whole(incident: &Incident) -> AlertContext {
+    let of_subject = |kind| (incident.subject.kind == kind).then(|| incident.subject.id.clone());
+    AlertContext {
+        device: of_subject(SubjectKind::Device),
+        area: of_subject(SubjectKind::Area),
+        user: of_subject(SubjectKind::User),
+        application: of_subject(SubjectKind::Application),
+        ..AlertContext::default()
+    }
+}
+
+/// A channel that gets each alert by itself. One that is no longer in the configuration is what its kind is by default.
+pub(super) fn is_at_once(directory: &Directory, target: &Target) -> bool {
+    target.kind != ChannelKind::Email
+        && directory
+            .channel(target, None)
+            .map_or(target.kind == ChannelKind::Webhook, Channel::is_at_once)
+}
+
+/// What keeps news with this context from this target now: a person's shelving, or mute windows; of several the one that lasts longest.
 fn muted(
-    config: &ConfigurationIndex,
-    windows: &[Mute],
+    directory: &Directory,
+    about: &AlertContext,
     incident: &Incident,
     target: &Target,
     now: Timestamp,
 ) -> Option<Muted> {
-    if let Some(s) = incident.shelved.as_ref().filter(|s| s.until > now) {
-        return Some(Muted {
-            by: "shelved".to_owned(),
-            until: s.until,
-        });
+    if let Some(s) = &incident.shelved {
+        let ends = [s.until, s.until.plus(UNSHELVED_WITHIN)];
+        if let Some(until) = ends.into_iter().find(|end| *end > now) {
+            return Some(Muted {
+                by: "shelved".to_owned(),
+                until,
+            });
+        }
     }
-    let device = incident.device.as_deref().and_then(|id| config.device(id));
-    let recipient = RecipientId::new(&target.name);
+    let device = about.device.as_deref().and_then(|id| directory.device(id));
     let email = target.kind == ChannelKind::Email;
+    let area = about.area.as_deref().or_else(|| device.and_then(|d| d.area.as_deref()));
     let context = MuteContext {
-        site: device.and_then(|d| d.site.as_deref()),
+        site: about.site.as_deref().or_else(|| device.and_then(|d| d.site.as_deref())),
         area: match incident.subject.kind {
             SubjectKind::Area => Some(&*incident.subject.id),
-            _ => incident
-                .area
-                .as_deref()
-                .or_else(|| device.and_then(|d| d.area.as_deref())),
+            _ => area,
         },
-        device: incident.device.as_deref(),
+        device: about.device.as_deref(),
         rule: &incident.rule,
         // A rule that has been deleted since was no safety rule as far as anybody can tell.
-        safety: config.rule(&incident.rule).is_some_and(|r| r.safety),
-        recipient: email.then_some(&recipient),
+        safety: directory.rule(&incident.rule).is_some_and(|r| r.safety),
+        recipients: if email { directory.at_address(target) } else { &[] },
         // E-mail is a channel of that name; the others have names of their own.
         channel: Some(if email {
             ChannelKind::Email.as_str()
@@ -306,7 +317,7 @@ fn muted(
             &target.name
         }),
     };
-    let holding = windows.iter().filter(|w| w.covers(&context, now));
+    let holding = directory.windows.iter().filter(|w| w.covers(&context, now));
     let until = holding.filter_map(|w| Some((w.schedule().active_until(now)?, w)));
     let (until, window) = until.max_by_key(|(until, _)| *until)?;
     Some(Muted {

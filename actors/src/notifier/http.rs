@@ -3,7 +3,8 @@
 //! A webhook is signed: `Andon-Signature: t=<epoch seconds>,v1=<hex HMAC-SHA256 of "<t>.<body>">`. Its receiver checks the signature and
 //! that `t` is recent, and takes `Andon-Notice` (the same in every attempt) for the key of idempotence.
 
-use super::letter::{Letter, Told, Writer, one_line};
+use super::bodies::marked;
+use super::letter::{Letter, Told, Writer, one_line, with_offset};
 use super::mailer::{Fault, SendError};
 use andon_engine::rule::Channel;
 use andon_engine::time::Timestamp;
@@ -182,6 +183,9 @@ fn webhook_body(notice: &Notice, told: &[Told<'_>], writer: &Writer<'_>) -> Valu
         .iter()
         .map(|t| {
             let i = t.incident;
+            let about = &t.item.context;
+            let zone = writer.zone(about);
+            let lines: Vec<String> = t.lines.iter().map(|l| with_offset(l, &zone)).collect();
             json!({
                 "id": i.id.to_string(),
                 "reason": t.item.reason.as_str(),
@@ -192,13 +196,15 @@ fn webhook_body(notice: &Notice, told: &[Told<'_>], writer: &Writer<'_>) -> Valu
                 "acknowledged": i.acknowledged.is_some(),
                 "subject": {"kind": i.subject.kind.as_str(), "id": &*i.subject.id},
                 "message": &*t.item.text,
-                "type": i.error_type,
-                "level": i.max_level.map(|l| l.as_str()),
-                "device_id": i.device,
-                "application": i.application,
-                "user_id": i.user,
-                "area": i.area,
-                "source": i.source,
+                "type": about.error_type,
+                "level": about.level.or(i.max_level).map(|l| l.as_str()),
+                "device_id": about.device,
+                "device_ids": t.item.devices,
+                "application": about.application,
+                "user_id": about.user,
+                "area": about.area,
+                "site": about.site,
+                "source": about.source,
                 "timestamp": t.item.at.to_string(),
                 "received_at": t.item.received_at.to_string(),
                 "first_at": i.first_at.to_string(),
@@ -209,9 +215,10 @@ fn webhook_body(notice: &Notice, told: &[Told<'_>], writer: &Writer<'_>) -> Valu
                 "peak": i.peak,
                 "historical": i.historical,
                 "muted_until": t.item.muted_until.map(|m| m.to_string()),
-                "lines": t.lines,
+                "unshelved": t.item.is_unshelved,
+                "lines": lines,
                 "runbook": writer.rule(i).and_then(|r| r.runbook.clone()),
-                "url": writer.link(notice, i),
+                "url": writer.link(i),
                 "log_url": writer.log_link(i),
             })
         })
@@ -243,7 +250,7 @@ fn slack_body(letter: &Letter) -> Value {
             slack_escaped(&p.priority),
             slack_escaped(&p.subject),
             slack_escaped(&p.rule),
-            slack_escaped(&p.message)
+            slack_escaped(marked(&p.message).trim_end())
         );
         for (label, value) in &p.facts {
             let _ = write!(text, "\n{label}: {}", slack_escaped(value));

@@ -3,12 +3,14 @@
 //! Every text of a record is untrusted: it is cleaned here once (control characters, direction overrides), cut, and escaped by
 //! the body that it goes into.
 
+use super::directory::Directory;
 use super::words::Language;
-use andon_engine::effect::AlertReason;
+use andon_engine::effect::{AlertContext, AlertReason};
+use andon_engine::ids::RecipientId;
 use andon_engine::incident::{Activity, Incident};
 use andon_engine::level::Level;
 use andon_engine::limits::KEY_BYTES_MAX;
-use andon_engine::rule::{Condition, Configuration, Rule};
+use andon_engine::rule::{Condition, Rule};
 use andon_engine::subject::SubjectKind;
 use andon_engine::text::plain;
 use andon_engine::time::{Span, Timestamp};
@@ -71,7 +73,9 @@ pub(super) struct Told<'a> {
 
 #[derive(Debug)]
 pub(super) struct Writer<'a> {
-    pub(super) config: &'a Configuration,
+    pub(super) directory: &'a Directory,
+    /// Whom an e-mail is for: its links are theirs.
+    pub(super) person: Option<&'a RecipientId>,
     pub(super) public_url: &'a str,
     pub(super) tokens: &'a LinkTokens,
     pub(super) now: Timestamp,
@@ -87,7 +91,7 @@ impl Writer<'_> {
         subject: Option<String>,
     ) -> Letter {
         let more = notice.items.len().saturating_sub(shown.len());
-        let route = notice.route.as_ref().map(|id| match self.config.route(id) {
+        let route = notice.route.as_ref().map(|id| match self.directory.route(id) {
             Some(r) => r.name.to_string(),
             None => id.to_string(),
         });
@@ -145,7 +149,7 @@ impl Writer<'_> {
     }
 
     pub(super) fn rule(&self, incident: &Incident) -> Option<&Rule> {
-        self.config.rule(&incident.rule)
+        self.directory.rule(&incident.rule)
     }
 
     pub(super) fn rule_name(&self, incident: &Incident) -> String {
@@ -156,12 +160,12 @@ impl Writer<'_> {
     }
 
     /// The person's own link: with a token for this incident. A channel's has none and asks for sign-in.
-    pub(super) fn link(&self, notice: &Notice, incident: &Incident) -> String {
+    pub(super) fn link(&self, incident: &Incident) -> String {
         let mut url = format!("{}/incidents/{}", self.public_url.trim_end_matches('/'), incident.id);
-        if notice.target.kind == ChannelKind::Email {
+        if let Some(person) = self.person {
             let token = self
                 .tokens
-                .sign(&notice.target.name, incident.id, self.now.plus(LINK_LIFETIME));
+                .sign(person.as_str(), incident.id, self.now.plus(LINK_LIFETIME));
             let _ = write!(url, "?token={token}");
         }
         url
@@ -186,7 +190,7 @@ impl Writer<'_> {
 
     fn paragraph(&self, notice: &Notice, told: &Told<'_>, language: Language) -> Paragraph {
         let incident = told.incident;
-        let zone = self.zone(incident);
+        let zone = self.zone(&told.item.context);
         let message = if told.item.text.trim().is_empty() {
             &incident.title
         } else {
@@ -213,14 +217,15 @@ impl Writer<'_> {
                 .rule(incident)
                 .and_then(|r| r.runbook.as_ref())
                 .map(|r| one_line(r, 1_024)),
-            link: self.link(notice, incident),
+            link: self.link(incident),
             log_link: self.log_link(incident),
         }
     }
 
     fn facts(&self, notice: &Notice, told: &Told<'_>, language: Language) -> Vec<(&'static str, String)> {
         let (item, incident) = (told.item, told.incident);
-        let zone = self.zone(incident);
+        let about = &item.context;
+        let zone = self.zone(about);
         let time = |t: Timestamp| site_time(t, &zone);
         let errors = incident.max_level.is_some_and(|l| l >= Level::Error);
         let mut facts = vec![(language.when(), time(item.at))];
@@ -249,26 +254,25 @@ impl Writer<'_> {
                 facts.push((label, one_line(v, FACT_BYTES)));
             }
         };
-        fact(language.error_type(), incident.error_type.as_deref());
+        fact(language.error_type(), about.error_type.as_deref());
         let kind = incident.subject.kind;
         let beside = |k: SubjectKind, value: &Option<std::sync::Arc<str>>| {
             // The subject stands above already.
             value.clone().filter(|_| k != kind)
         };
-        fact(
-            language.device(),
-            beside(SubjectKind::Device, &incident.device).as_deref(),
-        );
+        let several = (item.devices.len() > 1).then(|| item.devices.join(", ").into());
+        let devices = several.or_else(|| beside(SubjectKind::Device, &about.device));
+        fact(language.device(), devices.as_deref());
         fact(
             language.application(),
-            beside(SubjectKind::Application, &incident.application).as_deref(),
+            beside(SubjectKind::Application, &about.application).as_deref(),
         );
-        fact(language.user(), beside(SubjectKind::User, &incident.user).as_deref());
-        let device = incident.device.as_deref().and_then(|d| self.config.device(d));
-        let area = beside(SubjectKind::Area, &incident.area).or_else(|| device.and_then(|d| d.area.clone()));
+        fact(language.user(), beside(SubjectKind::User, &about.user).as_deref());
+        let device = about.device.as_deref().and_then(|d| self.directory.device(d));
+        let area = beside(SubjectKind::Area, &about.area).or_else(|| device.and_then(|d| d.area.clone()));
         fact(language.area(), area.as_deref());
         fact(language.line(), device.and_then(|d| d.line.as_deref()));
-        fact(language.source(), incident.source.as_deref());
+        fact(language.source(), about.source.as_deref());
         if let Some(peak) = incident.peak {
             let unit = match self.rule(incident).map(|r| &r.condition) {
                 Some(Condition::Limit(l)) => l.unit.as_deref().unwrap_or(""),
@@ -281,7 +285,10 @@ impl Writer<'_> {
     }
 
     fn why(&self, notice: &Notice, item: &NoticeItem, zone: &TimeZone, language: Language) -> String {
-        let mut why = language.reason(item.reason).to_owned();
+        let mut why = match item.is_unshelved {
+            true => language.unshelved().to_owned(),
+            false => language.reason(item.reason).to_owned(),
+        };
         if notice.kind == NoticeKind::Summary {
             let _ = write!(why, "; {}", language.historical());
         }
@@ -298,19 +305,12 @@ impl Writer<'_> {
         why
     }
 
-    /// Of the device's site, else of the first site, else UTC.
-    fn zone(&self, incident: &Incident) -> TimeZone {
-        let site = incident
-            .device
-            .as_deref()
-            .and_then(|d| self.config.device(d))
-            .and_then(|d| d.site.as_deref());
-        let site = self
-            .config
-            .sites
-            .iter()
-            .find(|s| Some(&*s.id) == site)
-            .or_else(|| self.config.sites.first());
+    /// Of the site, else of the device's site, else of the first site, else UTC.
+    pub(super) fn zone(&self, about: &AlertContext) -> TimeZone {
+        let device = || about.device.as_deref().and_then(|d| self.directory.device(d));
+        let site = about.site.as_deref().or_else(|| device()?.site.as_deref());
+        let sites = self.directory.sites();
+        let site = sites.iter().find(|s| Some(&*s.id) == site).or_else(|| sites.first());
         site.and_then(|s| TimeZone::get(&s.time_zone).ok())
             .unwrap_or(TimeZone::UTC)
     }
@@ -378,13 +378,22 @@ pub(super) fn site_time(t: Timestamp, zone: &TimeZone) -> String {
 
 /// A line of the log, which begins with its time in UTC, by the clock of everything else in the message.
 fn in_site_time<'a>(line: &'a str, zone: &TimeZone) -> Cow<'a, str> {
+    retimed(line, zone, "%Y-%m-%d %H:%M:%S%.3f %Z")
+}
+
+/// For a machine: RFC 3339 with the site's offset.
+pub(super) fn with_offset(line: &str, zone: &TimeZone) -> String {
+    one_line(&retimed(line, zone, "%Y-%m-%dT%H:%M:%S%.f%:z"), LINE_BYTES)
+}
+
+fn retimed<'a>(line: &'a str, zone: &TimeZone, format: &str) -> Cow<'a, str> {
     let Some((at, rest)) = line.split_once(' ') else {
         return Cow::Borrowed(line);
     };
     match at.parse::<jiff::Timestamp>() {
         Ok(at) => {
             let at = at.to_zoned(zone.clone());
-            Cow::Owned(format!("{} {rest}", at.strftime("%Y-%m-%d %H:%M:%S%.3f %Z")))
+            Cow::Owned(format!("{} {rest}", at.strftime(format)))
         }
         Err(_) => Cow::Borrowed(line),
     }

@@ -5,12 +5,14 @@
 //! noted, in this order: a crash between the server's answer and our note sends it again with the same Message-ID, and loses none.
 //!
 //! A step has three parts: expand alerts into deliveries ([`expand`]), decide for each target what to send and what to hold
-//! ([`decide`]), send what is due ([`send`]). [`Notifier::run`] does them as they become due; tests call [`Notifier::step`] with
-//! their own clock.
+//! ([`decide`]), send what is due ([`send`]). They take a page at a time, the most urgent first, and take turns: what comes while
+//! thousands wait goes out after a page. [`Notifier::run`] does them as they become due; tests call [`Notifier::step`] with their own
+//! clock.
 
 mod address;
 mod bodies;
 mod decide;
+mod directory;
 mod expand;
 mod fallback;
 mod gather;
@@ -32,21 +34,25 @@ pub use mailer::{Fault, MailSettingError, Mailer, SendError};
 pub use queue::{JobQueue, LocalQueue, RedisQueue};
 
 use crate::self_log::SelfLog;
-use andon_engine::configuration_index::{ConfigurationIndex, IndexInForce};
 use andon_engine::ids::AlertId;
+use andon_engine::ids::IncidentId;
 use andon_engine::incident::Incident;
 use andon_engine::level::Level;
+use andon_engine::limits::{REPEAT_EVERY_AFTER, THROTTLE_WINDOW};
 use andon_engine::rule::Configuration;
+use andon_engine::throttle::HISTORY_WAIT_MAX;
 use andon_engine::time::{Clock, Span, Timestamp};
 use andon_storage::link_token::LinkTokens;
 use andon_storage::ports::Result;
-use andon_storage::ports::deliveries::DeliveryStore;
+use andon_storage::ports::deliveries::{DeliveryStore, Expansion, Furthest};
 use andon_storage::ports::incidents::IncidentStore;
+use directory::Directory;
 use futures_util::StreamExt as _;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::future::Future;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
@@ -59,8 +65,21 @@ const STORE_PAUSE: Duration = Duration::from_secs(1);
 const WORKERS: usize = 8;
 /// At shutdown messages on their way get this long.
 const DRAIN: Duration = Duration::from_secs(3);
+/// Alerts that are expanded, and messages that are sent, before the next look at what is most urgent.
 const PAGE: u32 = 256;
-const PAGES_MAX: usize = 64;
+/// Messages that lie in the queue at a time: what is more urgent than they are waits for no more than these.
+const QUEUE_PAGE: u32 = 64;
+/// Alerts that cannot be read and are left out, so that they fill no page. Past it they are looked at anew.
+const STUCK_MAX: usize = 10_000;
+/// A clock that is corrected by less was not set back.
+const CLOCK_NOISE: Span = Span::secs(1);
+/// The longest that a receiver may ask us to wait is an hour, and no other wait before an attempt is longer.
+const FURTHEST: Furthest = Furthest {
+    window: THROTTLE_WINDOW,
+    held: HISTORY_WAIT_MAX,
+    repeat: REPEAT_EVERY_AFTER,
+    retry: Span::hours(1),
+};
 /// What became of a message is kept this long.
 const KEPT: Span = Span::hours(24 * 90);
 const PRUNE_EVERY: Span = Span::hours(6);
@@ -142,9 +161,22 @@ struct Inner {
     tokens: LinkTokens,
     http: http::HttpSender,
     wake: Notify,
+    /// Of the configuration in force when it was last asked.
+    directory: Mutex<Arc<Directory>>,
     /// Of the configuration that muted deliveries were last reviewed by, plus one.
     reviewed: AtomicU64,
-    index: IndexInForce,
+    /// The newest time seen, in microseconds: when now is before it, our clock was set back.
+    clock_seen: AtomicI64,
+    stuck: Mutex<HashSet<AlertId>>,
+}
+
+/// What one page came to.
+#[derive(Clone, Copy, Debug, Default)]
+struct Page {
+    expanded: u64,
+    noticed: u64,
+    /// There may be another.
+    more: bool,
 }
 
 impl fmt::Debug for Notifier {
@@ -159,14 +191,18 @@ impl Notifier {
     pub fn new(args: NotifierArgs) -> std::result::Result<Self, NotifierError> {
         let http = http::HttpSender::new(args.secrets.clone()).map_err(|e| NotifierError::Http(e.to_string()))?;
         let tokens = LinkTokens::new(args.token_secret);
+        let directory = Mutex::new(Arc::new(Directory::new(args.config.borrow().clone())));
         Ok(Self {
             inner: Arc::new(Inner {
                 args,
                 tokens,
                 http,
                 wake: Notify::new(),
+                directory,
                 reviewed: AtomicU64::new(0),
-                index: IndexInForce::default(),
+                // What an earlier process left may be of a time that was set back since.
+                clock_seen: AtomicI64::new(i64::MAX),
+                stuck: Mutex::new(HashSet::new()),
             }),
         })
     }
@@ -184,91 +220,171 @@ impl Notifier {
 
     /// Everything that is due at `now`, to the end.
     pub async fn step(&self, now: Timestamp) -> Result<StepReport> {
-        let mut report = self.plan(now).await?;
+        let mut report = StepReport::default();
+        self.review(now).await?;
+        // Each page expands, decides or sends something, so this comes to an end.
         loop {
-            let due = self.inner.args.store.sendable(now, PAGE).await?;
-            if due.is_empty() {
+            let page = self.page(now).await?;
+            report.expanded += page.expanded;
+            report.noticed += page.noticed;
+            let sent = self.send_page(now, &mut report).await?;
+            if !page.more && !sent {
                 return Ok(report);
             }
-            let results: Vec<_> = futures_util::stream::iter(due)
-                .map(|id| self.deliver(id))
-                .buffer_unordered(WORKERS)
-                .collect()
-                .await;
-            let mut claimed = false;
-            for r in results {
-                match r? {
-                    send::Delivered::Sent => report.sent += 1,
-                    send::Delivered::Retried => report.retried += 1,
-                    send::Delivered::Dead => report.dead += 1,
-                    send::Delivered::NotOurs => continue,
-                }
-                claimed = true;
-            }
-            if !claimed {
-                // Others have them.
+            if !page.more {
+                while self.send_page(now, &mut report).await? {}
                 return Ok(report);
             }
         }
     }
 
-    /// Expands and decides.
-    async fn plan(&self, now: Timestamp) -> Result<StepReport> {
+    /// The part of [`Notifier::step`] before sending: what an attempt to send finds.
+    pub async fn plan(&self, now: Timestamp) -> Result<()> {
+        self.review(now).await?;
+        while self.page(now).await?.more {}
+        Ok(())
+    }
+
+    /// Sends the most urgent of what is due. False: there was nothing, or others have it.
+    async fn send_page(&self, now: Timestamp, report: &mut StepReport) -> Result<bool> {
+        let due = self.inner.args.store.sendable(now, PAGE).await?;
+        let results: Vec<_> = futures_util::stream::iter(due)
+            .map(|id| self.deliver(id))
+            .buffer_unordered(WORKERS)
+            .collect()
+            .await;
+        let mut claimed = false;
+        for r in results {
+            match r? {
+                send::Delivered::Sent => report.sent += 1,
+                send::Delivered::Retried => report.retried += 1,
+                send::Delivered::Dead => report.dead += 1,
+                send::Delivered::NotOurs => continue,
+            }
+            claimed = true;
+        }
+        Ok(claimed)
+    }
+
+    /// The configuration in force, by what it is asked for.
+    fn directory(&self) -> Arc<Directory> {
+        let config = self.inner.args.config.borrow().clone();
+        let mut known = self.inner.directory.lock().unwrap_or_else(PoisonError::into_inner);
+        if !Arc::ptr_eq(&known.config, &config) {
+            *known = Arc::new(Directory::new(config));
+        }
+        known.clone()
+    }
+
+    /// Makes due what is held for a reason that is gone: a clock that was set back, a mute window or a shelving that was ended early.
+    async fn review(&self, now: Timestamp) -> Result<()> {
+        let (inner, store) = (&self.inner, &self.inner.args.store);
+        let seen = Timestamp(inner.clock_seen.load(Ordering::Acquire));
+        if now < seen.minus(CLOCK_NOISE) {
+            let moved = store.clock_set_back(now, FURTHEST).await?;
+            if seen != Timestamp(i64::MAX) {
+                tracing::warn!(%seen, %now, moved, "the clock was set back: what lies further ahead than its rule can set is due again");
+            }
+        }
+        inner.clock_seen.store(now.as_micros(), Ordering::Release);
+        let reviewed = inner.args.config.borrow().version.wrapping_add(1);
+        if inner.reviewed.load(Ordering::Acquire) != reviewed {
+            store.review_muted(now).await?;
+            inner.reviewed.store(reviewed, Ordering::Release);
+        }
+        store.review_shelved(now).await.map(drop)
+    }
+
+    /// Expands a page of alerts, and decides on a page of each target.
+    async fn page(&self, now: Timestamp) -> Result<Page> {
+        let directory = self.directory();
+        let (expanded, more) = self.expand(&directory, now).await?;
+        let decided = gather::decide_targets(&self.inner.args, &directory, now).await?;
+        Ok(Page {
+            expanded,
+            noticed: decided.notices,
+            more: more || decided.more,
+        })
+    }
+
+    fn stuck(&self) -> std::sync::MutexGuard<'_, HashSet<AlertId>> {
+        // A set of ids is as good after a panic as before.
+        self.inner.stuck.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The most urgent of the alerts that nobody has expanded; how many, and whether there may be more.
+    async fn expand(&self, directory: &Directory, now: Timestamp) -> Result<(u64, bool)> {
         let args = &self.inner.args;
-        let config = self.inner.index.of(&args.config.borrow().clone());
-        let reviewed = config.version.wrapping_add(1);
-        if self.inner.reviewed.load(Ordering::Acquire) != reviewed {
-            args.store.review_muted(now).await?;
-            self.inner.reviewed.store(reviewed, Ordering::Release);
+        let left_out = self.stuck().len() as u32;
+        let mut ids = args.store.unexpanded(PAGE + left_out).await?;
+        {
+            let stuck = self.stuck();
+            ids.retain(|id| !stuck.contains(id));
         }
-        let mut report = StepReport {
-            expanded: self.expand(&config, now).await?,
-            ..StepReport::default()
-        };
-        // A page at a time. Bounded, because another notifier may keep deciding before us; the sweep comes again.
-        for _ in 0..PAGES_MAX {
-            let decided = gather::decide_targets(args, &config, now).await?;
-            report.noticed += decided.notices;
-            if !decided.more {
-                break;
+        if ids.is_empty() {
+            return Ok((0, false));
+        }
+        let is_full = ids.len() >= PAGE as usize;
+        let alerts = args.incidents.alerts_by_id(&ids).await?;
+        let found: HashSet<AlertId> = alerts.iter().map(|a| a.id).collect();
+        // One row that cannot be read must not keep the others from being sent.
+        for id in ids.iter().filter(|id| !found.contains(id)) {
+            self.leave_out(*id, "its row cannot be read");
+        }
+        let incidents: BTreeSet<IncidentId> = alerts.iter().map(|a| a.incident).collect();
+        let incidents: Vec<IncidentId> = incidents.into_iter().collect();
+        let incidents = args.incidents.incidents_by_id(&incidents).await?;
+        let incidents: HashMap<IncidentId, Incident> = incidents.into_iter().map(|i| (i.id, i)).collect();
+        let mut page = Vec::with_capacity(alerts.len());
+        for alert in &alerts {
+            let unknown;
+            let incident = match incidents.get(&alert.incident) {
+                Some(incident) => incident,
+                None => {
+                    // One that is not there, or cannot be read, must not keep anybody from being notified.
+                    unknown = expand::incident_unknown(alert);
+                    &unknown
+                }
+            };
+            let deliveries = expand::expand(alert, incident, directory, now);
+            if deliveries.is_empty() && !incident.silent {
+                tracing::warn!(incident = %incident.id, rule = %incident.rule, "nobody is notified: the rule's route leads nowhere");
+                metrics::counter!(telemetry::NOBODY_TOLD).increment(1);
             }
+            page.push(Expansion {
+                alert: alert.id,
+                deliveries,
+            });
         }
-        Ok(report)
+        Ok((self.write(&page, now).await?, is_full))
     }
 
-    async fn expand(&self, config: &ConfigurationIndex, now: Timestamp) -> Result<u64> {
+    /// Writes a page; where the store refuses it, one by one, so that one refused alert stops no other.
+    async fn write(&self, page: &[Expansion], now: Timestamp) -> Result<u64> {
         let store = &self.inner.args.store;
+        match store.expand_all(page, now).await {
+            Ok(new) => return Ok(new.len() as u64),
+            Err(e) if e.is_temporary() => return Err(e),
+            Err(_) => {}
+        }
         let mut expanded = 0;
-        loop {
-            let alerts = store.unexpanded(PAGE).await?;
-            let before = expanded;
-            for &id in &alerts {
-                match self.expand_one(id, config, now).await {
-                    Ok(true) => expanded += 1,
-                    Ok(false) => {}
-                    Err(e) if e.is_temporary() => return Err(e),
-                    // One row that cannot be read must not keep the others from being told.
-                    Err(e) => tracing::error!(alert = %id, error = %e, "an alert cannot be told"),
-                }
-            }
-            if alerts.len() < PAGE as usize || expanded == before {
-                return Ok(expanded);
+        for one in page {
+            match store.expand_all(std::slice::from_ref(one), now).await {
+                Ok(new) => expanded += new.len() as u64,
+                Err(e) if e.is_temporary() => return Err(e),
+                Err(e) => self.leave_out(one.alert, &e.to_string()),
             }
         }
+        Ok(expanded)
     }
 
-    async fn expand_one(&self, id: AlertId, config: &ConfigurationIndex, now: Timestamp) -> Result<bool> {
-        let args = &self.inner.args;
-        let Some(alert) = args.incidents.alert(id).await? else {
-            return Ok(false);
-        };
-        let incident = gather::incident_or_unknown(args, &alert).await?;
-        let deliveries = expand::expand(&alert, &incident, config, now);
-        if deliveries.is_empty() && !incident.silent {
-            tracing::warn!(incident = %incident.id, rule = %incident.rule, "nobody is told: the rule's route leads nowhere");
-            metrics::counter!(telemetry::NOBODY_TOLD).increment(1);
+    fn leave_out(&self, alert: AlertId, why: &str) {
+        tracing::error!(%alert, why, "an alert cannot be sent");
+        let mut stuck = self.stuck();
+        if stuck.len() >= STUCK_MAX {
+            stuck.clear();
         }
-        args.store.expand(id, &deliveries, now).await
+        stuck.insert(alert);
     }
 
     /// Works until `shutdown` is ready, then lets messages on their way finish for 3 s and gives the other claims back.
@@ -320,14 +436,19 @@ impl Notifier {
         }
     }
 
-    /// Plans, and queues what is due. How long to wait until something is due again.
+    /// A page: expands, decides, and queues what is most urgent. How long to wait until something is due again.
     async fn sweep(&self, now: Timestamp, pruned: &mut Timestamp) -> Result<Duration> {
         let args = &self.inner.args;
-        self.plan(now).await?;
-        for id in args.store.sendable(now, PAGE).await? {
+        self.review(now).await?;
+        let page = self.page(now).await?;
+        for id in args.store.sendable(now, QUEUE_PAGE).await? {
             args.queue.push(id).await;
         }
-        if now.since(*pruned) > PRUNE_EVERY {
+        if page.more {
+            return Ok(Duration::ZERO);
+        }
+        // Before it: the clock was set back.
+        if now < *pruned || now.since(*pruned) > PRUNE_EVERY {
             args.store.prune_deliveries(args.age.now().minus(KEPT)).await?;
             *pruned = now;
         }

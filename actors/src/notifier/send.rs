@@ -1,20 +1,24 @@
 //! One message: claim it, write it, send it, note what became of it.
 
-use super::expand::{OWN_TYPE_PREFIX, incident_gone, target_of};
-use super::gather::readable;
+use super::directory::Directory;
+use super::expand::{OWN_TYPE_PREFIX, incident_gone};
+use super::gather::is_at_once;
 use super::letter::{ITEMS_SHOWN, LINES, Letter, Told as ToldItem, Writer, one_line};
 use super::mail::{Thread, compose};
 use super::mailer::{Fault, SendError};
 use super::words::Language;
 use super::{Notifier, telemetry};
 use andon_engine::effect::AlertReason;
+use andon_engine::ids::IncidentId;
 use andon_engine::incident::Incident;
-use andon_engine::limits::{REPEAT_EVERY_AFTER, REPEAT_SECOND_AFTER, THROTTLE_WINDOW};
-use andon_engine::rule::{Channel, Configuration, Recipient};
+use andon_engine::limits::THROTTLE_WINDOW;
+use andon_engine::rule::{Channel, Recipient};
+use andon_engine::throttle::repeat_after;
 use andon_engine::time::{Span, Timestamp};
 use andon_storage::ports::Result;
-use andon_storage::ports::deliveries::{ChannelKind, Notice, NoticeId, NoticeKind, Outcome, Target, Told};
+use andon_storage::ports::deliveries::{ChannelKind, Notice, NoticeId, NoticeKind, Outcome, Told};
 use rand::RngExt as _;
+use std::collections::HashMap;
 use std::time::Duration;
 
 /// An attempt is over by then, whatever the server does; the claim lasts longer, so that nobody else begins before.
@@ -121,22 +125,22 @@ impl Notifier {
     /// The outer error: a store could not be read.
     async fn post(&self, notice: &Notice, now: Timestamp) -> Result<std::result::Result<Posted, SendError>> {
         let args = &self.inner.args;
-        let config = args.config.borrow().clone();
-        let addressee = match addressee(&config, &notice.target) {
+        let directory = self.directory();
+        let addressee = match addressee(&directory, notice) {
             Ok(a) => a,
             Err(e) => return Ok(Err(e)),
         };
         let writer = Writer {
-            config: &config,
+            directory: &directory,
+            person: match &addressee {
+                Addressee::Person(r) => Some(&r.id),
+                Addressee::Channel(_) => None,
+            },
             public_url: &args.public_url,
             tokens: &self.inner.tokens,
             now,
         };
-        let mut incidents = Vec::new();
-        for item in notice.items.iter().take(ITEMS_SHOWN) {
-            let incident = readable(args.incidents.incident(item.incident).await)?;
-            incidents.push(incident.unwrap_or_else(|| incident_gone(item.incident, item.at, &item.text)));
-        }
+        let incidents = self.shown(notice).await?;
         let mut shown = Vec::new();
         for (i, (item, incident)) in notice.items.iter().zip(&incidents).enumerate() {
             let lines = if i < ITEMS_WITH_LINES {
@@ -150,28 +154,7 @@ impl Notifier {
             Addressee::Person(r) => Language::of(&r.language),
             Addressee::Channel(_) => Language::English,
         };
-        let mut told = Vec::new();
-        for (i, item) in notice.items.iter().enumerate() {
-            let before = args.store.told(&notice.target, item.incident).await?;
-            let subject = match (before.as_ref().filter(|t| !t.subject.is_empty()), incidents.get(i)) {
-                (Some(t), _) => t.subject.clone(),
-                (None, Some(incident)) => writer.incident_subject(incident, language),
-                (None, None) => String::new(),
-            };
-            let repeats = match item.reason {
-                AlertReason::Repeat => before.map_or(0, |t| t.repeats).saturating_add(1),
-                _ => 0,
-            };
-            told.push(Told {
-                target: notice.target.clone(),
-                incident: item.incident,
-                count: item.count,
-                told_at: now,
-                repeats,
-                next_repeat_at: next_repeat(notice, repeats, now),
-                subject,
-            });
-        }
+        let told = self.told_by(notice, &incidents, &writer, language).await?;
         // News of one record is in the thread of its first incident; a digest of one incident in that one's.
         let one = notice.kind == NoticeKind::Alert || notice.items.len() == 1;
         let thread = Thread {
@@ -194,6 +177,59 @@ impl Notifier {
             Addressee::Channel(channel) => self.inner.http.send(channel, notice, &letter, &shown, &writer).await,
         };
         Ok(sent.map(|answer| Posted { answer, told }))
+    }
+
+    /// The incidents that the message shows.
+    async fn shown(&self, notice: &Notice) -> Result<Vec<Incident>> {
+        let items = || notice.items.iter().take(ITEMS_SHOWN);
+        let ids: Vec<IncidentId> = items().map(|i| i.incident).collect();
+        let found = self.inner.args.incidents.incidents_by_id(&ids).await?;
+        let mut found: HashMap<IncidentId, Incident> = found.into_iter().map(|i| (i.id, i)).collect();
+        let shown = items().map(|item| {
+            let gone = || incident_gone(item.incident, item.at, &item.text);
+            found.remove(&item.incident).unwrap_or_else(gone)
+        });
+        Ok(shown.collect())
+    }
+
+    /// What the target knows once it has the message.
+    async fn told_by(
+        &self,
+        notice: &Notice,
+        shown: &[Incident],
+        writer: &Writer<'_>,
+        language: Language,
+    ) -> Result<Vec<Told>> {
+        let at_once = is_at_once(writer.directory, &notice.target);
+        let ids: Vec<IncidentId> = notice.items.iter().map(|i| i.incident).collect();
+        let known = self.inner.args.store.told_of(&notice.target, &ids).await?;
+        let mut known: HashMap<IncidentId, Told> = known.into_iter().map(|t| (t.incident, t)).collect();
+        let mut told = Vec::with_capacity(ids.len());
+        for (i, item) in notice.items.iter().enumerate() {
+            let before = known.remove(&item.incident);
+            let subject = match (before.as_ref().filter(|t| !t.subject.is_empty()), shown.get(i)) {
+                (Some(t), _) => t.subject.clone(),
+                (None, Some(incident)) => writer.incident_subject(incident, language),
+                (None, None) => String::new(),
+            };
+            let repeats = match item.reason {
+                AlertReason::Repeat => before.map_or(0, |t| t.repeats).saturating_add(1),
+                _ => 0,
+            };
+            // A machine counts for itself, and history does not repeat.
+            let is_repeated = !at_once && notice.kind != NoticeKind::Summary;
+            told.push(Told {
+                target: notice.target.clone(),
+                incident: item.incident,
+                count: item.count,
+                told_at: writer.now,
+                repeats,
+                next_repeat_at: is_repeated.then(|| writer.now.plus(repeat_after(repeats))),
+                subject,
+                unshelved_at: item.unshelved_at,
+            });
+        }
+        Ok(told)
     }
 
     async fn lines(&self, incident: &Incident) -> Vec<String> {
@@ -232,39 +268,18 @@ enum Addressee<'c> {
     Channel(&'c Channel),
 }
 
-fn addressee<'c>(config: &'c Configuration, target: &Target) -> std::result::Result<Addressee<'c>, SendError> {
-    let gone = || {
-        SendError::permanent(format!(
-            "{} is no longer in the configuration",
-            one_line(&target.key(), 160)
-        ))
-    };
-    match target.kind {
-        ChannelKind::Email => {
-            let person = config.recipients.iter().find(|r| r.id.as_str() == &*target.name);
-            person.map(Addressee::Person).ok_or_else(gone)
-        }
+fn addressee<'c>(directory: &'c Directory, notice: &Notice) -> std::result::Result<Addressee<'c>, SendError> {
+    let target = &notice.target;
+    let found = match target.kind {
+        ChannelKind::Email => directory.person_at(target).map(Addressee::Person),
         ChannelKind::Slack | ChannelKind::Webhook => {
-            let mut channels = config.routes.iter().flat_map(|r| &r.channels);
-            channels
-                .find(|c| target_of(c) == *target)
-                .map(Addressee::Channel)
-                .ok_or_else(gone)
+            directory.channel(target, notice.route.as_ref()).map(Addressee::Channel)
         }
-    }
-}
-
-/// Repeats are told once at the window's end, then after 30 min, then every 4 h. A machine counts for itself, and history does not repeat.
-fn next_repeat(notice: &Notice, repeats: u32, now: Timestamp) -> Option<Timestamp> {
-    if notice.target.kind == ChannelKind::Webhook || notice.kind == NoticeKind::Summary {
-        return None;
-    }
-    let wait = match repeats {
-        0 => THROTTLE_WINDOW,
-        1 => REPEAT_SECOND_AFTER,
-        _ => REPEAT_EVERY_AFTER,
     };
-    Some(now.plus(wait))
+    found.ok_or_else(|| {
+        let key = one_line(&target.key(), 160);
+        SendError::permanent(format!("{key} is no longer in the configuration"))
+    })
 }
 
 /// `spread` in 0.5 to 1: many messages that failed together do not come back together.

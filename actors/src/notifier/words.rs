@@ -49,6 +49,7 @@ words! {
     new_fault: "a new fault in a known incident", "ein neuer Fehler in einer bekannten Störung";
     raised: "level or priority rose", "Stufe oder Priorität ist gestiegen";
     repeat: "it goes on", "sie dauert an";
+    unshelved: "its shelving is over and it still holds", "nicht mehr zurückgestellt, und sie dauert an";
     muted_until: "was muted until", "war stummgeschaltet bis";
     delayed: "Andon sends this late: the record came in", "Andon meldet verspätet: der Eintrag kam vor";
     delayed_ago: "ago", "an";

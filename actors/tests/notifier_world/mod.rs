@@ -5,7 +5,7 @@
 use andon_actors::notifier::{
     FailureLog, LocalQueue, Mailer, Notifier, NotifierArgs, RecentLines, Secrets, StepReport,
 };
-use andon_engine::effect::{Alert, AlertReason, Effect};
+use andon_engine::effect::{Alert, AlertContext, AlertReason, Effect};
 use andon_engine::ids::{AlertId, IncidentId, JournalId, Position, RecipientId, RouteId, RuleId};
 use andon_engine::incident::{Activity, Incident, Occurrence};
 use andon_engine::level::Level;
@@ -69,6 +69,7 @@ pub(crate) fn recipient(id: &str, language: &str) -> Recipient {
         name: Arc::from(id),
         email: Arc::from(format!("{id}@example.com")),
         language: Arc::from(language),
+        passes_throttle: false,
     }
 }
 
@@ -219,6 +220,7 @@ impl World {
             activity: Activity::Active,
             acknowledged: None,
             shelved: None,
+            unshelved_at: None,
             closed_cause: None,
             first_at: now.minus(Span::secs(20)),
             opened_at: now,
@@ -256,6 +258,17 @@ impl World {
             id: AlertId(u128::from(i.position.seq) << 64 | u128::from(i.revision) << 32 | i.id.0 & 0xffff_ffff),
             incident: i.id,
             reason,
+            priority: i.priority,
+            context: AlertContext {
+                error_type: i.error_type.clone(),
+                source: i.source.clone(),
+                device: i.device.clone(),
+                area: i.area.clone(),
+                site: None,
+                user: i.user.clone(),
+                application: i.application.clone(),
+                level: i.max_level,
+            },
             at: i.last_at,
             received_at: i.last_at,
             position: i.position,
@@ -268,8 +281,30 @@ impl World {
 
     /// Writes the incident and an alert that says so.
     pub(crate) async fn raise(&self, i: &Incident, reason: AlertReason) {
-        let alert = self.alert(i, reason);
+        self.raise_alert(i, self.alert(i, reason)).await;
+    }
+
+    pub(crate) async fn raise_alert(&self, i: &Incident, alert: Alert) {
         self.apply(&[Effect::Incident(Box::new(i.clone())), Effect::Alert(Box::new(alert))])
+            .await;
+    }
+
+    /// A new fault of the incident, on a device.
+    pub(crate) async fn fault_of(&self, i: &mut Incident, device: &str) {
+        i.position = self.next_position();
+        i.revision += 1;
+        i.count += 1;
+        i.last_at = self.now();
+        i.title = Arc::from(format!("{device} lost its way"));
+        let mut alert = self.alert(i, AlertReason::NewFault);
+        alert.context.device = Some(Arc::from(device));
+        self.raise_alert(i, alert).await;
+    }
+
+    /// A person ends its shelving.
+    pub(crate) async fn unshelve(&self, i: &mut Incident) {
+        let now = self.now();
+        self.change(i, |i| (i.shelved, i.unshelved_at) = (None, Some(now)))
             .await;
     }
 
@@ -466,5 +501,6 @@ pub(crate) fn webhook(name: &str, url: &str, secret: Option<&str>) -> Channel {
         name: Arc::from(name),
         url: Arc::from(url),
         secret: secret.map(Arc::from),
+        at_once: true,
     }
 }

@@ -4,9 +4,10 @@ use super::scalar::{
     Activity, AlertReason, ChannelKind, DateTime, DeliveryState, IncidentState, Level, Long, Priority, SubjectKind,
     TimelineKind, hex,
 };
+use andon_engine::address;
 use andon_engine::effect::Alert as EngineAlert;
 use andon_engine::incident::{self as engine, Activity as EngineActivity};
-use andon_engine::rule::Configuration;
+use andon_engine::rule::{Configuration, Recipient};
 use andon_storage::ports::deliveries;
 use async_graphql::{ID, SimpleObject};
 use serde::Serialize;
@@ -240,6 +241,16 @@ impl From<engine::TimelineEntry> for TimelineEntry {
 pub struct Alert {
     pub id: ID,
     pub reason: AlertReason,
+    pub priority: Priority,
+    /// What its own record named; the record that opened the incident may have named another device.
+    pub error_type: Option<String>,
+    pub source: Option<String>,
+    pub device: Option<String>,
+    pub area: Option<String>,
+    pub site: Option<String>,
+    pub user: Option<String>,
+    pub application: Option<String>,
+    pub level: Option<Level>,
     pub at: DateTime,
     pub received_at: DateTime,
     pub passes_throttle: bool,
@@ -249,9 +260,19 @@ pub struct Alert {
 
 impl From<EngineAlert> for Alert {
     fn from(a: EngineAlert) -> Self {
+        let own = |t: &Option<std::sync::Arc<str>>| t.as_deref().map(str::to_owned);
         Self {
             id: ID(a.id.to_string()),
             reason: a.reason.into(),
+            priority: a.priority.into(),
+            error_type: own(&a.context.error_type),
+            source: own(&a.context.source),
+            device: own(&a.context.device),
+            area: own(&a.context.area),
+            site: own(&a.context.site),
+            user: own(&a.context.user),
+            application: own(&a.context.application),
+            level: a.context.level.map(Into::into),
             at: a.at.into(),
             received_at: a.received_at.into(),
             passes_throttle: a.passes_throttle,
@@ -281,10 +302,12 @@ pub struct Delivery {
 
 impl Delivery {
     pub fn new(d: deliveries::Delivery, configuration: &Configuration) -> Self {
-        let person = configuration
-            .recipients
-            .iter()
-            .find(|r| d.target.kind == deliveries::ChannelKind::Email && r.id.as_str() == &*d.target.name);
+        let is_theirs = |r: &&Recipient| {
+            d.target.kind == deliveries::ChannelKind::Email && address::canonical(&r.email) == *d.target.name
+        };
+        let at_address = || configuration.recipients.iter().filter(is_theirs);
+        // Who is known by more than the address is whom it belongs to.
+        let person = at_address().find(|r| r.name != r.email).or_else(|| at_address().next());
         Self {
             id: ID(d.id.to_string()),
             alert_id: ID(d.alert.to_string()),

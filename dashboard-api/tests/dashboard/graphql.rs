@@ -5,6 +5,7 @@ use andon_engine::effect::Effect;
 use andon_engine::ids::{AlertId, IncidentId, Position, RouteId};
 use andon_engine::level::Level;
 use andon_engine::record::Record;
+use andon_engine::rule::Priority;
 use andon_engine::time::{Span, Timestamp};
 use andon_storage::ports::Cursor;
 use andon_storage::ports::deliveries::{ChannelKind, Delivery, DeliveryId, DeliveryState, DeliveryStore, Target};
@@ -27,7 +28,7 @@ async fn an_incident_shows_all_that_is_known_of_it() {
         .graphql(&format!(
             "{{ incident(id: \"{INCIDENT}\") {{ id ruleName rule {{ name sentence tells }} subject {{ kind id }} priority \
              state activity count openedAt maxLevel title fingerprints {{ fingerprint count template }} \
-             timeline {{ kind who text recordId }} alerts {{ reason text }} records {{ message }} version }} }}"
+             timeline {{ kind who text recordId }} alerts {{ reason device text }} records {{ message }} version }} }}"
         ))
         .await;
     let i = &data["incident"];
@@ -48,7 +49,10 @@ async fn an_incident_shows_all_that_is_known_of_it() {
         json!({"fingerprint": "00000000000000fe", "count": 3, "template": "belt torn"})
     );
     assert_eq!(i["timeline"][0]["kind"], "OPENED");
-    assert_eq!(i["alerts"], json!([{"reason": "OPENED", "text": "belt torn"}]));
+    assert_eq!(
+        i["alerts"],
+        json!([{"reason": "OPENED", "device": "CNV-04", "text": "belt torn"}])
+    );
     assert_eq!(i["records"], json!([{"message": "before"}]));
     assert_eq!(
         s.client
@@ -62,7 +66,7 @@ async fn an_incident_shows_all_that_is_known_of_it() {
 #[tokio::test]
 async fn an_incident_says_who_was_told() {
     let s = Server::start().await;
-    let target = Target::new(ChannelKind::Email, "anna");
+    let target = Target::new(ChannelKind::Email, "anna@PLANT.example");
     let delivery = Delivery {
         id: DeliveryId::of(AlertId(5), &target),
         alert: AlertId(5),
@@ -70,6 +74,7 @@ async fn an_incident_says_who_was_told() {
         target,
         route: RouteId::new("shift"),
         position: Position { seq: 1, index: 0 },
+        priority: Priority::P1,
         passes_throttle: true,
         historical: false,
         state: DeliveryState::Waiting,

@@ -287,9 +287,9 @@ impl RuleState {
         }
     }
 
-    pub(super) fn unshelve_if_due(&mut self, set: &RuleSet, wall: Timestamp, position: Position) {
+    pub(super) fn unshelve_if_due(&mut self, wall: Timestamp, position: Position) {
         if let Some(held) = &mut self.present {
-            held.unshelve_if_due(set, wall, position);
+            held.unshelve_if_due(wall, position);
         }
     }
 

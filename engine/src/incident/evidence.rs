@@ -1,11 +1,13 @@
 //! What an incident learns from one event, as facts: no event has to be dressed up as a record.
 
+use crate::effect::AlertContext;
 use crate::fingerprint;
 use crate::ids::{Position, RecordId};
 use crate::level::Level;
 use crate::record::{Flags, Record};
 use crate::ruleset::RuleSet;
 use crate::sources::Judgement;
+use crate::subject::{Subject, SubjectKind};
 use crate::text::plain;
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -145,6 +147,26 @@ impl<'a> Evidence<'a> {
 }
 
 impl Evidence<'_> {
+    /// What an alert of it is about. What no record names, the subject may say.
+    pub(crate) fn context(&self, subject: &Subject) -> AlertContext {
+        let of_subject = |kind| (subject.kind == kind).then(|| subject.id.clone());
+        let named = |value: Option<&str>, kind| value.map(Arc::from).or_else(|| of_subject(kind));
+        let device = named(self.device, SubjectKind::Device);
+        let known = device.as_deref().and_then(|id| self.set.device(id));
+        AlertContext {
+            error_type: self.error_type.map(Arc::from),
+            source: self.source.map(Arc::from),
+            area: known
+                .and_then(|d| d.area.clone())
+                .or_else(|| of_subject(SubjectKind::Area)),
+            site: known.and_then(|d| d.site.clone()),
+            user: named(self.user, SubjectKind::User),
+            application: named(self.application, SubjectKind::Application),
+            level: self.level,
+            device,
+        }
+    }
+
     /// The area of the device that it names.
     pub(crate) fn area(&self) -> Option<Arc<str>> {
         self.set.device(self.device?)?.area.clone()

@@ -2,8 +2,9 @@
 //!
 //! Changes gather here while an entry is judged and leave as one group of effects: the incident first, so that a group that is
 //! split over two appends never shows a line or an alert of an incident that is not there, then its timeline, then at most one
-//! alert. What one entry can make an incident say is bounded: records are counted, not listed.
+//! alert for each device that its records named. What one entry can make an incident say is bounded: records are counted, not listed.
 
+use super::alerts::Alerts;
 use super::evidence::{Evidence, clip};
 use super::fingerprints::Fingerprints;
 use super::transition::{Change, after};
@@ -14,7 +15,6 @@ use crate::ids::{AlertId, IncidentId, OperationId, Position, RecordId};
 use crate::level::Level;
 use crate::limits::{OCCURRENCES_REMEMBERED, OPERATIONS_REMEMBERED, REPEAT_EVERY};
 use crate::rule::{Condition, Direction, Priority, Rule};
-use crate::ruleset::RuleSet;
 use crate::subject::Subject;
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -51,7 +51,7 @@ struct Pending {
     new_fault_lines: usize,
     /// New faults beyond those that have a line, and where the last of them is.
     further_faults: Option<(u64, Timestamp, RecordId)>,
-    alert: Option<Alert>,
+    alerts: Alerts,
     /// The state changed: it goes out with the entry. A count alone may wait.
     state: bool,
     counted: bool,
@@ -320,7 +320,7 @@ impl Held {
                 let (until, reason) = (*until, reason.clone());
                 self.head.shelved = Some(Shelving { until, by, reason });
             }
-            Action::Unshelve => self.head.shelved = None,
+            Action::Unshelve => self.unshelve(op.at),
             Action::Close { cause } => self.head.closed_cause = Some(cause.clone()),
             Action::Comment { .. } => {}
         }
@@ -328,19 +328,19 @@ impl Held {
         true
     }
 
-    /// The shelving time is over: what still holds is alerted.
-    pub(crate) fn unshelve_if_due(&mut self, set: &RuleSet, wall: Timestamp, position: Position) {
+    /// The shelving time is over. The notifier, which holds what was raised meanwhile, notifies of what still holds.
+    pub(crate) fn unshelve_if_due(&mut self, wall: Timestamp, position: Position) {
         let due = self.head.shelved.as_ref().is_some_and(|s| s.until <= wall);
         if !due || !self.change(Change::Unshelved, position) {
             return;
         }
-        self.head.shelved = None;
+        self.unshelve(wall);
         self.line(TimelineKind::Unshelved, wall, None, "the shelving time is over", None);
-        if let Some(rule) = set.find(&self.head.rule).filter(|_| self.is_active()) {
-            let mut evidence = Evidence::found(set, self.head.last_record, position, wall, wall);
-            evidence.text = self.head.title.to_string().into();
-            self.alert(rule, AlertReason::Reopened, &evidence);
-        }
+    }
+
+    fn unshelve(&mut self, wall: Timestamp) {
+        self.head.shelved = None;
+        self.head.unshelved_at = Some(wall);
     }
 
     /// Gives out what changed, at the end of an entry: a change of state always, a count alone at most once a second.
@@ -364,7 +364,7 @@ impl Held {
         incident.fingerprints = self.fingerprints.take_changed();
         out.push(Effect::Incident(incident));
         out.extend(pending.timeline.into_iter().map(|t| Effect::Timeline(Box::new(t))));
-        out.extend(pending.alert.map(|a| Effect::Alert(Box::new(a))));
+        out.extend(pending.alerts.into_iter().map(|a| Effect::Alert(Box::new(a))));
         self.given_out_at = now;
     }
 
@@ -458,26 +458,24 @@ impl Held {
         });
     }
 
-    /// Raises an alert, unless the incident is shelved or was sent as history: its timeline has it all the same. Of several in one
-    /// entry the weightiest stays, and one of what goes on before one of history.
+    /// Raises an alert, unless the incident was sent as history: its timeline has it all the same. While it is shelved too: what is
+    /// held back is the notifier's to know.
     fn alert(&mut self, rule: &Rule, reason: AlertReason, evidence: &Evidence<'_>) {
-        let received_at = evidence.received_at;
-        let shelved = self.head.shelved.as_ref().is_some_and(|s| s.until > received_at);
-        let opens = matches!(reason, AlertReason::Opened | AlertReason::Reopened);
-        let historical = self.head.historical && (opens || evidence.provenance.historical);
-        let weight = (!historical, reason.weight());
-        let known = self.pending.alert.as_ref().map(|a| (!a.historical, a.reason.weight()));
-        if self.head.silent || shelved || known.is_some_and(|known| known >= weight) {
+        if self.head.silent {
             return;
         }
         let position = evidence.position;
+        let opens = reason.opens();
+        let historical = self.head.historical && (opens || evidence.provenance.historical);
         self.pending.state = true;
-        self.pending.alert = Some(Alert {
+        self.pending.alerts.raise(Alert {
             id: alert_id(self.head.id, reason, position),
             incident: self.head.id,
             reason,
+            priority: self.head.priority,
+            context: evidence.context(&self.head.subject),
             at: evidence.at,
-            received_at,
+            received_at: evidence.received_at,
             position,
             passes_throttle: rule.passes_throttle && opens,
             historical,
@@ -527,6 +525,7 @@ fn new_incident(subject: &Subject, rule: &Rule, evidence: &Evidence<'_>, begun: 
         activity: Activity::Active,
         acknowledged: None,
         shelved: None,
+        unshelved_at: None,
         closed_cause: None,
         first_at: begun.first_at,
         opened_at: evidence.at,

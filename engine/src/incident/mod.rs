@@ -5,6 +5,7 @@
 //! - [`transition`] is the one table of which change is possible when.
 //! - `evidence` is what an incident learns from one event: a record, a reading that time confirmed, a silence.
 
+mod alerts;
 pub(crate) mod evidence;
 mod fingerprints;
 pub(crate) mod held;
@@ -78,6 +79,9 @@ pub struct Incident {
     pub activity: Activity,
     pub acknowledged: Option<Acknowledgement>,
     pub shelved: Option<Shelving>,
+    /// When its last shelving ended, by time or by a person: who knows the incident is notified if it still holds.
+    #[serde(default)]
+    pub unshelved_at: Option<Timestamp>,
     pub closed_cause: Option<Arc<str>>,
     /// Event time of the first record of the first occurrence, of the record that breached, and of the last.
     pub first_at: Timestamp,

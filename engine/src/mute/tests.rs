@@ -215,6 +215,8 @@ fn the_day_it_starts_on_counts_and_the_whole_day_is_one() {
 fn a_window_covers_what_it_names_together() {
     let rule = RuleId::new("errors");
     let anna = RecipientId::new("anna");
+    // The address is hers twice.
+    let of_anna = [RecipientId::new("anna@example.com"), anna.clone()];
     let at = utc("2026-05-01T23:00:00Z");
     let context = MuteContext {
         site: Some("hall"),
@@ -222,7 +224,7 @@ fn a_window_covers_what_it_names_together() {
         device: Some("press"),
         rule: &rule,
         safety: false,
-        recipient: Some(&anna),
+        recipients: &of_anna,
         channel: Some("email"),
     };
     let list = |n: &str| vec![Arc::from(n)];
@@ -236,7 +238,7 @@ fn a_window_covers_what_it_names_together() {
         site: None,
         area: None,
         device: None,
-        recipient: None,
+        recipients: &[],
         channel: None,
         ..context
     };

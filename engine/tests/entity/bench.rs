@@ -8,7 +8,7 @@ use andon_engine::ids::{IncidentId, JournalId, OperationId, Position, RecordId, 
 use andon_engine::incident::{Incident, TimelineKind};
 use andon_engine::level::Level;
 use andon_engine::record::{Flags, Record};
-use andon_engine::rule::{Condition, Configuration, Direction, Limit, Priority, Rule, Selector, default_rules};
+use andon_engine::rule::{Condition, Configuration, Device, Direction, Limit, Priority, Rule, Selector, default_rules};
 use andon_engine::ruleset::RuleSet;
 use andon_engine::sources::{Sources, history_source};
 use andon_engine::subject::{Subject, SubjectKind};
@@ -65,30 +65,44 @@ impl Bench {
         }
     }
 
+    /// The plant as it is from now on: device, area and site.
+    pub(crate) fn plant(&mut self, devices: &[(&str, &str, &str)]) {
+        let device = |(id, area, site): &(&str, &str, &str)| Device {
+            id: Arc::from(*id),
+            area: Some(Arc::from(*area)),
+            site: Some(Arc::from(*site)),
+            ..Device::default()
+        };
+        let configuration = Configuration {
+            rules: default_rules(&RouteId::new("default")),
+            devices: devices.iter().map(device).collect(),
+            ..Configuration::default()
+        };
+        self.set = Arc::new(RuleSet::compile(Arc::new(configuration)));
+    }
+
     pub(crate) fn observe(&mut self, record: Record<'_>) -> Vec<Effect> {
-        let position = self.position();
         let received_at = record.received_at;
-        self.judge(position, record);
+        self.judge(record);
         self.end_entry(received_at)
     }
 
     /// Records of one request.
     pub(crate) fn entry(&mut self, received: f64, records: &[Record<'_>]) -> Vec<Effect> {
-        let mut position = self.position();
         for record in records {
-            let record = Record {
+            self.judge(Record {
                 received_at: at(received),
                 ..record.clone()
-            };
-            self.judge(position, record);
-            position.index += 1;
+            });
         }
         self.end_entry(at(received))
     }
 
-    fn judge(&mut self, position: Position, record: Record<'_>) {
+    /// A record of an entry that goes on.
+    pub(crate) fn judge(&mut self, record: Record<'_>) {
+        let position = self.position();
         let record = Record {
-            record_id: RecordId::new(JournalId(1), position.seq, position.index),
+            record_id: RecordId::new(JournalId(1), position.seq, 0),
             fingerprint: record
                 .message
                 .map_or(0, |m| fingerprint(record.application, record.kind, m)),

@@ -2,11 +2,12 @@
 
 use crate::bench::*;
 use andon_engine::control::Action;
-use andon_engine::effect::AlertReason;
+use andon_engine::effect::{Alert, AlertContext, AlertReason, Effect};
 use andon_engine::ids::{OperationId, Position, RouteId, RuleId};
 use andon_engine::incident::{Activity, TimelineKind};
 use andon_engine::level::Level;
 use andon_engine::limits::OPERATIONS_REMEMBERED;
+use andon_engine::record::Record;
 use andon_engine::rule::{Condition, Configuration, default_rules};
 use andon_engine::ruleset::RuleSet;
 use andon_engine::subject::SubjectKind;
@@ -220,23 +221,130 @@ fn closed_by_hand_it_takes_a_new_breach_to_open_the_next() {
     assert_ne!(b.incident().id, first);
 }
 
-#[test]
-fn shelved_it_tells_nobody_until_the_time_is_over() {
-    let mut b = Bench::application();
-    b.five_errors(0.0);
+fn shelve(b: &mut Bench) {
+    let reason = "known".into();
     b.operate(
         10.0,
         Action::Shelve {
             until: at(100.0),
-            reason: "known".into(),
+            reason,
         },
     );
+}
+
+/// What is held back while it is shelved is the notifier's to know.
+#[test]
+fn shelved_it_raises_alerts_as_ever_and_none_when_the_time_is_over() {
+    let mut b = Bench::application();
+    b.five_errors(0.0);
+    shelve(&mut b);
     assert_eq!(kinds(&b.error(20.0, "disk full")), [TimelineKind::NewFault]);
-    assert_eq!(b.reasons(), [AlertReason::Opened]);
+    assert_eq!(b.reasons(), [AlertReason::Opened, AlertReason::NewFault]);
     assert_eq!(b.deadline(), Some(at(100.0)));
     let out = b.timer(100.0);
     assert_eq!(kinds(&out), [TimelineKind::Unshelved]);
-    assert_eq!(alerts(&out).len(), 1, "it still holds");
+    assert!(alerts(&out).is_empty(), "no record raises one");
+    let i = b.incident();
+    assert_eq!((i.shelved, i.unshelved_at), (None, Some(at(100.0))));
+}
+
+#[test]
+fn a_person_ends_a_shelving_early() {
+    let mut b = Bench::application();
+    b.five_errors(0.0);
+    shelve(&mut b);
+    let out = b.operate(50.0, Action::Unshelve);
+    assert!(alerts(&out).is_empty());
+    let i = b.incident();
+    assert_eq!((i.shelved, i.unshelved_at), (None, Some(at(50.0))));
+}
+
+/// Errors of an application, each of a device and with a text of its own, in one request.
+fn request(b: &mut Bench, from: f64, devices: &[String]) -> Vec<Effect> {
+    for (n, device) in devices.iter().enumerate() {
+        let text = format!("{device} lost its way{}", "!".repeat(n));
+        b.judge(Record {
+            timestamp: at(from + n as f64 / 1_000.0),
+            received_at: at(from + 1.0),
+            level: Some(if n == 0 { Level::Error } else { Level::Fatal }),
+            message: Some(&text),
+            kind: Some("AGV.lost"),
+            application: Some("wms"),
+            device_id: Some(device),
+            source: Some("fleet"),
+            user_id: Some("ann"),
+            ..Record::default()
+        });
+    }
+    b.end_entry(at(from + 1.0))
+}
+
+#[test]
+fn an_alert_names_what_its_own_record_names() {
+    let mut b = Bench::application();
+    b.plant(&[("AGV-7", "hall 1", "north"), ("AGV-8", "hall 2", "south")]);
+    for s in 0..5 {
+        request(&mut b, f64::from(s) * 2.0, &["AGV-7".to_owned()]);
+    }
+    assert_eq!(b.incident().device.as_deref(), Some("AGV-7"));
+    let out = request(&mut b, 20.0, &["AGV-7".to_owned(), "AGV-8".to_owned()]);
+    let out: Vec<&Alert> = alerts(&out)
+        .into_iter()
+        .filter(|a| a.context.device.as_deref() == Some("AGV-8"))
+        .collect();
+    let text = |s: &str| Some(Arc::from(s));
+    let want = AlertContext {
+        error_type: text("AGV.lost"),
+        source: text("fleet"),
+        device: text("AGV-8"),
+        area: text("hall 2"),
+        site: text("south"),
+        user: text("ann"),
+        application: text("wms"),
+        level: Some(Level::Fatal),
+    };
+    assert_eq!(out.iter().map(|a| &a.context).collect::<Vec<_>>(), [&want]);
+    assert_eq!(out[0].priority, b.incident().priority);
+}
+
+/// A mute window of AGV-7 must not hold the news of AGV-8, wherever in the request it stands.
+#[test]
+fn devices_of_one_request_have_an_alert_each() {
+    let mut b = Bench::application();
+    let devices = ["AGV-7", "AGV-7", "AGV-7", "AGV-7", "AGV-7", "AGV-8", "AGV-7", "AGV-8"];
+    let out = request(&mut b, 0.0, &devices.map(str::to_owned));
+    let said: Vec<_> = alerts(&out)
+        .iter()
+        .map(|a| (a.context.device.clone(), a.reason))
+        .collect();
+    assert_eq!(
+        said,
+        [
+            (Some(Arc::from("AGV-7")), AlertReason::Opened),
+            (Some(Arc::from("AGV-8")), AlertReason::NewFault)
+        ]
+    );
+}
+
+/// However many devices one request names: beyond 16 one alert stands for the rest, and names what all of them share.
+#[test]
+fn the_alerts_of_one_request_are_bounded_and_none_of_its_devices_is_lost() {
+    let mut b = Bench::application();
+    let devices: Vec<String> = (0..40).map(|n| format!("AGV-{n}")).collect();
+    b.plant(
+        &devices
+            .iter()
+            .map(|d| (d.as_str(), "hall 1", "north"))
+            .collect::<Vec<_>>(),
+    );
+    let out = request(&mut b, 0.0, &devices);
+    let said = alerts(&out);
+    assert_eq!(said.len(), 17);
+    let rest = &said[16].context;
+    assert_eq!(
+        (rest.device.as_deref(), rest.area.as_deref(), rest.source.as_deref()),
+        (None, Some("hall 1"), Some("fleet"))
+    );
 }
 
 #[test]

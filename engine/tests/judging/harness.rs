@@ -77,11 +77,15 @@ impl Store {
                     }
                 }
                 Effect::Alert(a) => {
-                    if !alerts.insert(a.incident) || !incidents.contains(&a.incident) {
-                        return Err(format!("two alerts of one incident, or one before it: {a:?}"));
+                    let of_device = (a.incident, a.context.device.clone());
+                    if !alerts.insert(of_device) || !incidents.contains(&a.incident) {
+                        return Err(format!(
+                            "two alerts of one incident and device, or one before it: {a:?}"
+                        ));
                     }
                     self.told.push(Told {
                         incident: a.incident,
+                        device: a.context.device.as_deref().map(str::to_owned),
                         reason: a.reason,
                         historical: a.historical,
                         position: a.position,
@@ -141,6 +145,7 @@ impl Store {
             closed_cause: i.closed_cause.as_deref().map(str::to_owned),
             acknowledged_at: i.acknowledged.as_ref().map(|a| a.at),
             shelved_until: i.shelved.as_ref().map(|s| s.until),
+            unshelved_at: i.unshelved_at,
             fingerprints: self.fingerprints[&i.id].clone(),
             timeline: lines.get(&i.id).cloned().unwrap_or_default(),
         };
@@ -447,7 +452,7 @@ impl Harness {
         }
         let sorted = |told: &[Told]| {
             let mut told = told.to_vec();
-            told.sort_by_key(|t| (t.position, t.incident, t.reason.weight()));
+            told.sort_by_key(|t| (t.position, t.incident, t.reason.weight(), t.device.clone()));
             told
         };
         let (have, want) = (sorted(&self.store.told), sorted(&self.model.incidents.told));

@@ -7,7 +7,7 @@ use andon_engine::incident::{Activity, TimelineKind};
 use andon_engine::level::Level;
 use andon_engine::limits::{FINGERPRINTS_MAX, OCCURRENCES_REMEMBERED};
 use andon_engine::rule::{Condition, Direction, Priority, Rule};
-use andon_engine::subject::Subject;
+use andon_engine::subject::{Subject, SubjectKind};
 use andon_engine::time::Timestamp;
 use std::collections::BTreeMap;
 use xxhash_rust::xxh3::xxh3_128;
@@ -38,13 +38,16 @@ pub struct Row {
     pub closed_cause: Option<String>,
     pub acknowledged_at: Option<Timestamp>,
     pub shelved_until: Option<Timestamp>,
+    pub unshelved_at: Option<Timestamp>,
     pub fingerprints: BTreeMap<u64, u64>,
     pub timeline: Vec<(TimelineKind, Timestamp)>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Told {
     pub incident: IncidentId,
+    /// Of its own record.
+    pub device: Option<String>,
     pub reason: AlertReason,
     pub historical: bool,
     pub position: Position,
@@ -60,6 +63,8 @@ pub struct Event {
     pub level: Option<Level>,
     pub peak: Option<f64>,
     pub fingerprint: u64,
+    /// What the record names.
+    pub device: Option<String>,
     /// Sent as history.
     pub history: bool,
     /// More than an hour old when it was received.
@@ -76,6 +81,7 @@ impl Event {
             level: None,
             peak: None,
             fingerprint: 0,
+            device: None,
             history: false,
             historical: false,
         }
@@ -115,7 +121,7 @@ pub struct Incident {
     ended: Vec<(Timestamp, Timestamp)>,
     operations: Vec<OperationId>,
     /// What the entry that is being judged has made of it so far.
-    alert: Option<Told>,
+    alerts: Vec<Told>,
     new_fault_lines: usize,
     last_further_fault: Option<Timestamp>,
 }
@@ -172,6 +178,7 @@ impl Incidents {
             closed_cause: is_over.then(|| "found late".to_owned()),
             acknowledged_at: None,
             shelved_until: None,
+            unshelved_at: None,
             fingerprints: BTreeMap::new(),
             timeline: vec![(TimelineKind::Opened, event.at)],
         };
@@ -179,7 +186,7 @@ impl Incidents {
             row,
             ended: Vec::new(),
             operations: Vec::new(),
-            alert: None,
+            alerts: Vec::new(),
             new_fault_lines: 0,
             last_further_fault: None,
         };
@@ -326,6 +333,7 @@ impl Incidents {
             }
             Action::Unshelve => {
                 i.row.shelved_until = None;
+                i.row.unshelved_at = Some(op.at);
                 i.line(TimelineKind::Unshelved, op.at);
             }
             Action::Close { cause } => self.close(id, op.at, Some(cause)),
@@ -333,16 +341,14 @@ impl Incidents {
         true
     }
 
-    pub fn unshelve_if_due(&mut self, id: IncidentId, wall: Timestamp, position: Position) {
+    pub fn unshelve_if_due(&mut self, id: IncidentId, wall: Timestamp) {
         let i = self.get_mut(id);
         if i.row.shelved_until.is_none_or(|until| until > wall) {
             return;
         }
         i.row.shelved_until = None;
+        i.row.unshelved_at = Some(wall);
         i.line(TimelineKind::Unshelved, wall);
-        if i.row.activity == Activity::Active {
-            i.raise(id, AlertReason::Reopened, &Event::found(wall, wall, position));
-        }
     }
 
     /// Does `[from, to]` touch an occurrence of it that has ended?
@@ -352,14 +358,14 @@ impl Incidents {
         known.iter().any(|(f, t)| *f <= to && from <= *t)
     }
 
-    /// The entry is judged: at most one alert of each incident.
+    /// The entry is judged: at most one alert of each incident and device.
     pub fn end_entry(&mut self) {
         for i in self.all.values_mut() {
             if let Some(at) = i.last_further_fault.take() {
                 i.row.timeline.push((TimelineKind::NewFault, at));
             }
             i.new_fault_lines = 0;
-            self.told.extend(i.alert.take());
+            self.told.append(&mut i.alerts);
         }
     }
 }
@@ -407,7 +413,7 @@ impl Incident {
         };
     }
 
-    /// The weightiest of an entry stays; nobody is told of history, nor of what is shelved.
+    /// The weightiest of an entry stays, of each device; nobody is notified of history.
     fn raise(&mut self, id: IncidentId, reason: AlertReason, event: &Event) {
         let weight = |r: AlertReason| match r {
             AlertReason::Opened => 4,
@@ -416,21 +422,26 @@ impl Incident {
             AlertReason::NewFault => 1,
             AlertReason::Repeat => 0,
         };
-        let is_shelved = self.row.shelved_until.is_some_and(|until| until > event.received_at);
-        if self.row.silent || is_shelved {
+        if self.row.silent {
             return;
         }
+        let subject = &self.row.subject;
+        let own = (subject.kind == SubjectKind::Device).then(|| subject.id.to_string());
+        let device = event.device.clone().or(own);
         let opens = matches!(reason, AlertReason::Opened | AlertReason::Reopened);
         let historical = self.row.historical && (opens || event.historical);
-        if let Some(known) = &self.alert {
+        if let Some(n) = self.alerts.iter().position(|a| a.device == device) {
+            let known = &self.alerts[n];
             let is_better = known.historical && !historical;
             let is_worse = !known.historical && historical;
             if is_worse || (!is_better && weight(known.reason) >= weight(reason)) {
                 return;
             }
+            self.alerts.remove(n);
         }
-        self.alert = Some(Told {
+        self.alerts.push(Told {
             incident: id,
+            device,
             reason,
             historical,
             position: event.position,

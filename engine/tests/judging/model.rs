@@ -274,6 +274,7 @@ impl Track {
             level: record.level,
             peak: None,
             fingerprint: record.fingerprint,
+            device: record.device_id.map(str::to_owned),
             history,
             historical: judgement.historical,
         };
@@ -396,7 +397,7 @@ impl Track {
         }
         self.advance(place, wall);
         for id in self.states.iter().filter_map(|s| s.present) {
-            place.incidents.unshelve_if_due(id, wall, place.position);
+            place.incidents.unshelve_if_due(id, wall);
         }
     }
 

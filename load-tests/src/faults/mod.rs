@@ -18,7 +18,7 @@ use crate::oracle::api::Dashboard;
 use crate::oracle::{Finding, gather};
 use crate::play::caught_up;
 use crate::sender::{KEY_WITHIN, Patience, Sender};
-use crate::server::{Form, Launch, Server, StoreUrls};
+use crate::server::{Form, Launch, Server, StoreUrls, mailed_at_once};
 use crate::workload::{self, Pace, Workload};
 use crate::{clock::run_tag, ledger::Ledger};
 use andon_engine::time::Clock;
@@ -38,7 +38,7 @@ use watch::LagWatch;
 const WORKERS: usize = 4;
 /// A steady load that a debug build carries with room to catch up: 1,600 records a second.
 const BATCH_EVERY: Duration = Duration::from_millis(25);
-/// Fatal incidents of one run; up to ten pass the throttle in its window, so nobody has to wait for a digest.
+/// Fatal incidents of one run; whom they go to chose them at once, and up to ten pass the throttle in its window: nobody waits for a digest.
 const FATALS: u64 = 8;
 /// The load goes on for so long after the fault, while the server catches up.
 const AFTER: Duration = Duration::from_secs(3);
@@ -316,9 +316,12 @@ fn configuration(fault: &Fault, healed: bool) -> String {
     let quota = match fault.what {
         What::QuotaFull if !healed => SMALL_QUOTA,
         What::QuotaFull | What::DiskFull => LARGE_QUOTA,
-        _ => return "version = 1\n".into(),
+        _ => return mailed_at_once(),
     };
-    format!("version = 1\n[journal]\nsegment_bytes = {SEGMENT_BYTES}\nquota_bytes = {quota}\n")
+    format!(
+        "{}[journal]\nsegment_bytes = {SEGMENT_BYTES}\nquota_bytes = {quota}\n",
+        mailed_at_once()
+    )
 }
 
 /// What some faults need beside the workload: records that the mapping will refuse, or bulk that fills the journal.

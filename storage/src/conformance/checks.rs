@@ -22,6 +22,16 @@ macro_rules! conformance_checks {
             hostile_names_are_only_names,
         }
     };
+    (holding, $run:ident) => {
+        $run! { holding:
+            the_most_urgent_comes_first,
+            a_page_is_expanded_in_one_and_each_alert_once,
+            a_message_that_nobody_has_tried_names_more,
+            what_shelving_holds_is_due_when_it_ends,
+            who_knows_an_incident_is_found_when_its_shelving_ends,
+            a_clock_that_was_set_back_leaves_nothing_in_its_old_future,
+        }
+    };
     (effects, $run:ident) => {
         $run! { effects:
             an_empty_store_has_nothing,
@@ -160,6 +170,7 @@ mod tests {
             effects in "effects";
             exchange in "exchange";
             fast_state in "fast_state";
+            holding in "holding";
             keys in "keys";
             log_index in "log_index", "log_scan";
             loss in "loss";

@@ -8,6 +8,7 @@ use crate::ports::deliveries::{
 use crate::ports::rows::EffectStore;
 use andon_engine::effect::{Alert, AlertReason, Effect};
 use andon_engine::ids::{AlertId, IncidentId, Position, RouteId};
+use andon_engine::rule::Priority;
 use andon_engine::time::{Span, Timestamp};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -18,7 +19,7 @@ pub(super) fn at(t: i64) -> Timestamp {
 }
 
 pub(super) fn anna() -> Target {
-    Target::new(ChannelKind::Email, "anna")
+    Target::new(ChannelKind::Email, "anna@plant.example")
 }
 
 pub(super) fn delivery(alert: &Alert, target: &Target) -> Delivery {
@@ -29,6 +30,7 @@ pub(super) fn delivery(alert: &Alert, target: &Target) -> Delivery {
         target: target.clone(),
         route: RouteId::new("default"),
         position: alert.position,
+        priority: alert.priority,
         passes_throttle: alert.passes_throttle,
         historical: alert.historical,
         state: DeliveryState::Waiting,
@@ -48,6 +50,7 @@ pub(super) async fn alerts<S: EffectStore>(s: &S, n: u64) -> Vec<Alert> {
         .map(|seq| Alert {
             id: AlertId(rng.random()),
             position: Position { seq, index: 0 },
+            priority: Priority::P2,
             ..sample::alert(&mut rng, IncidentId(7))
         })
         .collect();
@@ -75,15 +78,22 @@ pub(super) fn notice(id: u128, target: &Target, claims_slot: bool) -> Notice {
         route: Some(RouteId::new("default")),
         items: vec![NoticeItem {
             incident: IncidentId(u128::MAX),
+            priority: Priority::P2,
+            opened_at: at(-9),
             reason: AlertReason::NewFault,
             alerts: 3,
             text: Arc::from("it's \"broken\" ü 🔥"),
+            context: sample::alert(&mut StdRng::seed_from_u64(9), IncidentId(1)).context,
+            devices: vec![Arc::from("AGV-7"), Arc::from("it's")],
+            unshelved_at: Some(at(8)),
+            is_unshelved: true,
             at: at(-5),
             received_at: at(6),
             count: u64::MAX,
             further: 4,
             muted_until: Some(at(9)),
         }],
+        priority: Priority::P2,
         claims_slot,
         state: NoticeState::Queued,
         attempts: 0,
@@ -101,7 +111,9 @@ pub(super) fn decision(target: &Target, version: u64) -> Decision {
         slot: Slot::default(),
         changes: vec![],
         notices: vec![],
+        joined: None,
         repeats: vec![],
+        reminded: vec![],
     }
 }
 
@@ -114,6 +126,7 @@ pub(super) fn told(count: u64, next: Option<i64>) -> Told {
         repeats: 1,
         next_repeat_at: next.map(Timestamp),
         subject: "it's [P1] \"ü\"".to_owned(),
+        unshelved_at: Some(at(8)),
     }
 }
 
@@ -381,7 +394,7 @@ pub async fn what_is_finished_is_pruned_after_its_time<S: EffectStore + Delivery
 pub async fn hostile_names_are_only_names<S: EffectStore + DeliveryStore>(open: impl AsyncFn() -> S) {
     let s = open().await;
     let alert = alerts(&s, 1).await.remove(0);
-    let targets: Vec<Target> = HOSTILE.iter().map(|n| Target::new(ChannelKind::Email, n)).collect();
+    let targets: Vec<Target> = HOSTILE.iter().map(|n| Target::new(ChannelKind::Webhook, n)).collect();
     let rows: Vec<Delivery> = targets
         .iter()
         .zip(HOSTILE)

@@ -11,6 +11,7 @@ pub mod deliveries;
 pub mod effects;
 pub mod exchange;
 pub mod fast_state;
+pub mod holding;
 pub mod keys;
 pub mod log_index;
 mod log_scan;

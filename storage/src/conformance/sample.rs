@@ -1,6 +1,6 @@
 //! Values that a store meets: ordinary ones, hostile ones, extremes. The same seed gives the same values.
 
-use andon_engine::effect::{Alert, AlertReason};
+use andon_engine::effect::{Alert, AlertContext, AlertReason};
 use andon_engine::ids::{AlertId, IncidentId, JournalId, Position, RecordId, RuleId};
 use andon_engine::incident::{
     Acknowledgement, Activity, FingerprintCount, Incident, Occurrence, Shelving, TimelineEntry, TimelineKind,
@@ -132,6 +132,7 @@ pub fn incident(rng: &mut StdRng) -> Incident {
             by: shared(r),
             reason: shared(r),
         }),
+        unshelved_at: maybe(rng, time),
         closed_cause: maybe(rng, shared),
         first_at: time(rng),
         opened_at: time(rng),
@@ -193,6 +194,17 @@ pub fn alert(rng: &mut StdRng, incident: IncidentId) -> Alert {
         id: AlertId(rng.random()),
         incident,
         reason: one_of(rng, &[Opened, Reopened, NewFault, Raised, Repeat]),
+        priority: one_of(rng, &[Priority::P1, Priority::P2, Priority::P3, Priority::P4]),
+        context: AlertContext {
+            error_type: maybe(rng, shared),
+            source: maybe(rng, shared),
+            device: maybe(rng, shared),
+            area: maybe(rng, shared),
+            site: maybe(rng, shared),
+            user: maybe(rng, shared),
+            application: maybe(rng, shared),
+            level: maybe(rng, |r| one_of(r, &Level::ALL)),
+        },
         at: time(rng),
         received_at: time(rng),
         position: position(rng),

@@ -1,6 +1,6 @@
 //! Deliveries: who is to be told of which alert, and what became of it.
 //!
-//! Two kinds of rows. A *delivery* is one alert for one target (a person by e-mail, or a channel); it is never removed while it
+//! Two kinds of rows. A *delivery* is one alert for one target (an e-mail address, or a channel); it is never removed while it
 //! is fresh, so that "why was nobody told" always has an answer. A *notice* is one message that goes out: the deliveries that it
 //! tells (one, several of the same record, or a digest), with its attempts and its claim. A *slot* per target carries the
 //! throttle, and a *told* row per target and incident what the target knows already.
@@ -8,8 +8,10 @@
 //! The rows are the truth. A queue of jobs only says "look at this notice now", and may forget.
 
 use super::Result;
-use andon_engine::effect::AlertReason;
+use andon_engine::address;
+use andon_engine::effect::{AlertContext, AlertReason};
 use andon_engine::ids::{AlertId, IncidentId, InvalidId, Position, RouteId};
+use andon_engine::rule::Priority;
 use andon_engine::time::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -71,7 +73,8 @@ impl ChannelKind {
     }
 }
 
-/// Where a message goes: a person by e-mail (`name` is the recipient's id), or a channel of a route (its name).
+/// Where a message goes: an e-mail address, or a channel of a route (its name). An address is one target, however many people of the
+/// configuration have it and however they write its domain: throttle and deliveries are per address because of that.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub struct Target {
     pub kind: ChannelKind,
@@ -80,12 +83,16 @@ pub struct Target {
 
 impl Target {
     pub fn new(kind: ChannelKind, name: impl AsRef<str>) -> Self {
+        let name = name.as_ref();
         Self {
             kind,
-            name: Arc::from(name.as_ref()),
+            name: match kind {
+                ChannelKind::Email => Arc::from(address::canonical(name)),
+                ChannelKind::Slack | ChannelKind::Webhook => Arc::from(name),
+            },
         }
     }
-    /// `email:anna`. The kind comes first, so a name may hold anything.
+    /// `email:anna@plant.example`. The kind comes first, so a name may hold anything.
     pub fn key(&self) -> String {
         format!("{}:{}", self.kind.as_str(), self.name)
     }
@@ -151,6 +158,8 @@ pub struct Delivery {
     pub route: RouteId,
     /// Of the record that raised the alert: alerts of one position share a message.
     pub position: Position,
+    /// Of the alert: the most urgent is decided on and named first.
+    pub priority: Priority,
     pub passes_throttle: bool,
     pub historical: bool,
     pub state: DeliveryState,
@@ -220,12 +229,24 @@ impl NoticeState {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct NoticeItem {
     pub incident: IncidentId,
+    pub priority: Priority,
+    pub opened_at: Timestamp,
     /// Why the target hears of it; the most telling of `alerts`, or `Repeat`.
     pub reason: AlertReason,
     /// How many alerts of this incident the notice tells; 0 for repeats alone.
     pub alerts: u32,
-    /// What the newest of them said, at most 512 bytes.
+    /// What the newest of them said, at most 512 bytes, and what its record named.
     pub text: Arc<str>,
+    #[serde(default)]
+    pub context: AlertContext,
+    /// The devices of all of them, where there are several.
+    #[serde(default)]
+    pub devices: Vec<Arc<str>>,
+    /// When the incident's last shelving ended, and whether the target hears of that for the first time.
+    #[serde(default)]
+    pub unshelved_at: Option<Timestamp>,
+    #[serde(default)]
+    pub is_unshelved: bool,
     /// Event time and receipt of the earliest of them.
     pub at: Timestamp,
     pub received_at: Timestamp,
@@ -245,6 +266,8 @@ pub struct Notice {
     pub route: Option<RouteId>,
     /// The most urgent first.
     pub items: Vec<NoticeItem>,
+    /// Of the most urgent of them: it is sent before others.
+    pub priority: Priority,
     /// It opened a throttle window: the window runs from when it was sent, and ends at once if it dies.
     pub claims_slot: bool,
     pub state: NoticeState,
@@ -285,6 +308,8 @@ pub struct Told {
     pub next_repeat_at: Option<Timestamp>,
     /// Of the first message: all messages of an incident to a target carry the same, or mail programs break the thread.
     pub subject: String,
+    /// When the last shelving ended that the target was notified after.
+    pub unshelved_at: Option<Timestamp>,
 }
 
 #[derive(Clone, PartialEq, Debug)]
@@ -307,8 +332,28 @@ pub struct Decision {
     pub changes: Vec<DeliveryChange>,
     /// With the deliveries that each tells.
     pub notices: Vec<(Notice, Vec<DeliveryId>)>,
+    /// A notice of [`DeliveryStore::unsent`] that names more now, with the deliveries that came to it.
+    pub joined: Option<(Notice, Vec<DeliveryId>)>,
     /// When repeats of these incidents are to be looked at next.
     pub repeats: Vec<(IncidentId, Option<Timestamp>)>,
+    /// Incidents of which a notice says that their shelving is over, and when it was: no other is to say it again.
+    pub reminded: Vec<(IncidentId, Timestamp)>,
+}
+
+/// An alert with its deliveries.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Expansion {
+    pub alert: AlertId,
+    pub deliveries: Vec<Delivery>,
+}
+
+/// The furthest ahead of now that a rule of throttle and retry sets a time. What lies further was set before the clock was set back.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Furthest {
+    pub window: Span,
+    pub held: Span,
+    pub repeat: Span,
+    pub retry: Span,
 }
 
 #[derive(Clone, PartialEq, Debug)]
@@ -345,24 +390,39 @@ pub struct DeliveryCounts {
 
 #[async_trait::async_trait]
 pub trait DeliveryStore: Send + Sync + 'static {
-    /// Alerts that are not expanded, oldest position first.
+    /// Alerts that are not expanded, the most urgent first, of equals the oldest position.
     async fn unexpanded(&self, limit: u32) -> Result<Vec<AlertId>>;
-    /// In one transaction: the rows (those that are there stay as they are) and the mark on the alert. `false`: it was expanded.
-    async fn expand(&self, alert: AlertId, deliveries: &[Delivery], now: Timestamp) -> Result<bool>;
-    /// Targets that have something to decide on by now: deliveries that wait, or are muted or held and due.
+    /// In one transaction: the rows (those that are there stay as they are) and the marks on the alerts. Says which had not been expanded.
+    async fn expand_all(&self, page: &[Expansion], now: Timestamp) -> Result<Vec<AlertId>>;
+    /// One of them; `false`: it was expanded.
+    async fn expand(&self, alert: AlertId, deliveries: &[Delivery], now: Timestamp) -> Result<bool> {
+        let deliveries = deliveries.to_vec();
+        Ok(!self
+            .expand_all(&[Expansion { alert, deliveries }], now)
+            .await?
+            .is_empty())
+    }
+    /// Targets that have something to decide on by now: deliveries that wait, or are muted or held and due. Those with the most
+    /// urgent first.
     async fn targets_due(&self, now: Timestamp) -> Result<Vec<Target>>;
-    /// Of a target: waiting, or muted and due; by position. To be read after the slot, whose version then guards it.
+    /// Of a target: waiting, or muted and due; the most urgent first, of equals by position. To be read after the slot, whose version
+    /// then guards it.
     async fn undecided(&self, target: &Target, now: Timestamp, limit: u32) -> Result<Vec<Delivery>>;
-    /// Held deliveries of a target, by position; those of history too, due or not.
+    /// Held deliveries of a target, in the same order; those of history too, due or not.
     async fn held(&self, target: &Target, limit: u32) -> Result<Vec<Delivery>>;
     async fn slot(&self, target: &Target) -> Result<Slot>;
-    /// Whose repeats are to be looked at by now.
+    /// The newest notice of a target that nobody has tried to send, summaries aside: it may name more.
+    async fn unsent(&self, target: &Target) -> Result<Option<Notice>>;
+    /// Whose repeats are to be looked at by now, and who knows an active incident whose shelving has ended since.
     async fn repeats_due(&self, now: Timestamp, limit: u32) -> Result<Vec<Told>>;
     async fn told(&self, target: &Target, incident: IncidentId) -> Result<Option<Told>>;
-    /// In one transaction; `false`, and nothing changed, when the slot's version is not the one decided on. Deliveries that are in a
-    /// message already stay there.
+    /// What a target knows of these incidents, in any order.
+    async fn told_of(&self, target: &Target, incidents: &[IncidentId]) -> Result<Vec<Told>>;
+    /// In one transaction; `false`, and nothing changed, when the slot's version is not the one decided on, or the notice that others
+    /// join has been tried. Deliveries that are in a message already stay there.
     async fn decide(&self, decision: &Decision, now: Timestamp) -> Result<bool>;
-    /// Notices to be sent by now: queued and due, or claimed by somebody whose lease has ended. Oldest due first.
+    /// Notices to be sent by now: queued and due, or claimed by somebody whose lease has ended. The most urgent first, of equals the
+    /// oldest due.
     async fn sendable(&self, now: Timestamp, limit: u32) -> Result<Vec<NoticeId>>;
     /// Takes a notice that [`DeliveryStore::sendable`] would name; counts the attempt. `None`: somebody else has it, or it is finished.
     /// A lease begins and ends by the store's own clock where it has one: those of two notifiers may differ by more than a lease.
@@ -373,6 +433,11 @@ pub trait DeliveryStore: Send + Sync + 'static {
     async fn release_claims(&self, owner: &str) -> Result<u64>;
     /// Makes every delivery that a mute window holds due now: the windows have changed.
     async fn review_muted(&self, now: Timestamp) -> Result<u64>;
+    /// Makes due what shelving holds of incidents that are shelved no longer, or not for so long.
+    async fn review_shelved(&self, now: Timestamp) -> Result<u64>;
+    /// Our clock was set back: what lies further ahead than its rule can set is due again by the new clock, and what a mute window
+    /// holds is looked at again.
+    async fn clock_set_back(&self, now: Timestamp, furthest: Furthest) -> Result<u64>;
     /// The first time after `now` at which something becomes due, if nothing else happens.
     async fn next_due(&self, now: Timestamp) -> Result<Option<Timestamp>>;
     async fn counts(&self) -> Result<DeliveryCounts>;

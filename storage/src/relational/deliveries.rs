@@ -1,21 +1,27 @@
 //! Deliveries, notices, slots and told rows: [`DeliveryStore`] on a relational database.
 
 use super::database::{Database, Row, Transaction, Value, insert_rows};
+use super::delivery_rows::{delivery, delivery_values, items_of, notice, notice_values, told};
 use super::{Relational, owner, telling};
+use crate::ports::Result;
 use crate::ports::deliveries::{
-    Decision, Delivery, DeliveryChange, DeliveryCounts, DeliveryState, DeliveryStore, Notice, NoticeId, NoticeKind,
-    NoticeState, Outcome, Slot, Target, Told,
+    Decision, Delivery, DeliveryChange, DeliveryCounts, DeliveryId, DeliveryState, DeliveryStore, Expansion, Furthest,
+    Notice, NoticeId, NoticeState, Outcome, Slot, Target, Told,
 };
-use crate::ports::{Result, StoreError};
-use andon_engine::ids::{AlertId, IncidentId, Position, RouteId};
+use andon_engine::ids::{AlertId, IncidentId};
 use andon_engine::time::{Span, Timestamp};
+use std::collections::{BTreeMap, HashSet};
 
-const DELIVERY_COLUMNS: usize = 16;
+const DELIVERY_COLUMNS: usize = 17;
+/// Ids that one statement names.
+const IDS_MAX: usize = 500;
+const TOLD_SELECT: &str =
+    "SELECT target, incident, record_count, told_at, repeats, next_repeat_at, subject, unshelved_at FROM told";
 /// Every SELECT of deliveries reads these, in the order in which [`delivery`] takes them.
 macro_rules! deliveries_where {
     ($condition:literal) => {
         concat!(
-            "SELECT id, alert, incident, target, route, position_seq, position_index, passes_throttle, historical, state, ",
+            "SELECT id, alert, incident, target, route, position_seq, position_index, priority, passes_throttle, historical, state, ",
             "reason, due, muted_until, notice, created_at, updated_at FROM deliveries WHERE ",
             $condition
         )
@@ -23,48 +29,55 @@ macro_rules! deliveries_where {
 }
 macro_rules! notice_columns {
     () => {
-        "id, target, kind, route, items, claims_slot, state, attempts, due, answer, created_at, finished_at"
+        "id, target, kind, route, items, priority, claims_slot, state, attempts, due, answer, created_at, finished_at"
     };
 }
 
 #[async_trait::async_trait]
 impl<D: Database> DeliveryStore for Relational<D> {
     async fn unexpanded(&self, limit: u32) -> Result<Vec<AlertId>> {
-        let sql = "SELECT id FROM alerts WHERE expanded_at IS NULL ORDER BY position_seq, position_index, id LIMIT $1";
+        let sql = "SELECT id FROM alerts WHERE expanded_at IS NULL \
+                   ORDER BY priority, position_seq, position_index, id LIMIT $1";
         let rows = self.database().fetch(sql.into(), vec![Value::int(limit)]).await?;
         rows.into_iter()
             .map(|mut r| r.parsed("alert id", |s| s.parse().ok()))
             .collect()
     }
 
-    async fn expand(&self, alert: AlertId, deliveries: &[Delivery], now: Timestamp) -> Result<bool> {
+    async fn expand_all(&self, page: &[Expansion], now: Timestamp) -> Result<Vec<AlertId>> {
         let mut tx = self.begin().await?;
-        let mark = "UPDATE alerts SET expanded_at = $1 WHERE id = $2 AND expanded_at IS NULL";
-        if tx
-            .execute(mark.into(), vec![at(now), Value::text(&alert.to_string())])
-            .await?
-            == 0
-        {
-            return Ok(false);
+        let mut new = Vec::new();
+        for ids in page.chunks(IDS_MAX) {
+            let (list, mut values) = listed(2, ids.iter().map(|e| e.alert.to_string()));
+            let mark =
+                format!("UPDATE alerts SET expanded_at = $1 WHERE expanded_at IS NULL AND id IN ({list}) RETURNING id");
+            values.insert(0, at(now));
+            let rows = tx.fetch(mark.into(), values).await?;
+            new.extend(read(rows, |r| r.parsed::<AlertId>("alert id", |s| s.parse().ok()))?);
         }
+        let is_new: HashSet<AlertId> = new.iter().copied().collect();
         let rows = {
             let known = self.memory.lock();
-            let rows = deliveries
+            let deliveries = page
                 .iter()
-                .map(|d| delivery_values::<D>(&known.telling.known(d.clone())));
+                .filter(|e| is_new.contains(&e.alert))
+                .flat_map(|e| &e.deliveries);
+            let rows = deliveries.map(|d| delivery_values::<D>(&known.telling.known(d.clone())));
             rows.collect::<Result<Vec<_>>>()?
         };
-        let head = "INSERT INTO deliveries (id, alert, incident, target, route, position_seq, position_index, passes_throttle, \
-                    historical, state, reason, due, muted_until, notice, created_at, updated_at)";
+        let head = "INSERT INTO deliveries (id, alert, incident, target, route, position_seq, position_index, priority, \
+                    passes_throttle, historical, state, reason, due, muted_until, notice, created_at, updated_at)";
         insert_rows::<D>(&mut tx, head, DELIVERY_COLUMNS, "ON CONFLICT (id) DO NOTHING", rows).await?;
         tx.commit().await?;
-        Ok(true)
+        Ok(new)
     }
 
     async fn targets_due(&self, now: Timestamp) -> Result<Vec<Target>> {
-        let sql = "SELECT target FROM deliveries WHERE state = 'waiting' \
-                   UNION SELECT target FROM deliveries WHERE state = 'held' AND due <= $1 \
-                   UNION SELECT target FROM deliveries WHERE state = 'muted' AND due IS NOT NULL AND due <= $1 ORDER BY 1";
+        let sql = "SELECT target FROM (\
+                   SELECT target, MIN(priority) AS p FROM deliveries WHERE state = 'waiting' GROUP BY target \
+                   UNION ALL SELECT target, MIN(priority) FROM deliveries WHERE state = 'held' AND due <= $1 GROUP BY target \
+                   UNION ALL SELECT target, MIN(priority) FROM deliveries \
+                   WHERE state = 'muted' AND due IS NOT NULL AND due <= $1 GROUP BY target) x GROUP BY target ORDER BY MIN(p), target";
         read(self.database().fetch(sql.into(), vec![at(now)]).await?, |r| {
             r.parsed("target", Target::parse)
         })
@@ -73,15 +86,16 @@ impl<D: Database> DeliveryStore for Relational<D> {
     async fn undecided(&self, target: &Target, now: Timestamp, limit: u32) -> Result<Vec<Delivery>> {
         let sql = deliveries_where!(
             "target = $1 AND (state = 'waiting' OR (state = 'muted' AND due IS NOT NULL AND due <= $2)) \
-             ORDER BY position_seq, position_index, id LIMIT $3"
+             ORDER BY priority, position_seq, position_index, id LIMIT $3"
         );
         let values = vec![Value::text(&target.key()), at(now), Value::int(limit)];
         read(self.database().fetch(sql.into(), values).await?, delivery)
     }
 
     async fn held(&self, target: &Target, limit: u32) -> Result<Vec<Delivery>> {
-        let sql =
-            deliveries_where!("state = 'held' AND target = $1 ORDER BY position_seq, position_index, id LIMIT $2");
+        let sql = deliveries_where!(
+            "state = 'held' AND target = $1 ORDER BY priority, position_seq, position_index, id LIMIT $2"
+        );
         read(
             self.database()
                 .fetch(sql.into(), vec![Value::text(&target.key()), Value::int(limit)])
@@ -110,22 +124,56 @@ impl<D: Database> DeliveryStore for Relational<D> {
         })
     }
 
+    async fn unsent(&self, target: &Target) -> Result<Option<Notice>> {
+        let sql = concat!(
+            "SELECT ",
+            notice_columns!(),
+            " FROM notices WHERE target = $1 AND state = 'queued' AND attempts = 0 AND kind <> 'summary' \
+             ORDER BY created_at DESC, id LIMIT 1"
+        );
+        let rows = self
+            .database()
+            .fetch(sql.into(), vec![Value::text(&target.key())])
+            .await?;
+        Ok(read(rows, notice)?.pop())
+    }
+
     async fn repeats_due(&self, now: Timestamp, limit: u32) -> Result<Vec<Told>> {
-        let sql = "SELECT target, incident, record_count, told_at, repeats, next_repeat_at, subject FROM told \
-                   WHERE next_repeat_at IS NOT NULL AND next_repeat_at <= $1 ORDER BY next_repeat_at, target, incident LIMIT $2";
-        read(
-            self.database()
-                .fetch(sql.into(), vec![at(now), Value::int(limit)])
-                .await?,
-            told,
-        )
+        let sql = format!(
+            "{TOLD_SELECT} WHERE next_repeat_at IS NOT NULL AND next_repeat_at <= $1 \
+                   ORDER BY next_repeat_at, target, incident LIMIT $2"
+        );
+        let rows = self
+            .database()
+            .fetch(sql.into(), vec![at(now), Value::int(limit)])
+            .await?;
+        let mut due = read(rows, told)?;
+        let sql = "SELECT t.target, t.incident, t.record_count, t.told_at, t.repeats, t.next_repeat_at, t.subject, t.unshelved_at \
+                   FROM incidents i JOIN told t ON t.incident = i.id \
+                   WHERE i.unshelved_at IS NOT NULL AND i.activity = 'active' \
+                   AND (t.unshelved_at IS NULL OR t.unshelved_at <> i.unshelved_at) \
+                   AND (t.next_repeat_at IS NULL OR t.next_repeat_at > $1) ORDER BY i.unshelved_at, t.target, t.incident LIMIT $2";
+        let rows = self
+            .database()
+            .fetch(sql.into(), vec![at(now), Value::int(limit)])
+            .await?;
+        due.extend(read(rows, told)?);
+        Ok(due)
     }
 
     async fn told(&self, target: &Target, incident: IncidentId) -> Result<Option<Told>> {
-        let sql = "SELECT target, incident, record_count, told_at, repeats, next_repeat_at, subject FROM told \
-                   WHERE target = $1 AND incident = $2";
-        let values = vec![Value::text(&target.key()), Value::text(&incident.to_string())];
-        Ok(read(self.database().fetch(sql.into(), values).await?, told)?.pop())
+        Ok(self.told_of(target, &[incident]).await?.pop())
+    }
+
+    async fn told_of(&self, target: &Target, incidents: &[IncidentId]) -> Result<Vec<Told>> {
+        let mut found = Vec::new();
+        for ids in incidents.chunks(IDS_MAX) {
+            let (list, mut values) = listed(2, ids.iter().map(ToString::to_string));
+            values.insert(0, Value::text(&target.key()));
+            let sql = format!("{TOLD_SELECT} WHERE target = $1 AND incident IN ({list})");
+            found.extend(read(self.database().fetch(sql.into(), values).await?, told)?);
+        }
+        Ok(found)
     }
 
     async fn decide(&self, decision: &Decision, now: Timestamp) -> Result<bool> {
@@ -151,26 +199,20 @@ impl<D: Database> DeliveryStore for Relational<D> {
         if tx.execute(claim.into(), values).await? == 0 {
             return Ok(false);
         }
-        for c in &decision.changes {
-            change::<D>(&mut tx, c, now).await?;
-        }
+        change_all::<D>(&mut tx, &decision.changes, now).await?;
         for (notice, deliveries) in &decision.notices {
             let sql = concat!(
                 "INSERT INTO notices (",
                 notice_columns!(),
-                ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT (id) DO NOTHING"
+                ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) ON CONFLICT (id) DO NOTHING"
             );
             tx.execute(sql.into(), notice_values::<D>(notice)?).await?;
-            for id in deliveries {
-                let sql = "UPDATE deliveries SET state = 'noticed', notice = $1, due = NULL, updated_at = $2 \
-                           WHERE id = $3 AND state IN ('waiting', 'held', 'muted')";
-                let values = vec![
-                    Value::text(&notice.id.to_string()),
-                    at(now),
-                    Value::text(&id.to_string()),
-                ];
-                tx.execute(sql.into(), values).await?;
-            }
+            take_up::<D>(&mut tx, notice.id, deliveries, now).await?;
+        }
+        if let Some((notice, deliveries)) = &decision.joined
+            && !join::<D>(&mut tx, notice, deliveries, now).await?
+        {
+            return Ok(false);
         }
         for (incident, next) in &decision.repeats {
             let sql = "UPDATE told SET next_repeat_at = $1 WHERE target = $2 AND incident = $3";
@@ -180,6 +222,11 @@ impl<D: Database> DeliveryStore for Relational<D> {
             )
             .await?;
         }
+        for (incident, unshelved_at) in &decision.reminded {
+            let sql = "UPDATE told SET unshelved_at = $1 WHERE target = $2 AND incident = $3";
+            let values = vec![at(*unshelved_at), target(), Value::text(&incident.to_string())];
+            tx.execute(sql.into(), values).await?;
+        }
         tx.commit().await?;
         self.memory.lock().telling.decided(decision);
         Ok(true)
@@ -187,7 +234,7 @@ impl<D: Database> DeliveryStore for Relational<D> {
 
     async fn sendable(&self, now: Timestamp, limit: u32) -> Result<Vec<NoticeId>> {
         let sql = "SELECT id FROM notices WHERE state IN ('queued', 'sending') AND due <= $1 \
-                   AND (state = 'queued' OR lease_until <= $2) ORDER BY due, id LIMIT $3";
+                   AND (state = 'queued' OR lease_until <= $2) ORDER BY priority, due, id LIMIT $3";
         let values = vec![at(now), at(self.now(now).await?), Value::int(limit)];
         let rows = self.database().fetch(sql.into(), values).await?;
         read(rows, |r| r.parsed("notice id", |s| s.parse().ok()))
@@ -284,6 +331,56 @@ impl<D: Database> DeliveryStore for Relational<D> {
         Ok(n)
     }
 
+    async fn review_shelved(&self, now: Timestamp) -> Result<u64> {
+        let mut tx = self.begin().await?;
+        let sql = "UPDATE deliveries SET due = $1 WHERE state = 'muted' AND due IS NOT NULL AND reason = 'shelved' AND due > $1 \
+                   AND EXISTS (SELECT 1 FROM incidents i WHERE i.id = deliveries.incident \
+                   AND (i.shelved_until IS NULL OR i.shelved_until < deliveries.due))";
+        let n = tx.execute(sql.into(), vec![at(now)]).await?;
+        tx.commit().await?;
+        Ok(n)
+    }
+
+    async fn clock_set_back(&self, now: Timestamp, furthest: Furthest) -> Result<u64> {
+        let mut tx = self.begin().await?;
+        let mut n = 0;
+        // A window goes on for as long as one that opens now; everything else is looked at now.
+        let window = now.plus(furthest.window);
+        for (sql, to, beyond) in [
+            (
+                "UPDATE notification_slots SET window_end = $1, version = version + 1 WHERE window_end > $2",
+                window,
+                window,
+            ),
+            (
+                "UPDATE deliveries SET due = $1 WHERE state = 'held' AND due > $2",
+                now,
+                now.plus(furthest.held),
+            ),
+            (
+                "UPDATE deliveries SET due = $1 WHERE state = 'muted' AND due IS NOT NULL AND due > $2",
+                now,
+                now,
+            ),
+            (
+                "UPDATE told SET next_repeat_at = $1 WHERE next_repeat_at IS NOT NULL AND next_repeat_at > $2",
+                now,
+                now.plus(furthest.repeat),
+            ),
+            (
+                "UPDATE notices SET due = $1 WHERE state IN ('queued', 'sending') AND due > $2",
+                now,
+                now.plus(furthest.retry),
+            ),
+        ] {
+            n += tx.execute(sql.into(), vec![at(to), at(beyond)]).await?;
+        }
+        tx.commit().await?;
+        let mut known = self.memory.lock();
+        known.telling.end_windows_by(window);
+        Ok(n)
+    }
+
     async fn next_due(&self, now: Timestamp) -> Result<Option<Timestamp>> {
         let sql = "SELECT MIN(t) FROM (\
                    SELECT MIN(due) AS t FROM notices WHERE state IN ('queued', 'sending') AND due > $1 \
@@ -370,132 +467,94 @@ impl<D: Database> DeliveryStore for Relational<D> {
     }
 }
 
-async fn change<D: Database>(tx: &mut D::Transaction, c: &DeliveryChange, now: Timestamp) -> Result<()> {
-    let sql = "UPDATE deliveries SET state = $1, reason = $2, due = $3, muted_until = $4, updated_at = $5 \
-               WHERE id = $6 AND state IN ('waiting', 'held', 'muted')";
-    let values = vec![
-        Value::text(c.state.as_str()),
-        Value::opt_text(c.reason.as_deref()),
-        opt_at(c.due),
-        opt_at(c.muted_until),
-        at(now),
-        Value::text(&c.id.to_string()),
-    ];
-    tx.execute(sql.into(), values).await?;
+/// Those that become the same, with one statement.
+async fn change_all<D: Database>(tx: &mut D::Transaction, changes: &[DeliveryChange], now: Timestamp) -> Result<()> {
+    let mut same: BTreeMap<_, Vec<DeliveryId>> = BTreeMap::new();
+    for c in changes {
+        let becomes = (c.state.as_str(), c.reason.as_deref(), c.due, c.muted_until);
+        same.entry(becomes).or_default().push(c.id);
+    }
+    for ((state, reason, due, muted_until), ids) in same {
+        for ids in ids.chunks(IDS_MAX) {
+            let (list, of_ids) = listed(6, ids.iter().map(ToString::to_string));
+            let sql = format!(
+                "UPDATE deliveries SET state = $1, reason = $2, due = $3, muted_until = $4, updated_at = $5 \
+                 WHERE state IN ('waiting', 'held', 'muted') AND id IN ({list})"
+            );
+            let mut values = vec![
+                Value::text(state),
+                Value::opt_text(reason),
+                opt_at(due),
+                opt_at(muted_until),
+                at(now),
+            ];
+            values.extend(of_ids);
+            tx.execute(sql.into(), values).await?;
+        }
+    }
     Ok(())
 }
 
-fn at(t: Timestamp) -> Value {
+/// These deliveries are in that message now.
+async fn take_up<D: Database>(
+    tx: &mut D::Transaction,
+    notice: NoticeId,
+    deliveries: &[DeliveryId],
+    now: Timestamp,
+) -> Result<()> {
+    for ids in deliveries.chunks(IDS_MAX) {
+        let (list, of_ids) = listed(3, ids.iter().map(ToString::to_string));
+        let sql = format!(
+            "UPDATE deliveries SET state = 'noticed', notice = $1, due = NULL, updated_at = $2 \
+             WHERE state IN ('waiting', 'held', 'muted') AND id IN ({list})"
+        );
+        let mut values = vec![Value::text(&notice.to_string()), at(now)];
+        values.extend(of_ids);
+        tx.execute(sql.into(), values).await?;
+    }
+    Ok(())
+}
+
+/// The notice names more now. `false`: somebody has tried to send it.
+async fn join<D: Database>(
+    tx: &mut D::Transaction,
+    notice: &Notice,
+    deliveries: &[DeliveryId],
+    now: Timestamp,
+) -> Result<bool> {
+    let sql =
+        "UPDATE notices SET items = $1, kind = $2, priority = $3 WHERE id = $4 AND state = 'queued' AND attempts = 0";
+    let values = vec![
+        Value::text(&items_of::<D>(notice)?),
+        Value::text(notice.kind.as_str()),
+        Value::int(notice.priority as u8),
+        Value::text(&notice.id.to_string()),
+    ];
+    if tx.execute(sql.into(), values).await? == 0 {
+        return Ok(false);
+    }
+    take_up::<D>(tx, notice.id, deliveries, now).await?;
+    Ok(true)
+}
+
+/// `$first,$second…` and its values: a power of two of them, so that the statements are of few lengths. The last one stands there again
+/// and again, for IN does not count.
+fn listed(first: usize, ids: impl Iterator<Item = String>) -> (String, Vec<Value>) {
+    let mut values: Vec<Value> = ids.map(|id| Value::text(&id)).collect();
+    if let Some(last) = values.last().cloned() {
+        values.resize(values.len().next_power_of_two(), last);
+    }
+    let names: Vec<String> = (first..first + values.len()).map(|n| format!("${n}")).collect();
+    (names.join(","), values)
+}
+
+pub(super) fn at(t: Timestamp) -> Value {
     Value::int(t.as_micros())
 }
-fn opt_at(t: Option<Timestamp>) -> Value {
+pub(super) fn opt_at(t: Option<Timestamp>) -> Value {
     Value::Int(t.map(Timestamp::as_micros))
 }
 
 fn read<T>(rows: Vec<Row>, one: impl Fn(&mut Row) -> Result<T>) -> Result<Vec<T>> {
     rows.into_iter().map(|mut r| one(&mut r)).collect()
-}
-
-fn delivery_values<D: Database>(d: &Delivery) -> Result<Vec<Value>> {
-    Ok(vec![
-        Value::text(&d.id.to_string()),
-        Value::text(&d.alert.to_string()),
-        Value::text(&d.incident.to_string()),
-        Value::text(&d.target.key()),
-        Value::text(d.route.as_str()),
-        Value::unsigned(D::STORE, "a position", d.position.seq)?,
-        Value::int(d.position.index),
-        Value::Bool(d.passes_throttle),
-        Value::Bool(d.historical),
-        Value::text(d.state.as_str()),
-        Value::opt_text(d.reason.as_deref()),
-        opt_at(d.due),
-        opt_at(d.muted_until),
-        Value::opt_text(d.notice.map(|n| n.to_string()).as_deref()),
-        at(d.created_at),
-        at(d.updated_at),
-    ])
-}
-
-fn delivery(r: &mut Row) -> Result<Delivery> {
-    Ok(Delivery {
-        id: r.parsed("delivery id", |s| s.parse().ok())?,
-        alert: r.parsed("alert id", |s| s.parse().ok())?,
-        incident: r.parsed("incident id", |s| s.parse().ok())?,
-        target: r.parsed("target", Target::parse)?,
-        route: RouteId::new(r.text()?),
-        position: Position {
-            seq: r.unsigned()?,
-            index: r.unsigned()?,
-        },
-        passes_throttle: r.bool()?,
-        historical: r.bool()?,
-        state: r.parsed("delivery state", DeliveryState::parse)?,
-        reason: r.opt_text()?,
-        due: r.opt_int()?.map(Timestamp),
-        muted_until: r.opt_int()?.map(Timestamp),
-        notice: opt_parsed(r, "notice id")?,
-        created_at: Timestamp(r.int()?),
-        updated_at: Timestamp(r.int()?),
-    })
-}
-
-fn opt_parsed(r: &mut Row, what: &str) -> Result<Option<NoticeId>> {
-    match r.opt_text()? {
-        None => Ok(None),
-        Some(s) => s
-            .parse()
-            .map(Some)
-            .map_err(|_| r.damaged(format!("{s:?} is no {what}"))),
-    }
-}
-
-fn notice_values<D: Database>(n: &Notice) -> Result<Vec<Value>> {
-    let items = serde_json::to_string(&n.items).map_err(|e| StoreError::Refused {
-        store: D::STORE,
-        reason: format!("a notice's items: {e}"),
-    })?;
-    Ok(vec![
-        Value::text(&n.id.to_string()),
-        Value::text(&n.target.key()),
-        Value::text(n.kind.as_str()),
-        Value::opt_text(n.route.as_ref().map(RouteId::as_str)),
-        Value::text(&items),
-        Value::Bool(n.claims_slot),
-        Value::text(n.state.as_str()),
-        Value::int(n.attempts),
-        at(n.due),
-        Value::opt_text(n.answer.as_deref()),
-        at(n.created_at),
-        opt_at(n.finished_at),
-    ])
-}
-
-fn notice(r: &mut Row) -> Result<Notice> {
-    Ok(Notice {
-        id: r.parsed("notice id", |s| s.parse().ok())?,
-        target: r.parsed("target", Target::parse)?,
-        kind: r.parsed("kind of notice", NoticeKind::parse)?,
-        route: r.opt_text()?.map(RouteId::new),
-        items: r.json("a notice's items")?,
-        claims_slot: r.bool()?,
-        state: r.parsed("state of a notice", NoticeState::parse)?,
-        attempts: r.unsigned()?,
-        due: Timestamp(r.int()?),
-        answer: r.opt_text()?,
-        created_at: Timestamp(r.int()?),
-        finished_at: r.opt_int()?.map(Timestamp),
-    })
-}
-
-fn told(r: &mut Row) -> Result<Told> {
-    Ok(Told {
-        target: r.parsed("target", Target::parse)?,
-        incident: r.parsed("incident id", |s| s.parse().ok())?,
-        count: r.unsigned()?,
-        told_at: Timestamp(r.int()?),
-        repeats: r.unsigned()?,
-        next_repeat_at: r.opt_int()?.map(Timestamp),
-        subject: r.text()?,
-    })
 }

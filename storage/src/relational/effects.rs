@@ -5,7 +5,7 @@ use super::cursors::Sink;
 use super::database::{Database, Row, Value, insert_rows};
 use super::{Relational, incidents};
 use crate::ports::rows::{EffectStore, EffectsApplied, RefusedPart};
-use crate::ports::{Cursor, Result};
+use crate::ports::{Cursor, Result, StoreError};
 use andon_engine::effect::{Alert, Effect, Registered};
 use andon_engine::ids::{AlertId, IncidentId};
 use andon_engine::incident::{FingerprintCount, Incident, TimelineEntry};
@@ -15,8 +15,8 @@ use std::ops::Range;
 const TIMELINE: &str = "INSERT INTO incident_timeline (incident, revision, happened_at, kind, who, text, record)";
 const TIMELINE_COLUMNS: usize = 7;
 const ALERTS: &str = "INSERT INTO alerts (id, incident, reason, happened_at, received_at, position_seq, position_index,
-    passes_throttle, historical, text, expanded_at)";
-const ALERT_COLUMNS: usize = 11;
+    passes_throttle, historical, text, priority, context, expanded_at)";
+const ALERT_COLUMNS: usize = 13;
 const PLANT: &str = "INSERT INTO plant (kind, id, first_seen)";
 const PLANT_COLUMNS: usize = 3;
 const FINGERPRINTS: &str = "INSERT INTO incident_fingerprints (incident, fingerprint, record_count, template)";
@@ -158,6 +158,10 @@ fn timeline_values<D: Database>(t: &TimelineEntry) -> Result<Vec<Value>> {
 }
 
 fn alert_values<D: Database>(a: &Alert) -> Result<Vec<Value>> {
+    let context = serde_json::to_string(&a.context).map_err(|e| StoreError::Refused {
+        store: D::STORE,
+        reason: format!("what an alert is about: {e}"),
+    })?;
     Ok(vec![
         Value::text(&a.id.to_string()),
         Value::text(&a.incident.to_string()),
@@ -169,6 +173,8 @@ fn alert_values<D: Database>(a: &Alert) -> Result<Vec<Value>> {
         Value::Bool(a.passes_throttle),
         Value::Bool(a.historical),
         Value::text(&a.text),
+        Value::int(a.priority as u8),
+        Value::text(&context),
     ])
 }
 

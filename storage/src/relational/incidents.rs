@@ -20,17 +20,18 @@ use std::sync::Arc;
 macro_rules! columns {
     () => {
         "id, rule, subject_kind, subject_id, priority, activity, acknowledged_at, acknowledged_by, shelved_until, shelved_by,
-    shelved_reason, closed_cause, first_at, opened_at, last_at, returned_at, first_record, last_record, record_count, reopened,
+    shelved_reason, unshelved_at, closed_cause, first_at, opened_at, last_at, returned_at, first_record, last_record, record_count, reopened,
     occurrence_first_at, occurrence_opened_at, occurrence_count, max_level, peak, title, error_type, device, application, user_id,
     area, source, historical, silent, fingerprints_truncated, position_seq, position_index, revision"
     };
 }
-pub(super) const COLUMNS_COUNT: usize = 38;
+pub(super) const COLUMNS_COUNT: usize = 39;
 pub(super) const INSERT: &str = concat!("INSERT INTO incidents (", columns!(), ")");
 pub(super) const UPSERT: &str = "ON CONFLICT (id) DO UPDATE SET
     rule = excluded.rule, subject_kind = excluded.subject_kind, subject_id = excluded.subject_id, priority = excluded.priority,
     activity = excluded.activity, acknowledged_at = excluded.acknowledged_at, acknowledged_by = excluded.acknowledged_by,
     shelved_until = excluded.shelved_until, shelved_by = excluded.shelved_by, shelved_reason = excluded.shelved_reason,
+    unshelved_at = excluded.unshelved_at,
     closed_cause = excluded.closed_cause, first_at = excluded.first_at, opened_at = excluded.opened_at, last_at = excluded.last_at,
     returned_at = excluded.returned_at, first_record = excluded.first_record, last_record = excluded.last_record,
     record_count = excluded.record_count, reopened = excluded.reopened,
@@ -54,8 +55,8 @@ const FINGERPRINTS: &str = "SELECT fingerprint, record_count, template FROM inci
 macro_rules! select_alerts {
     ($where:literal) => {
         concat!(
-            "SELECT id, incident, reason, happened_at, received_at, position_seq, position_index, passes_throttle, historical, text
-    FROM alerts WHERE ",
+            "SELECT id, incident, reason, happened_at, received_at, position_seq, position_index, passes_throttle, historical, text,
+    priority, context FROM alerts WHERE ",
             $where,
             " ORDER BY position_seq, position_index, id"
         )
@@ -63,7 +64,7 @@ macro_rules! select_alerts {
 }
 const ALERTS: &str =
     "SELECT id, incident, reason, happened_at, received_at, position_seq, position_index, passes_throttle,
-    historical, text FROM alerts";
+    historical, text, priority, context FROM alerts";
 const ALERT: &str = select_alerts!("id = $1");
 const ALERTS_OF: &str = select_alerts!("incident = $1");
 const PLANT: &str = "SELECT id, first_seen FROM plant WHERE kind = $1 ORDER BY id LIMIT $2";
@@ -74,7 +75,7 @@ const IDS: usize = 256;
 
 impl<D: Database> Relational<D> {
     /// The rows of `select` with these ids, a page of them at a time.
-    async fn by_id(&self, select: &str, ids: impl Iterator<Item = String>) -> Result<Vec<Row>> {
+    pub(super) async fn by_id(&self, select: &str, ids: impl Iterator<Item = String>) -> Result<Vec<Row>> {
         let ids: Vec<String> = ids.collect();
         let mut found = Vec::new();
         for page in ids.chunks(IDS) {
@@ -231,6 +232,7 @@ pub(super) fn values<D: Database>(i: &Incident) -> Result<Vec<Value>> {
         Value::Int(i.shelved.as_ref().map(|s| s.until.as_micros())),
         Value::opt_text(i.shelved.as_ref().map(|s| &*s.by)),
         Value::opt_text(i.shelved.as_ref().map(|s| &*s.reason)),
+        Value::Int(i.unshelved_at.map(Timestamp::as_micros)),
         Value::opt_text(i.closed_cause.as_deref()),
         Value::int(i.first_at.as_micros()),
         Value::int(i.opened_at.as_micros()),
@@ -276,11 +278,11 @@ fn incident(mut r: Row) -> Result<Incident> {
         kind: r.parsed("kind of subject", SubjectKind::parse)?,
         id: r.text()?.into(),
     };
-    let priority = r.unsigned::<u8>()?;
-    let priority = Priority::from_u8(priority).ok_or_else(|| r.damaged(format!("{priority} is no priority")))?;
+    let priority = priority(&mut r)?;
     let activity = r.parsed("state", Activity::parse)?;
     let acknowledged = (time(r.opt_int()?), r.opt_text()?);
     let shelved = (time(r.opt_int()?), r.opt_text()?, r.opt_text()?);
+    let unshelved_at = time(r.opt_int()?);
     let closed_cause = shared(r.opt_text()?);
     Ok(Incident {
         id,
@@ -300,6 +302,7 @@ fn incident(mut r: Row) -> Result<Incident> {
             }),
             _ => None,
         },
+        unshelved_at,
         closed_cause,
         first_at: Timestamp(r.int()?),
         opened_at: Timestamp(r.int()?),
@@ -361,7 +364,12 @@ fn timeline_entry(incident: IncidentId, mut r: Row) -> Result<TimelineEntry> {
     })
 }
 
-/// An alert from the columns id to text.
+pub(super) fn priority(r: &mut Row) -> Result<Priority> {
+    let n = r.unsigned::<u8>()?;
+    Priority::from_u8(n).ok_or_else(|| r.damaged(format!("{n} is no priority")))
+}
+
+/// An alert from the columns id to context.
 pub(crate) fn alert(mut r: Row) -> Result<Alert> {
     Ok(Alert {
         id: r.parsed("alert id", |s| s.parse().ok())?,
@@ -376,6 +384,8 @@ pub(crate) fn alert(mut r: Row) -> Result<Alert> {
         passes_throttle: r.bool()?,
         historical: r.bool()?,
         text: r.text()?.into(),
+        priority: priority(&mut r)?,
+        context: r.json("what an alert is about")?,
     })
 }
 

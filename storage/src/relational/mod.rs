@@ -6,6 +6,7 @@ pub mod migrations;
 mod apart;
 mod cursors;
 mod deliveries;
+mod delivery_rows;
 mod effects;
 mod fence;
 mod heal;

@@ -24,7 +24,8 @@ const BEFORE: &str = "told before the store was emptied";
 pub(super) const UNFINISHED: &str = "SELECT id FROM alerts WHERE expanded_at IS NULL
     UNION SELECT alert FROM deliveries WHERE state IN ('waiting', 'held', 'muted', 'noticed') LIMIT $1";
 const SLOTS: &str = "INSERT INTO notification_slots (target, version, window_end, notice, passes)";
-const TOLD: &str = "INSERT INTO told (target, incident, record_count, told_at, repeats, next_repeat_at, subject)";
+const TOLD: &str =
+    "INSERT INTO told (target, incident, record_count, told_at, repeats, next_repeat_at, subject, unshelved_at)";
 
 impl<D: Database> Relational<D> {
     /// Learns what other processes have sent and noted since `since`, so that this one sends it not again either, should the store be
@@ -132,6 +133,12 @@ impl Telling {
         for (notice, deliveries) in &decision.notices {
             self.noticed.put(notice.id, deliveries.clone());
         }
+        if let Some((notice, more)) = &decision.joined {
+            match self.noticed.map.get_mut(&notice.id) {
+                Some(deliveries) => deliveries.extend(more),
+                None => self.noticed.put(notice.id, more.clone()),
+            }
+        }
     }
 
     /// A message went out. Also when the store could not take it any more: it went out all the same. One that was given up is tried
@@ -143,6 +150,13 @@ impl Telling {
         }
         for t in told {
             self.told.put((t.target.key(), t.incident), t.clone());
+        }
+    }
+
+    /// No window ends later than that: our clock was set back.
+    pub(super) fn end_windows_by(&mut self, latest: Timestamp) {
+        for end in self.windows.values_mut() {
+            *end = (*end).min(latest);
         }
     }
 
@@ -182,7 +196,7 @@ pub(super) struct Remembered {
 impl Remembered {
     pub(super) async fn put_back<D: Database>(self, tx: &mut D::Transaction) -> Result<()> {
         insert_rows::<D>(tx, SLOTS, 5, "ON CONFLICT DO NOTHING", self.slots).await?;
-        insert_rows::<D>(tx, TOLD, 7, "ON CONFLICT DO NOTHING", self.told)
+        insert_rows::<D>(tx, TOLD, 8, "ON CONFLICT DO NOTHING", self.told)
             .await
             .map(drop)
     }
@@ -195,8 +209,9 @@ pub(super) async fn write_told<D: Database>(tx: &mut D::Transaction, target: &st
         .map(|t| told_values::<D>(target, t))
         .collect::<Result<Vec<_>>>()?;
     let tail = "ON CONFLICT (target, incident) DO UPDATE SET record_count = excluded.record_count, told_at = excluded.told_at, \
-                repeats = excluded.repeats, next_repeat_at = excluded.next_repeat_at, subject = excluded.subject";
-    insert_rows::<D>(tx, TOLD, 7, tail, rows).await.map(drop)
+                repeats = excluded.repeats, next_repeat_at = excluded.next_repeat_at, subject = excluded.subject, \
+                unshelved_at = excluded.unshelved_at";
+    insert_rows::<D>(tx, TOLD, 8, tail, rows).await.map(drop)
 }
 
 fn told_values<D: Database>(target: &str, t: &Told) -> Result<Vec<Value>> {
@@ -208,5 +223,6 @@ fn told_values<D: Database>(target: &str, t: &Told) -> Result<Vec<Value>> {
         Value::int(t.repeats),
         Value::Int(t.next_repeat_at.map(Timestamp::as_micros)),
         Value::text(&t.subject),
+        Value::Int(t.unshelved_at.map(Timestamp::as_micros)),
     ])
 }

@@ -39,6 +39,7 @@ conformance_checks!(effects, run);
 conformance_checks!(rows, run);
 conformance_checks!(keys, run);
 conformance_checks!(deliveries, run);
+conformance_checks!(holding, run);
 conformance_checks!(ownership, run);
 conformance_checks!(exchange, run);
 conformance_checks!(loss, run);

@@ -23,13 +23,23 @@ export type Activity = 'ACTIVE' | 'CLOSED' | 'RETURNED_TO_NORMAL';
 
 export type Alert = {
   __typename: 'Alert';
+  application: Maybe<Scalars['String']['output']>;
+  area: Maybe<Scalars['String']['output']>;
   at: Scalars['DateTime']['output'];
+  device: Maybe<Scalars['String']['output']>;
+  /** What its own record named; the record that opened the incident may have named another device. */
+  errorType: Maybe<Scalars['String']['output']>;
   historical: Scalars['Boolean']['output'];
   id: Scalars['ID']['output'];
+  level: Maybe<Level>;
   passesThrottle: Scalars['Boolean']['output'];
+  priority: Priority;
   reason: AlertReason;
   receivedAt: Scalars['DateTime']['output'];
+  site: Maybe<Scalars['String']['output']>;
+  source: Maybe<Scalars['String']['output']>;
   text: Scalars['String']['output'];
+  user: Maybe<Scalars['String']['output']>;
 };
 
 export type AlertReason = 'NEW_FAULT' | 'OPENED' | 'RAISED' | 'REOPENED' | 'REPEAT';

@@ -8,7 +8,7 @@ use andon_dashboard_api::{
 };
 use andon_engine::batch::{Batch, BatchBuilder};
 use andon_engine::control::{Action, Operation};
-use andon_engine::effect::{Alert, AlertReason, Effect, Registered};
+use andon_engine::effect::{Alert, AlertContext, AlertReason, Effect, Registered};
 use andon_engine::ids::{AlertId, IncidentId, JournalId, Position, RecipientId, RecordId, RouteId, RuleId};
 use andon_engine::incident::{
     Acknowledgement, Activity, FingerprintCount, Incident, Occurrence, Shelving, TimelineEntry, TimelineKind,
@@ -318,6 +318,7 @@ pub fn plant_configuration() -> Configuration {
             name: "Anna Krüger".into(),
             email: "anna@plant.example".into(),
             language: "de".into(),
+            passes_throttle: false,
         }],
         sites: vec![Site {
             id: "s1".into(),
@@ -343,6 +344,7 @@ pub fn incident(id: IncidentId, opened: i64) -> Incident {
         activity: Activity::Active,
         acknowledged: None,
         shelved: None,
+        unshelved_at: None,
         closed_cause: None,
         first_at: Timestamp(NOW.0 + opened),
         opened_at: Timestamp(NOW.0 + opened),
@@ -393,6 +395,11 @@ fn plant_effects() -> Vec<Effect> {
         id: AlertId(5),
         incident: INCIDENT,
         reason: AlertReason::Opened,
+        priority: Priority::P1,
+        context: AlertContext {
+            device: Some("CNV-04".into()),
+            ..AlertContext::default()
+        },
         at: NOW,
         received_at: NOW,
         position: Position { seq: 1, index: 0 },
