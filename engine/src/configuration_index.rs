@@ -7,7 +7,7 @@ use crate::rule::{Configuration, Device, Recipient, Route, Rule};
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::ops::Deref;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 #[derive(Debug, Default)]
 pub struct ConfigurationIndex {
@@ -25,20 +25,6 @@ impl Deref for ConfigurationIndex {
 
     fn deref(&self) -> &Configuration {
         &self.configuration
-    }
-}
-
-/// The index of the version in force, made when the version changes.
-#[derive(Debug, Default)]
-pub struct IndexInForce(Mutex<Arc<ConfigurationIndex>>);
-
-impl IndexInForce {
-    pub fn of(&self, configuration: &Arc<Configuration>) -> Arc<ConfigurationIndex> {
-        let mut index = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if !Arc::ptr_eq(&index.configuration, configuration) {
-            *index = Arc::new(ConfigurationIndex::new(configuration.clone()));
-        }
-        index.clone()
     }
 }
 
@@ -133,11 +119,6 @@ mod tests {
         assert_eq!(index.route(&route), configuration.route(&route));
         assert_eq!(index.recipient(&RecipientId::new("nobody")), None);
         assert_eq!(index.device("a"), configuration.device("a"));
-        let in_force = IndexInForce::default();
-        let one = in_force.of(&configuration);
-        assert!(Arc::ptr_eq(&one, &in_force.of(&configuration)), "made once");
-        let other = Arc::new(Configuration::default());
-        assert_eq!(in_force.of(&other).device("a"), None);
         assert!(index.is_gateway("G") && !index.is_gateway("a"));
         assert_eq!(index.behind("G").map(|d| &*d.id).collect::<Vec<_>>(), ["a", "b"]);
     }

@@ -2,6 +2,7 @@
 
 use super::expand::target_of;
 use andon_engine::address;
+use andon_engine::configuration_index::ConfigurationIndex;
 use andon_engine::ids::{RecipientId, RouteId, RuleId};
 use andon_engine::mute::Mute;
 use andon_engine::rule::{Channel, Configuration, Device, Recipient, Route, Rule, Site};
@@ -12,24 +13,12 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub(super) struct Directory {
     pub(super) config: Arc<Configuration>,
-    rules: HashMap<RuleId, usize>,
-    routes: HashMap<RouteId, usize>,
-    recipients: HashMap<RecipientId, usize>,
-    devices: HashMap<Arc<str>, usize>,
+    index: ConfigurationIndex,
     /// Who has an address: the first of them is whom a message greets.
     addresses: HashMap<String, Vec<RecipientId>>,
     /// Route and place of each channel.
     channels: HashMap<Target, (usize, usize)>,
     pub(super) windows: Vec<Mute>,
-}
-
-fn indexed<K: std::hash::Hash + Eq>(keys: impl Iterator<Item = K>) -> HashMap<K, usize> {
-    let mut index = HashMap::new();
-    for (n, key) in keys.enumerate() {
-        // The first of a name holds, as in a list that is searched.
-        index.entry(key).or_insert(n);
-    }
-    index
 }
 
 impl Directory {
@@ -58,10 +47,7 @@ impl Directory {
             }
         });
         Self {
-            rules: indexed(config.rules.iter().map(|r| r.id.clone())),
-            routes: indexed(config.routes.iter().map(|r| r.id.clone())),
-            recipients: indexed(config.recipients.iter().map(|r| r.id.clone())),
-            devices: indexed(config.devices.iter().map(|d| d.id.clone())),
+            index: ConfigurationIndex::new(config.clone()),
             addresses,
             channels,
             windows: windows.collect(),
@@ -70,16 +56,16 @@ impl Directory {
     }
 
     pub(super) fn rule(&self, id: &RuleId) -> Option<&Rule> {
-        self.rules.get(id).map(|n| &self.config.rules[*n])
+        self.index.rule(id)
     }
     pub(super) fn route(&self, id: &RouteId) -> Option<&Route> {
-        self.routes.get(id).map(|n| &self.config.routes[*n])
+        self.index.route(id)
     }
     pub(super) fn recipient(&self, id: &RecipientId) -> Option<&Recipient> {
-        self.recipients.get(id).map(|n| &self.config.recipients[*n])
+        self.index.recipient(id)
     }
     pub(super) fn device(&self, id: &str) -> Option<&Device> {
-        self.devices.get(id).map(|n| &self.config.devices[*n])
+        self.index.device(id)
     }
     pub(super) fn sites(&self) -> &[Site] {
         &self.config.sites

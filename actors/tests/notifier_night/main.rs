@@ -74,6 +74,7 @@ fn notifier(world: &World, store: &Arc<MortalStore>, port: u16) -> Notifier {
         secrets: Secrets::default(),
         queue: Arc::new(LocalQueue::default()),
         clock: world.clock.clone(),
+        age: world.clock.clone(),
         public_url: URL.into(),
         token_secret: SECRET,
         self_log: world.failures.clone(),

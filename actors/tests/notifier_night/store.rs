@@ -1,7 +1,7 @@
 //! The store as a process that may be killed sees it: at a chosen call, before or after it, nothing comes back any more.
 
 use andon_engine::ids::{AlertId, IncidentId};
-use andon_engine::time::Timestamp;
+use andon_engine::time::{Span, Timestamp};
 use andon_storage::ports::Result;
 use andon_storage::ports::deliveries::{
     Decision, Delivery, DeliveryCounts, DeliveryStore, Expansion, Furthest, Notice, NoticeId, Outcome, Slot, Target,
@@ -102,7 +102,7 @@ mortal! {
     told(target: &Target, incident: IncidentId) -> Option<Told>;
     told_of(target: &Target, incidents: &[IncidentId]) -> Vec<Told>;
     sendable(now: Timestamp, limit: u32) -> Vec<NoticeId>;
-    claim(id: NoticeId, owner: &str, now: Timestamp, lease_until: Timestamp) -> Option<Notice>;
+    claim(id: NoticeId, owner: &str, now: Timestamp, lease: Span) -> Option<Notice>;
     finish(id: NoticeId, owner: &str, outcome: &Outcome, now: Timestamp) -> bool;
     release_claims(owner: &str) -> u64;
     review_muted(now: Timestamp) -> u64;

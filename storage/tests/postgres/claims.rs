@@ -2,6 +2,7 @@
 
 use super::open;
 use super::site::Site;
+use andon_engine::rule::Priority;
 use andon_engine::time::{Span, Timestamp};
 use andon_storage::ports::deliveries::{
     ChannelKind, Decision, DeliveryStore, Notice, NoticeId, NoticeItem, NoticeKind, NoticeState, Slot, Target,
@@ -38,6 +39,7 @@ async fn queue(store: &impl DeliveryStore, id: NoticeId) {
         id,
         target: target.clone(),
         kind: NoticeKind::Alert,
+        priority: Priority::P2,
         route: None,
         items: Vec::<NoticeItem>::new(),
         claims_slot: false,
@@ -54,7 +56,9 @@ async fn queue(store: &impl DeliveryStore, id: NoticeId) {
         slot: Slot::default(),
         changes: vec![],
         notices: vec![(notice, vec![])],
+        joined: None,
         repeats: vec![],
+        reminded: vec![],
     };
     assert!(store.decide(&decision, at(10)).await.unwrap());
 }
