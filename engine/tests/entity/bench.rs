@@ -39,7 +39,7 @@ impl Bench {
         let mut rules = default_rules(&RouteId::new("default"));
         rules.extend(extra);
         let configuration = Configuration {
-            rules,
+            rules: rules.into(),
             ..Configuration::default()
         };
         Bench {
