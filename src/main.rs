@@ -34,6 +34,8 @@ enum Command {
     Configure(cli::configure::ConfigureArgs),
     /// Bring the schema of PostgreSQL up to date.
     Migrate(cli::migrate::MigrateArgs),
+    /// Confirm the clock after a jump, so that what is too old is deleted again.
+    Retention(cli::retention::RetentionArgs),
     /// Read a configuration file and say everything that is wrong with it.
     Check(cli::check::CheckArgs),
 }
@@ -59,6 +61,7 @@ fn main() -> ExitCode {
             Command::User(args) => cli::user::run(args).await,
             Command::Configure(args) => cli::configure::run(args).await,
             Command::Migrate(args) => cli::migrate::run(args).await,
+            Command::Retention(args) => cli::retention::run(args),
             Command::Check(args) => cli::check::run(args),
         }
     });

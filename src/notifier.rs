@@ -6,17 +6,21 @@ use crate::bus;
 use crate::clock::SystemClock;
 use crate::companion::{Companion, InForce};
 use crate::exit;
+use crate::heartbeat;
+use crate::shared_clock::SharedClock;
 use crate::up::NotifierArgs;
 use crate::up::ports::Relations;
 use crate::up::process::init_logs;
 use crate::up::settings::{MailSettings, NotifierSettings, notifier_settings};
-use crate::up::start::{Metrics, mailer, watch_incidents_store};
+use crate::up::start::{Metrics, WATCH_EVERY, mailer};
 use crate::up::told;
 use andon_actors::notifier::{self, FailureLog, Fallback, Notifier, RedisQueue, Secrets};
 use andon_engine::time::{Clock, Span, Timestamp};
 use andon_storage::redis::live::{LiveBus, LiveEvent, LiveFeed, LiveKind};
-use axum::http::StatusCode;
-use axum::routing::get;
+use andon_storage::retention::RetentionClock;
+use axum::extract::DefaultBodyLimit;
+use axum::http::{HeaderMap, StatusCode};
+use axum::routing::{get, post};
 use std::fmt;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -43,14 +47,14 @@ pub async fn run(args: NotifierArgs) -> anyhow::Result<ExitCode> {
     let s = notifier_settings(args)?;
     init_logs(s.json);
     let json = s.json;
-    let service = NotifierService::start(s, Arc::new(SystemClock)).await?;
+    let service = NotifierService::start(s, Arc::new(SystemClock), true).await?;
     service.announce(json);
     Ok(service.companion.run(json).await)
 }
 
 /// Starts it on the clock given.
 pub async fn start(args: NotifierArgs, clock: Arc<dyn Clock>) -> anyhow::Result<NotifierService> {
-    NotifierService::start(notifier_settings(args)?, clock).await
+    NotifierService::start(notifier_settings(args)?, clock, false).await
 }
 
 /// The running service. End it with [`NotifierService::stop`].
@@ -71,8 +75,14 @@ impl fmt::Debug for NotifierService {
 }
 
 impl NotifierService {
-    async fn start(s: NotifierSettings, clock: Arc<dyn Clock>) -> anyhow::Result<Self> {
+    /// `shared`: by the time of the database, which other notifiers go by too.
+    async fn start(s: NotifierSettings, clock: Arc<dyn Clock>, shared: bool) -> anyhow::Result<Self> {
         let mut companion = Companion::join(&s.stores, "notifier", &clock).await?;
+        let clock = if shared {
+            by_database(&mut companion, clock).await?
+        } else {
+            clock
+        };
         let bus = LiveBus::new(companion.redis.clone());
         let news = bus.subscribe(&NEWS).await.map_err(exit::store)?;
         let mailer = mailer(&s.mail)?;
@@ -84,9 +94,12 @@ impl NotifierService {
         companion.spawn(hear(news, in_force, worker.clone(), heard.clone(), stop));
         let (relational, stop) = (companion.relational.clone(), companion.stopping());
         companion.spawn(remember_sent(relational, stop));
-        let fallback = Fallback::new(mailer, s.mail.alert_to, clock);
-        let stop = companion.stopping();
-        companion.spawn(watch_incidents_store(move || heard.last(), fallback, stop));
+        let can_tell = s.mail.smtp_url.is_some() && !s.mail.alert_to.is_empty();
+        let fallback = Arc::new(Fallback::new(mailer, s.mail.alert_to, clock));
+        let key = heartbeat::Key::of(&companion.token_secret);
+        let gateway = Arc::new(heartbeat::Listener::new(key, can_tell, fallback.clone()));
+        let watching = watch_gateway(gateway.clone(), heard, fallback, companion.stopping());
+        companion.spawn(watching);
         let (in_force, stop) = (companion.in_force.clone(), companion.stopping());
         companion.spawn(async move {
             // By no configuration nobody would be told, and the alert counted as told.
@@ -100,6 +113,7 @@ impl NotifierService {
         let url = format!("http://{}", listener.local_addr()?);
         let serving = serve(
             listener,
+            gateway,
             companion.in_force.clone(),
             companion.metrics.clone(),
             companion.stopping(),
@@ -129,6 +143,15 @@ impl NotifierService {
     }
 }
 
+async fn by_database(companion: &mut Companion, own: Arc<dyn Clock>) -> anyhow::Result<Arc<dyn Clock>> {
+    let clock = SharedClock::start(own, &*companion.relational)
+        .await
+        .map_err(exit::store)?;
+    let following = clock.clone().follow(companion.relational.clone(), companion.stopping());
+    companion.spawn(following);
+    Ok(clock)
+}
+
 fn parts(
     companion: &Companion,
     mail: &MailSettings,
@@ -147,12 +170,20 @@ fn parts(
         secrets: Secrets::new(mail.secrets.clone()),
         queue: Arc::new(RedisQueue::new(companion.redis.clone())),
         clock: clock.clone(),
+        age: age(clock),
         public_url: mail.public_url.clone().unwrap_or_default(),
         token_secret: companion.token_secret,
         self_log: Arc::new(ToGateway(bus)),
         // Several may run: none can take over at once what another had.
         owner: format!("notifier-{:016x}", rand::random::<u64>()),
     }
+}
+
+/// It has no journal whose newest entry could be compared, and no folder to remember a time in: the clock has to run steadily.
+fn age(clock: &Arc<dyn Clock>) -> Arc<dyn Clock> {
+    let age = RetentionClock::new(clock.clone(), None);
+    age.measure_against(|| Some(Timestamp::MAX));
+    Arc::new(age)
 }
 
 /// The gateway, which has the journal, makes records of what could not be delivered.
@@ -243,7 +274,34 @@ async fn until_configured(in_force: &InForce, stop: watch::Receiver<bool>) -> bo
     }
 }
 
-async fn serve(listener: TcpListener, in_force: Arc<InForce>, metrics: Metrics, stop: watch::Receiver<bool>) {
+/// Alerts that the gateway cannot store: from itself, else as Redis last had it.
+async fn watch_gateway(
+    gateway: Arc<heartbeat::Listener>,
+    heard: Arc<Heard>,
+    fallback: Arc<Fallback>,
+    stop: watch::Receiver<bool>,
+) {
+    loop {
+        let observed = match gateway.last() {
+            Some(beat) => beat.observed(),
+            None => Some(heard.last()),
+        };
+        if let Some((reachable, waiting)) = observed {
+            fallback.observe(reachable, waiting).await;
+        }
+        if tokio::time::timeout(WATCH_EVERY, told(stop.clone())).await.is_ok() {
+            return;
+        }
+    }
+}
+
+async fn serve(
+    listener: TcpListener,
+    gateway: Arc<heartbeat::Listener>,
+    in_force: Arc<InForce>,
+    metrics: Metrics,
+    stop: watch::Receiver<bool>,
+) {
     let ready = async move || match tokio::time::timeout(READY_WITHIN, in_force.refresh()).await {
         Ok(Ok(true)) => (StatusCode::OK, "ready\n".to_owned()),
         Ok(Ok(false)) => (
@@ -259,7 +317,12 @@ async fn serve(listener: TcpListener, in_force: Arc<InForce>, metrics: Metrics, 
     let app = axum::Router::new()
         .route("/health/live", get(async || "live\n"))
         .route("/health/ready", get(ready))
-        .route("/metrics", get(async move || metrics()));
+        .route("/metrics", get(async move || metrics()))
+        .route(
+            heartbeat::PATH,
+            post(async move |headers: HeaderMap, body: String| gateway.receive(&headers, &body)),
+        )
+        .layer(DefaultBodyLimit::max(heartbeat::BODY_BYTES_MAX));
     if let Err(e) = axum::serve(listener, app).with_graceful_shutdown(told(stop)).await {
         tracing::error!(error = %e, "nobody can ask the notifier how it is any more");
     }

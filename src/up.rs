@@ -1,11 +1,13 @@
 //! The services with a journal: `andon up`, everything in one process, and `andon gateway`, the same without the dashboard. Opens the
 //! stores, checks that they belong together, wires the parts, and ends them in order.
 
+pub(crate) mod home;
 mod owner;
 mod people;
 pub(crate) mod ports;
 pub(crate) mod process;
 mod requests;
+mod retention;
 pub(crate) mod settings;
 pub(crate) mod start;
 pub(crate) mod stores;

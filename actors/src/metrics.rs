@@ -28,6 +28,7 @@ pub const RECORDS_REFUSED: &str = "andon_records_refused_total";
 pub const SELF_LOG_DROPPED: &str = "andon_self_log_dropped_total";
 pub const PIPELINE_RESTARTS: &str = "andon_judging_restarts_total";
 pub const EFFECTS_REFUSED: &str = "andon_effects_refused_total";
+pub const RETENTION_HELD: &str = "andon_retention_held";
 pub const UNREADABLE_ENTRIES: &str = "andon_journal_entries_unreadable_total";
 
 pub(crate) fn judged(outcome: &Outcome) {
@@ -52,6 +53,11 @@ pub(crate) fn clocks(judgement: &Judgement) {
     if judgement.clock_offset {
         metrics::counter!(CLOCK_OFFSET_RECORDS).increment(1);
     }
+}
+
+/// Nothing is deleted for its age: the clock has jumped.
+pub fn retention_held(held: bool) {
+    metrics::gauge!(RETENTION_HELD).set(f64::from(u8::from(held)));
 }
 
 /// Entries of the journal that are durable and not handed to the shards yet.

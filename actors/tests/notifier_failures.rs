@@ -137,11 +137,7 @@ async fn a_crash_before_sending_loses_nothing_and_one_after_it_sends_the_same_me
     let now = w.now().plus(Span::mins(1));
     w.clock.set(now);
     let waiting = w.store.notices(1).await.unwrap()[0].id;
-    let claimed = w
-        .store
-        .claim(waiting, "crashed", now, now.plus(Span::secs(90)))
-        .await
-        .unwrap();
+    let claimed = w.store.claim(waiting, "crashed", now, Span::secs(90)).await.unwrap();
     assert_eq!(claimed.map(|n| n.attempts), Some(2));
     assert_eq!(w.step().await.sent, 0, "another one holds it");
     let other = w.another("other");
@@ -177,7 +173,7 @@ async fn a_claim_runs_out_by_itself() {
     w.clock.advance(MINUTE);
     let id = w.store.notices(1).await.unwrap()[0].id;
     w.store
-        .claim(id, "crashed", w.now(), w.now().plus(Span::secs(90)))
+        .claim(id, "crashed", w.now(), Span::secs(90))
         .await
         .unwrap()
         .unwrap();

@@ -191,7 +191,11 @@ async fn answers_are_told_apart_in_later_and_never() {
 
     let elsewhere = Receiver::start().await;
     for (status, headers, why) in [
+        ("400 Bad Request", String::new(), "400"),
+        ("401 Unauthorized", String::new(), "401"),
+        ("403 Forbidden", String::new(), "403"),
         ("404 Not Found", String::new(), "404"),
+        ("410 Gone", String::new(), "410"),
         (
             "301 Moved Permanently",
             format!("Location: {}\r\n", elsewhere.url),
@@ -204,15 +208,29 @@ async fn answers_are_told_apart_in_later_and_never() {
         ),
     ] {
         r.answers(status, &headers, "no such hook");
-        let i = raise(status[..3].parse().unwrap()).await;
-        assert_eq!(w.step().await.dead, 1, "{status}");
-        let d = w.deliveries(&i).await.remove(0);
-        assert!(d.reason.as_ref().unwrap().contains(why), "{d:?}");
+        raise(status[..3].parse().unwrap()).await;
+        assert_eq!(w.step().await.retried, 1, "{status}");
+        let (kind, message) = w.failures.all().pop().unwrap();
+        assert_eq!(kind, "andon.notifier.webhook");
+        assert!(
+            message.contains("fault of the channel") && message.contains(why),
+            "{message}"
+        );
     }
     assert!(elsewhere.requests().is_empty());
-    let (kind, message) = w.failures.all().pop().unwrap();
-    assert_eq!(kind, "andon.notifier.webhook");
-    assert!(message.contains("given up"), "{message}");
+    r.answers("422 Unprocessable Content", "", "no such device");
+    let i = raise(422).await;
+    assert_eq!(w.step().await.dead, 1);
+    let d = w.deliveries(&i).await.remove(0);
+    assert!(d.reason.as_ref().unwrap().contains("422"), "{d:?}");
+    assert!(w.failures.all().pop().unwrap().1.contains("given up"));
+    // Whoever runs the receiver mends it: what waited goes out.
+    r.answers("200 OK", "", "");
+    let mut sent = 0;
+    for _ in 0..7 {
+        sent += w.after(Span::mins(1)).await.sent;
+    }
+    assert_eq!(sent, 7);
 }
 
 #[tokio::test]
@@ -245,10 +263,13 @@ async fn a_missing_secret_and_a_wrong_url_say_what_to_do() {
         let w = world(channel, &[]).await;
         let i = w.incident("fatal-per-device", Device, "CNV-03");
         w.raise(&i, AlertReason::Opened).await;
-        assert_eq!(w.step().await.dead, 1);
-        let d = w.deliveries(&i).await.remove(0);
-        assert_eq!(d.state, DeliveryState::Dead);
-        assert!(d.reason.as_ref().unwrap().contains(why), "{d:?}");
+        assert_eq!(w.step().await.retried, 1);
+        assert_eq!(w.deliveries(&i).await[0].state, DeliveryState::Noticed);
+        let (_, message) = w.failures.all().pop().unwrap();
+        assert!(
+            message.contains("fault of the channel") && message.contains(why),
+            "{message}"
+        );
     }
 }
 

@@ -177,13 +177,13 @@ async fn a_temporary_answer_is_tried_again_and_a_permanent_one_is_not() {
     server.answer(None);
     assert_eq!(w.after(Span::secs(5)).await.sent, 1);
 
-    server.answer(Some("550 5.7.1 we do not like you"));
+    server.answer(Some("554 5.6.0 we do not take such"));
     let other = w.incident("errors-per-application", Application, "erp");
     w.raise(&other, AlertReason::Opened).await;
     assert_eq!(w.after(Span::mins(5)).await.dead, 1);
     let d = &w.deliveries(&other).await[0];
     assert_eq!(d.state, DeliveryState::Dead);
-    assert!(d.reason.as_ref().unwrap().contains("550"), "{d:?}");
+    assert!(d.reason.as_ref().unwrap().contains("554"), "{d:?}");
     assert_eq!(w.failures.all().len(), 2);
     assert_eq!(server.received().len(), 1);
 }

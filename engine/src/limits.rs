@@ -22,11 +22,18 @@ pub const LATENESS: Span = Span::mins(5);
 pub const HISTORICAL_AFTER: Span = Span::hours(1);
 /// Records (in history) or receipts (of a live source) in a row behind the lateness bound that make a clock step of it.
 pub const CLOCK_STEP_RECORDS: u8 = 3;
-/// How long the lag of a live source's late records must stay the same before it is taken for a clock that was set back. A buffer
-/// that is emptied at the very pace at which it was filled, for this long, would be mistaken for one.
+/// How long the least lag of each receipt must stay within [`STEP_TOLERANCE`] before it is taken for that of a slow clock. A buffer
+/// that is emptied at 1.2 times the pace at which it was filled or faster is still told from one.
 pub const CLOCK_STEP_PROOF: Span = Span::secs(30);
 /// By how much that lag may differ: the jitter of a network.
 pub const STEP_TOLERANCE: Span = Span::secs(5);
+/// By how much it may differ, and a 16th of the time more, where [`CLOCK_OFFSET_PROOF`] is waited for: what a sender waits before it delivers.
+pub const DELIVERY_JITTER: Span = Span::secs(15);
+/// Where a source has a right clock as well, a record is the slow one's if it lags by this much less than was found, or by
+/// [`LATENESS`] (a batch) more.
+pub const SLOW_CLOCK_EARLIER: Span = Span::secs(30);
+/// How long the slow clock of a source that has a right one as well is known without a record of it.
+pub const SLOW_CLOCK_KNOWN: Span = Span::hours(1);
 /// How long a device whose clock was never set has been running at most when its stamps are recognised by their date alone.
 pub const RESET_UPTIME_MAX: Span = Span::hours(31 * 24);
 /// Times kept in one count window.
@@ -57,8 +64,8 @@ pub const THROTTLE_WINDOW: Span = Span::mins(5);
 pub const SOURCES_MAX: usize = 500_000;
 /// A source that has sent nothing for this long is forgotten: longer than a holiday week, so that a wrong clock stays known.
 pub const SOURCE_IDLE: Span = Span::hours(10 * 24);
-/// How long a lag above [`HISTORICAL_AFTER`] must stay what it is, while receipt goes on, before it is taken for a clock that is off.
-/// A replay of history at 1.2 times its own speed or faster is still told from one.
+/// How long a lag that wanders within [`DELIVERY_JITTER`] must stay what it is, while receipt goes on, before it is taken for that
+/// of a slow clock. A replay of history at 1.2 times its own speed or faster is still told from one.
 pub const CLOCK_OFFSET_PROOF: Span = Span::mins(2);
 /// E-mails that pass the throttle in one window: a few P1 at once are told at once, a flood of them is a digest.
 pub const THROTTLE_PASSES_MAX: u32 = 10;

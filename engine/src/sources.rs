@@ -5,25 +5,27 @@
 //! not move the clock of the machine that is running.
 //!
 //! - Up to [`LATENESS`] behind the newest time of its source (that edge included) a record is in order. Further behind it is late.
-//! - **A buffer that is emptied is not a clock that was set.** Stamps of a buffer run at their own pace, whatever the pace of receipt; a clock
-//!   that was set back goes on second for second. So a live source's late records make a clock step only when their lag stays the
-//!   same, within [`STEP_TOLERANCE`], through three receipts and [`CLOCK_STEP_PROOF`], without a record in order between. The record that
-//!   proves it is flagged `clock_step`, and from there the source is judged by its time + that lag, about the time of receipt.
-//! - Where the source was sent as history there is no pace of receipt to compare with. There [`CLOCK_STEP_RECORDS`] late records in a row, of which none is older than the one before, are
-//!   a step: the last of them is the new watermark, is flagged `clock_step`, and is in order.
-//! - A source that goes on being received at its own pace with a lag of more than [`HISTORICAL_AFTER`] has a clock that is off. Its
-//!   lag (of the newest record of each receipt, so that batches of older readings do no harm) must stay the same, within
-//!   15 s and a little more with time, through three receipts and [`CLOCK_OFFSET_PROOF`]. An import or an emptied buffer runs
-//!   faster than time, so its lag shrinks. From then on it is judged by its time + that lag, at most the time of receipt: for one
-//!   record a receipt that is the time of receipt, and a batch keeps its distances. A clock that is set right again is
-//!   believed after three records in a row.
+//! - **A slow clock is told from a buffer by its pace.** Its newest stamp moves on as fast as receipt does. That of a buffer moves faster
+//!   while it is emptied and stands still afterwards. So the *lag of a receipt* is the least lag of those of its records that
+//!   lag: a batch lags by its newest record, and what another clock of the source says in between does not count. A lag
+//!   is a slow clock's when it stays the same within [`STEP_TOLERANCE`] for [`CLOCK_STEP_PROOF`], or within [`DELIVERY_JITTER`] and a little
+//!   more for [`CLOCK_OFFSET_PROOF`], through three receipts at least that are spread over that time.
+//! - A record lags when it is late, or more than [`LATENESS`] behind its receipt. A source that was live and now comes in order
+//!   with a lag of up to [`HISTORICAL_AFTER`] is taken at its word: it is a delivery that fell behind.
+//! - From the record on that proves it, the source is judged by its time + that lag, at most the time of receipt: a batch keeps its
+//!   distances. Where that record was late, the clock was set back, and it is flagged `clock_step`.
+//! - Three records that are right, or nearer to it than to the slow clock, say that the clock was set, or that there are two clocks. From then on only records of
+//!   about that lag are the slow clock's, until nothing has lagged for [`SLOW_CLOCK_KNOWN`].
+//! - Where the source was sent as history there is no pace of receipt to compare with. There [`CLOCK_STEP_RECORDS`] late records in a
+//!   row, of which none is older than the one before, are a step: the last of them is the new watermark, is flagged
+//!   `clock_step`, and is in order.
 //! - A stamp within [`RESET_UPTIME_MAX`] of a date at which clocks start that were never set ([`RESET_EPOCHS`]) says that the device does not
 //!   know the time: it is judged by its receipt, unless it was sent as history.
 //! - Receipt that steps back by more than [`FUTURE_MAX`] is our own clock being set: what was judged after it is a step back too.
 
 use crate::limits::{
-    CLOCK_OFFSET_PROOF, CLOCK_STEP_PROOF, CLOCK_STEP_RECORDS, FUTURE_MAX, HISTORICAL_AFTER, LATENESS, RESET_UPTIME_MAX,
-    SOURCE_IDLE, SOURCES_MAX, STEP_TOLERANCE,
+    CLOCK_OFFSET_PROOF, CLOCK_STEP_PROOF, CLOCK_STEP_RECORDS, DELIVERY_JITTER, FUTURE_MAX, HISTORICAL_AFTER, LATENESS,
+    RESET_UPTIME_MAX, SLOW_CLOCK_EARLIER, SLOW_CLOCK_KNOWN, SOURCE_IDLE, SOURCES_MAX, STEP_TOLERANCE,
 };
 use crate::pages::{Paged, Pages};
 use crate::time::{Span, Timestamp};
@@ -221,41 +223,69 @@ pub struct Source {
     received: Timestamp,
     /// In history: newest of the late records in a row.
     run_newest: Timestamp,
-    /// Of a live source's late records in a row: their lag, and the second of the first and of the last receipt.
-    run_lag_s: i32,
-    run_first_s: i32,
-    run_last_s: i32,
-    /// Smallest lag among the records of the last receipt; `Span::MAX` while there is none in order.
+    /// Least lag among the lagging records of the last receipt; `Span::MAX` while there is none.
     receipt_lag: Span,
-    /// What the clock is off by, zero while it is not.
+    /// What its slow clock is behind by, zero while it has none.
     offset: Span,
-    /// The lag that seems to stay, and the second since when.
-    steady_lag_s: i32,
-    steady_since_s: i32,
-    /// Late records in a row; of a live source their receipts.
+    /// For each of [`PROOFS`]: the lag that seems to stay, the second since when, and how long after that a receipt had it again.
+    steady_lag_s: [i32; 2],
+    steady_since_s: [i32; 2],
+    steady_again_s: [u16; 2],
+    /// The minute in which a record lagged last, modulo 45 days.
+    lagged_min: u16,
+    /// In history: late records in a row.
     run: u8,
-    /// Receipts in a row with the steady lag.
-    steady_receipts: u8,
-    /// Records in a row that say the clock was set right.
-    righted: u8,
+    /// Records of a right clock, up to [`CLOCK_STEP_RECORDS`]: since the slow clock was found, without one since the last late record.
+    right: u8,
 }
 
-/// A clock that is off is believed to be set right below this lag; the distance to [`HISTORICAL_AFTER`] keeps the two from alternating.
+/// How long the least lag of each receipt must stay within how much to be that of a slow clock.
+struct Proof {
+    tolerance_s: i64,
+    /// The tolerance grows with a 16th of the time, for clocks drift.
+    tolerance_max_s: i64,
+    held_s: i64,
+}
+
+/// The first is for what is delivered at once or in regular batches, the second for what is delivered now sooner, now later.
+const PROOFS: [Proof; 2] = [
+    Proof {
+        tolerance_s: STEP_TOLERANCE.0 / 1_000_000,
+        tolerance_max_s: STEP_TOLERANCE.0 / 1_000_000,
+        held_s: CLOCK_STEP_PROOF.0 / 1_000_000,
+    },
+    Proof {
+        tolerance_s: DELIVERY_JITTER.0 / 1_000_000,
+        tolerance_max_s: LATENESS.0 / 2_000_000,
+        held_s: CLOCK_OFFSET_PROOF.0 / 1_000_000,
+    },
+];
+
+impl Proof {
+    fn tolerance_s(&self, held_s: i64) -> i64 {
+        (self.tolerance_s + held_s / 16).min(self.tolerance_max_s)
+    }
+}
+
+/// Receipts that come sooner after each other are one: a batch may be several requests.
+const RECEIPTS_APART_S: i64 = 10;
+/// A slow clock is believed to be set right below this lag; the distance to [`HISTORICAL_AFTER`] keeps the two from alternating.
 const RIGHTED_BELOW: Span = Span(HISTORICAL_AFTER.0 - LATENESS.0);
 
-/// Where a record falls within its source.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Place {
-    InOrder,
-    Late,
-    /// The history was written by a clock that stepped back to here.
-    NewWatermark,
-    /// The clock of a live source was set back.
-    SetBack,
+/// How a record of a live source or of history is placed.
+struct Placed {
+    at: Timestamp,
+    lateness: Lateness,
+    clock_step: bool,
+    clock_offset: bool,
 }
 
 fn seconds(us: i64) -> i32 {
     (us / 1_000_000).clamp(i64::from(i32::MIN), i64::from(i32::MAX)) as i32
+}
+
+fn minutes(at: Timestamp) -> u16 {
+    (at.0 / 60_000_000) as u16
 }
 
 impl Source {
@@ -269,61 +299,37 @@ impl Source {
             watermark: known,
             received: received_at,
             run_newest: known,
-            run_lag_s: 0,
-            run_first_s: 0,
-            run_last_s: 0,
             receipt_lag: Span::MAX,
             offset: Span::ZERO,
-            steady_lag_s: i32::MIN,
-            steady_since_s: 0,
+            steady_lag_s: [i32::MIN; 2],
+            steady_since_s: [0; 2],
+            steady_again_s: [0; 2],
+            lagged_min: 0,
             run: 0,
-            steady_receipts: 0,
-            righted: 0,
+            right: 0,
         }
     }
 
     fn observe(&mut self, timestamp: Timestamp, received_at: Timestamp, history: bool) -> Judgement {
-        let mut clock_step = self.notice_own_clock(received_at);
+        let own_clock_step = self.notice_own_clock(received_at);
         if received_at > self.received {
             self.end_receipt();
             self.received = received_at;
         }
         let clock_unset = !history && is_unset_clock(timestamp);
-        let lag = received_at.since(timestamp);
-        if !clock_unset {
-            self.notice_righted(timestamp, lag);
-        }
-        let mut clock_offset = self.offset > Span::ZERO && !clock_unset;
-        let at = match (clock_unset, clock_offset) {
-            (true, _) => received_at,
-            (_, true) => timestamp.plus(self.offset).min(received_at),
-            _ => timestamp,
-        };
-        let mut place = self.place(at, received_at, history);
-        let mut at = at;
-        if place == Place::SetBack {
-            // Proven: its clock was set back by a lag that stays.
-            self.offset = lag;
-            (clock_offset, clock_step) = (true, true);
-            at = received_at;
-            self.watermark = self.watermark.max(at);
-            place = Place::InOrder;
-        }
-        clock_step |= place == Place::NewWatermark;
-        let lateness = if place == Place::Late {
-            Lateness::Late
+        let placed = if history {
+            self.place_in_history(timestamp)
+        } else if clock_unset {
+            self.place(received_at, false)
         } else {
-            Lateness::InOrder
+            self.place_live(timestamp, received_at)
         };
-        if lateness == Lateness::InOrder && !clock_unset {
-            self.receipt_lag = self.receipt_lag.min(lag);
-        }
-        let age = received_at.since(at);
+        let age = received_at.since(placed.at);
         Judgement {
-            at,
-            lateness,
-            clock_step,
-            clock_offset,
+            at: placed.at,
+            lateness: placed.lateness,
+            clock_step: placed.clock_step || own_clock_step,
+            clock_offset: placed.clock_offset,
             clock_unset,
             historical: age > HISTORICAL_AFTER,
             behind: age > LATENESS,
@@ -335,8 +341,10 @@ impl Source {
     fn notice_own_clock(&mut self, received_at: Timestamp) -> bool {
         if self.received > received_at.plus(FUTURE_MAX) {
             self.received = received_at;
-            (self.run, self.steady_receipts, self.righted) = (0, 0, 0);
-            (self.steady_lag_s, self.receipt_lag) = (i32::MIN, Span::MAX);
+            self.run = 0;
+            self.steady_lag_s = [i32::MIN; 2];
+            self.receipt_lag = Span::MAX;
+            self.lagged_min = minutes(received_at);
         }
         let in_future = self.watermark > received_at.plus(FUTURE_MAX);
         if in_future {
@@ -345,20 +353,26 @@ impl Source {
         in_future
     }
 
-    fn place(&mut self, at: Timestamp, received_at: Timestamp, history: bool) -> Place {
-        if self.watermark.since(at) <= LATENESS {
+    fn place(&mut self, at: Timestamp, clock_offset: bool) -> Placed {
+        let is_late = self.watermark.since(at) > LATENESS;
+        if !is_late {
             self.watermark = self.watermark.max(at);
-            self.run = 0;
-            return Place::InOrder;
         }
-        if history {
-            return self.place_in_history(at);
+        Placed {
+            at,
+            lateness: if is_late { Lateness::Late } else { Lateness::InOrder },
+            clock_step: false,
+            clock_offset,
         }
-        self.follow_lag(received_at.since(at), received_at)
     }
 
     /// Three late records in a row, none older than the one before, are a step of the clock that wrote the history.
-    fn place_in_history(&mut self, at: Timestamp) -> Place {
+    fn place_in_history(&mut self, at: Timestamp) -> Placed {
+        let placed = self.place(at, false);
+        if placed.lateness == Lateness::InOrder {
+            self.run = 0;
+            return placed;
+        }
         self.run = if self.run > 0 && at >= self.run_newest {
             self.run + 1
         } else {
@@ -366,68 +380,168 @@ impl Source {
         };
         self.run_newest = at;
         if self.run < CLOCK_STEP_RECORDS {
-            return Place::Late;
+            return placed;
         }
         self.watermark = at;
         self.run = 0;
-        Place::NewWatermark
+        Placed {
+            lateness: Lateness::InOrder,
+            clock_step: true,
+            ..placed
+        }
     }
 
-    /// Late records of a live source whose lag stays the same while receipt goes on come from a clock that was set back.
-    fn follow_lag(&mut self, lag: Span, received_at: Timestamp) -> Place {
-        let (now_s, lag_s) = (seconds(received_at.0), seconds(lag.0));
-        let differs = (i64::from(lag_s) - i64::from(self.run_lag_s)).abs();
-        if self.run == 0 || differs > STEP_TOLERANCE.0 / 1_000_000 {
-            (self.run, self.run_lag_s) = (1, lag_s);
-            (self.run_first_s, self.run_last_s) = (now_s, now_s);
-            return Place::Late;
+    fn place_live(&mut self, timestamp: Timestamp, received_at: Timestamp) -> Placed {
+        let lag = received_at.since(timestamp);
+        self.notice_right(timestamp, lag);
+        let clock_offset = self.is_of_slow_clock(lag);
+        let at = if clock_offset {
+            timestamp.plus(self.offset).min(received_at)
+        } else {
+            timestamp
+        };
+        let placed = self.place(at, clock_offset);
+        let is_late = placed.lateness == Lateness::Late;
+        if !is_late && lag <= self.right_below().min(LATENESS) {
+            return placed;
         }
-        if now_s > self.run_last_s {
-            self.run = self.run.saturating_add(1);
-            self.run_last_s = now_s;
+        self.lags_again();
+        if is_late && self.offset == Span::ZERO {
+            // Its stamps went back: what follows in order may be the same clock.
+            self.right = 0;
         }
-        let held = i64::from(now_s) - i64::from(self.run_first_s);
-        if self.run < CLOCK_STEP_RECORDS || held < CLOCK_STEP_PROOF.0 / 1_000_000 {
-            return Place::Late;
+        // A receipt lags by its newest record: the first of a batch are as old as the batch is long.
+        if lag <= self.receipt_lag {
+            self.receipt_lag = lag;
+            // A source that was live and is in order, but up to an hour late, is a delivery that fell behind.
+            let was_live = self.right > 0;
+            let in_doubt = is_late || (!clock_offset && (!was_live || lag > HISTORICAL_AFTER));
+            if in_doubt && self.is_proven(lag) {
+                return self.find_slow_clock(lag, is_late);
+            }
         }
-        self.run = 0;
-        Place::SetBack
+        placed
+    }
+
+    /// From here on records of this lag are judged by receipt.
+    fn find_slow_clock(&mut self, lag: Span, is_late: bool) -> Placed {
+        let at = self.received;
+        self.offset = lag;
+        self.right = 0;
+        self.watermark = self.watermark.max(at);
+        Placed {
+            at,
+            lateness: Lateness::InOrder,
+            clock_step: is_late,
+            clock_offset: true,
+        }
+    }
+
+    /// Until a right clock is heard of beside it, the slow one is taken for the only one.
+    fn is_of_slow_clock(&self, lag: Span) -> bool {
+        if self.offset == Span::ZERO || self.right < CLOCK_STEP_RECORDS {
+            return self.offset > Span::ZERO;
+        }
+        let least = self.offset.0 - (self.offset.0 / 2).min(SLOW_CLOCK_EARLIER.0);
+        (least..=self.offset.0.saturating_add(LATENESS.0)).contains(&lag.0)
+    }
+
+    /// Up to this lag a clock is right, or more so than the slow one.
+    fn right_below(&self) -> Span {
+        if self.offset == Span::ZERO {
+            LATENESS
+        } else {
+            RIGHTED_BELOW.min(Span(self.offset.0 / 2))
+        }
+    }
+
+    /// A clock that was set right, or another one that is right, is believed after three records. What was slow stays known for
+    /// a while: it may be a second clock.
+    fn notice_right(&mut self, timestamp: Timestamp, lag: Span) {
+        if lag <= self.right_below() && self.right < CLOCK_STEP_RECORDS {
+            self.take_right(timestamp, lag);
+        }
+        if self.offset > Span::ZERO && self.right >= CLOCK_STEP_RECORDS && self.has_not_lagged() {
+            self.offset = Span::ZERO;
+        }
+    }
+
+    fn has_not_lagged(&self) -> bool {
+        let rested = minutes(self.received).wrapping_sub(self.lagged_min);
+        i64::from(rested) > SLOW_CLOCK_KNOWN.0 / 60_000_000
+    }
+
+    /// What lagged longer ago is no proof of anything.
+    fn lags_again(&mut self) {
+        if self.has_not_lagged() {
+            self.steady_lag_s = [i32::MIN; 2];
+        }
+        self.lagged_min = minutes(self.received);
+    }
+
+    fn take_right(&mut self, timestamp: Timestamp, lag: Span) {
+        self.right += 1;
+        if self.offset == Span::ZERO || self.right < CLOCK_STEP_RECORDS {
+            return;
+        }
+        if self.watermark.since(timestamp) > LATENESS {
+            self.watermark = timestamp;
+        }
+        if lag > LATENESS {
+            // Nearer to the time than it was, and not known to be right: it may be slow by less.
+            (self.offset, self.right) = (Span::ZERO, 0);
+        }
+    }
+
+    fn held_s(&self, proof: usize) -> i64 {
+        i64::from(seconds(self.received.0)) - i64::from(self.steady_since_s[proof])
+    }
+
+    fn is_steady(&self, proof: usize, lag: Span, tolerance_s: i64) -> bool {
+        (i64::from(seconds(lag.0)) - i64::from(self.steady_lag_s[proof])).abs() <= tolerance_s
+    }
+
+    /// The lag was seen again on the way. Were it seen again only now, a buffer that is emptied in pieces could pass it twice.
+    fn is_held(&self, proof: usize) -> bool {
+        let (held_s, again_s) = (self.held_s(proof), i64::from(self.steady_again_s[proof]));
+        held_s >= PROOFS[proof].held_s && again_s > 0 && held_s - again_s >= held_s / 3
+    }
+
+    /// With this record the receipt that goes on has the lag that stayed for long enough before it.
+    fn is_proven(&self, lag: Span) -> bool {
+        let proves = |proof: usize| {
+            let p = &PROOFS[proof];
+            self.is_held(proof) && self.is_steady(proof, lag, p.tolerance_s(p.held_s))
+        };
+        (0..PROOFS.len()).any(proves)
     }
 
     /// The receipt is complete: does its lag go on as before?
     fn end_receipt(&mut self) {
+        if self.receipt_lag == Span::MAX {
+            return;
+        }
         let lag = std::mem::replace(&mut self.receipt_lag, Span::MAX);
-        if lag == Span::MAX {
-            return;
+        for (proof, p) in PROOFS.iter().enumerate() {
+            let held_s = self.held_s(proof);
+            if !self.is_steady(proof, lag, p.tolerance_s(held_s)) {
+                self.steady_lag_s[proof] = seconds(lag.0);
+                self.steady_since_s[proof] = seconds(self.received.0);
+                self.steady_again_s[proof] = 0;
+            } else if self.steady_again_s[proof] == 0 && held_s >= RECEIPTS_APART_S {
+                self.steady_again_s[proof] = held_s.min(i64::from(u16::MAX)) as u16;
+            }
         }
-        let (lag_s, received_s) = (i64::from(seconds(lag.0)), i64::from(seconds(self.received.0)));
-        let held = received_s - i64::from(self.steady_since_s);
-        let tolerance = (15 + held / 16).clamp(15, LATENESS.0 / 2_000_000);
-        if (lag_s - i64::from(self.steady_lag_s)).abs() > tolerance {
-            self.steady_lag_s = seconds(lag.0);
-            self.steady_since_s = seconds(self.received.0);
-            self.steady_receipts = 1;
-            return;
-        }
-        self.steady_receipts = self.steady_receipts.saturating_add(1);
-        let proven = self.steady_receipts >= 3 && held >= CLOCK_OFFSET_PROOF.0 / 1_000_000;
-        let known_off = self.offset > Span::ZERO && lag > LATENESS;
-        if proven && (lag > HISTORICAL_AFTER || known_off) {
-            self.offset = lag;
-        }
+        self.follow_drift(lag);
     }
 
-    fn notice_righted(&mut self, timestamp: Timestamp, lag: Span) {
-        if self.offset == Span::ZERO || lag > RIGHTED_BELOW.min(Span(self.offset.0 / 2)) {
-            self.righted = 0;
-            return;
-        }
-        self.righted += 1;
-        if self.righted >= CLOCK_STEP_RECORDS {
-            self.righted = 0;
-            self.run = 0;
-            self.offset = Span::ZERO;
-            self.watermark = timestamp;
+    /// A slow clock is behind by its least lag, what comes on top is delivery; and it drifts.
+    fn follow_drift(&mut self, lag: Span) {
+        let more = lag.0.saturating_sub(self.offset.0);
+        let is_less = (-DELIVERY_JITTER.0..0).contains(&more);
+        let is_more = more > DELIVERY_JITTER.0 && more <= LATENESS.0 / 2;
+        if self.offset > Span::ZERO && (is_less || is_more) && self.is_held(PROOFS.len() - 1) {
+            self.offset = lag;
         }
     }
 }

@@ -41,7 +41,7 @@ const ANDON_HISTORY: HeaderName = HeaderName::from_static("andon-history");
 /// Text of `GET /metrics`.
 pub type MetricsHook = Arc<dyn Fn() -> String + Send + Sync>;
 /// Whether the service as a whole is ready, or why not.
-pub type ReadyHook = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
+pub type ReadyHook = Arc<dyn Fn() -> Result<Option<String>, String> + Send + Sync>;
 
 /// What all requests share.
 pub(crate) struct Shared {
@@ -111,10 +111,14 @@ fn ready(shared: &Shared) -> Reply {
     let state = if shared.stopping.load(Ordering::SeqCst) {
         Err("the service is stopping".to_string())
     } else {
-        shared.ready.as_ref().map_or(Ok(()), |hook| hook())
+        shared.ready.as_ref().map_or(Ok(None), |hook| hook())
     };
     match state {
-        Ok(()) => answer::json(StatusCode::OK, &b"{\"status\":\"ready\"}"[..]),
+        Ok(None) => answer::json(StatusCode::OK, &b"{\"status\":\"ready\"}"[..]),
+        Ok(Some(warning)) => {
+            let body = serde_json::json!({ "status": "ready", "warning": warning });
+            answer::json(StatusCode::OK, body.to_string())
+        }
         Err(why) => answer::json(StatusCode::SERVICE_UNAVAILABLE, answer::error_body("not_ready", &why)),
     }
 }

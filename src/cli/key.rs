@@ -3,6 +3,7 @@
 use super::say;
 use crate::clock::SystemClock;
 use crate::secret::Secret;
+use crate::up::home;
 use crate::up::ports::Relations;
 use crate::up::settings::StoreSettings;
 use crate::up::stores::open_relational;
@@ -72,6 +73,7 @@ pub struct At {
 impl At {
     pub async fn store(&self) -> anyhow::Result<Arc<dyn Relations>> {
         if self.postgres_url.is_none() {
+            home::check(&self.data_dir)?;
             std::fs::create_dir_all(&self.data_dir)
                 .with_context(|| format!("{} cannot be made", self.data_dir.display()))?;
         }

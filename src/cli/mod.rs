@@ -4,6 +4,7 @@ pub mod check;
 pub mod configure;
 pub mod key;
 pub mod migrate;
+pub mod retention;
 pub mod send;
 pub mod tail;
 pub mod user;

@@ -17,6 +17,8 @@ pub struct ServerSection {
     pub dashboard: Option<String>,
     pub public_url: Option<String>,
     pub web_dir: Option<PathBuf>,
+    /// Of `andon notifier`, for a gateway that runs without one.
+    pub notifier_url: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -31,6 +31,8 @@ pub trait Relations:
     fn tell_only_after(&self, at: Timestamp);
     /// Learns what other processes have sent since then, and says when the last of it was noted.
     async fn remember_sent(&self, since: Timestamp) -> Result<Option<Timestamp>>;
+    /// What time it is by the database, if it has a clock of its own.
+    async fn database_time(&self, own: Timestamp) -> Result<Timestamp>;
     /// The table of log records, where the database has one.
     fn records(self: Arc<Self>) -> Option<Arc<dyn RecordStore>>;
     /// Waits for what runs, then lets go of the store.
@@ -47,6 +49,9 @@ impl Relations for SqliteStore {
     }
     async fn remember_sent(&self, since: Timestamp) -> Result<Option<Timestamp>> {
         SqliteStore::remember_sent(self, since).await
+    }
+    async fn database_time(&self, own: Timestamp) -> Result<Timestamp> {
+        SqliteStore::now(self, own).await
     }
     fn records(self: Arc<Self>) -> Option<Arc<dyn RecordStore>> {
         None
@@ -66,6 +71,9 @@ impl Relations for PostgresStore {
     }
     async fn remember_sent(&self, since: Timestamp) -> Result<Option<Timestamp>> {
         PostgresStore::remember_sent(self, since).await
+    }
+    async fn database_time(&self, own: Timestamp) -> Result<Timestamp> {
+        PostgresStore::now(self, own).await
     }
     fn records(self: Arc<Self>) -> Option<Arc<dyn RecordStore>> {
         Some(self)

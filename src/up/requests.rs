@@ -27,6 +27,8 @@ pub(super) struct Requests {
     pub(super) judging: Judging,
     pub(super) people: Arc<People>,
     pub(super) clock: Arc<dyn Clock>,
+    /// What the age of answers is measured against.
+    pub(super) age: Arc<dyn Clock>,
 }
 
 impl Requests {
@@ -51,7 +53,7 @@ impl Requests {
             *seen = Some(generation);
         }
         if looks.is_multiple_of(PRUNE_EVERY) {
-            self.site.prune_requests(self.clock.now().minus(KEPT)).await?;
+            self.site.prune_requests(self.age.now().minus(KEPT)).await?;
         }
         Ok(())
     }

@@ -105,6 +105,9 @@ pub struct GatewayArgs {
     /// Tell nobody: `andon notifier` does.
     #[arg(long, env = "ANDON_NO_NOTIFIER")]
     pub no_notifier: bool,
+    /// Where that notifier listens, so that the two know of each other when PostgreSQL and Redis are away: http://host:7402
+    #[arg(long, env = "ANDON_NOTIFIER_URL")]
+    pub notifier_url: Option<String>,
 }
 
 /// The options of `andon dashboard`.
@@ -210,6 +213,8 @@ pub(crate) struct Settings {
     /// `None`: a process of its own serves it.
     pub(crate) dashboard: Option<DashboardSettings>,
     pub(crate) notifier: bool,
+    /// Of the notifier beside it, where it has none of its own.
+    pub(crate) notifier_url: Option<String>,
     pub(crate) mail: MailSettings,
     pub(crate) journal: JournalOptions,
     pub(crate) configuration: Configuration,
@@ -240,13 +245,14 @@ pub(crate) struct NotifierSettings {
 pub(crate) fn up_settings(args: UpArgs) -> anyhow::Result<Settings> {
     let mut reading = Reading::of(args.service.config.as_deref());
     let dashboard = reading.dashboard(args.dashboard, args.web_dir);
-    reading.service(args.service, Some(dashboard), true)
+    reading.service(args.service, Some(dashboard), true, None)
 }
 
 pub(crate) fn gateway_settings(args: GatewayArgs) -> anyhow::Result<Settings> {
     let mut reading = Reading::of(args.service.config.as_deref());
     reading.all_stores("gateway", &args.service.stores);
-    reading.service(args.service, None, !args.no_notifier)
+    let notifier_url = reading.notifier_url(args.notifier_url, args.no_notifier);
+    reading.service(args.service, None, !args.no_notifier, notifier_url)
 }
 
 pub(crate) fn dashboard_settings(args: DashboardArgs) -> anyhow::Result<ReaderSettings> {
@@ -470,6 +476,20 @@ impl Reading {
         }
     }
 
+    fn notifier_url(&mut self, given: Option<String>, no_notifier: bool) -> Option<String> {
+        let url = given.or_else(|| self.file.server.notifier_url.clone())?;
+        let fits = reqwest::Url::parse(&url).is_ok_and(|u| matches!(u.scheme(), "http" | "https") && u.has_host());
+        if !fits {
+            self.faults.push(format!(
+                "notifier-url: \"{url}\" is no address such as http://host:7402"
+            ));
+        } else if !no_notifier {
+            self.faults
+                .push("notifier-url: only with no-notifier: otherwise this gateway tells people itself".into());
+        }
+        Some(url)
+    }
+
     fn needs_public_url(&mut self, mail: &MailSettings) {
         if mail.public_url.is_none() {
             self.faults.push(
@@ -492,6 +512,7 @@ impl Reading {
         args: ServiceArgs,
         dashboard: Option<DashboardSettings>,
         notifier: bool,
+        notifier_url: Option<String>,
     ) -> anyhow::Result<Settings> {
         let configuration = config::configuration(&self.file, &args.mail.alert_to).unwrap_or_else(|e| {
             self.faults.extend(e.0);
@@ -533,6 +554,7 @@ impl Reading {
             ingest,
             dashboard,
             notifier,
+            notifier_url,
             mail,
             journal,
             file_has_default_route: file.has_default_route(),

@@ -4,14 +4,15 @@ use super::people::People;
 use super::ports::{Logs, Relations};
 use super::process::{keep_metrics_small, metrics_of_process};
 use super::requests::Requests;
-use super::settings::{DashboardSettings, MailSettings, Retention, Settings};
+use super::retention;
+use super::settings::{DashboardSettings, MailSettings, Settings};
 use super::stores::Stores;
 use super::{Andon, told};
 use crate::adapters::{
     AfterEffects, Failures, GatewayNotes, IndexLines, JournalIntake, RedisRates, Running, SenderKeys, feed_live,
     hear_failures, tell_status, watch_shards,
 };
-use crate::{config, exit};
+use crate::{config, exit, heartbeat};
 use andon_actors::effect_log::EffectLog;
 use andon_actors::judging::{Judging, JudgingArgs};
 use andon_actors::notifier::{Fallback, LocalQueue, Mailer, Notifier, NotifierArgs, RedisQueue, Secrets};
@@ -46,9 +47,8 @@ use tokio::task::JoinSet;
 /// How long checkpoints may be apart: what a restart has to judge again.
 const CHECKPOINT_EVERY: Span = Span::secs(10);
 const DAY_S: f64 = 86_400.0;
-const RETENTION_EVERY: Duration = Duration::from_secs(3_600);
 /// How often the store of incidents is looked at for the plain e-mail that says it is gone.
-const WATCH_EVERY: Duration = Duration::from_secs(2);
+pub(crate) const WATCH_EVERY: Duration = Duration::from_secs(2);
 
 /// The text of `/metrics`.
 pub(crate) type Metrics = Arc<dyn Fn() -> String + Send + Sync>;
@@ -88,6 +88,7 @@ impl Andon {
         let prometheus = metrics_of_process()?;
         let stores = Stores::open(&s, &clock).await?;
         let (journal, effects) = (stores.journal.clone(), stores.effects.clone());
+        let age: Arc<dyn Clock> = stores.retention.clone();
         let (relational, index) = (stores.relational.clone(), stores.index.clone());
         let mut background = Background::new();
         let stopping = Arc::new(AtomicBool::new(false));
@@ -127,6 +128,7 @@ impl Andon {
             judging: judging.clone(),
             people,
             clock: clock.clone(),
+            age: age.clone(),
         };
         let serving = requests.serve(background.stop());
         background.tasks.spawn(serving);
@@ -149,7 +151,8 @@ impl Andon {
             .await?;
         if let Some(records) = relational.clone().records() {
             let keep = (s.stores.retention.standard.as_secs_f64() / DAY_S).ceil() as u32;
-            let writer = RecordsWriter::new(records, relational.clone(), journal.id(), clock.clone(), keep);
+            let (wall, age) = (clock.clone(), age.clone());
+            let writer = RecordsWriter::new(records, relational.clone(), journal.id(), wall, age, keep);
             background.sink(writer, &journal).await?;
         }
         let fast: Arc<dyn FastState> = match &stores.redis {
@@ -159,9 +162,11 @@ impl Andon {
         let feeding = FastStateFeed::new(fast.clone(), journal.clone(), READINGS_KEPT);
         background.sinks.push(feeding.progress());
         background.tasks.spawn(feeding.run(background.stop_sinks.subscribe()));
-        let retention = s.stores.retention;
-        let dropping = drop_old_logs(index.clone(), retention, clock.clone(), background.stop());
+        let dropping = retention::drop_old_logs(index.clone(), s.stores.retention, age.clone(), background.stop());
         background.tasks.spawn(dropping);
+        let dir = s.data_dir.as_path().into();
+        let reporting = retention::report(stores.retention.clone(), dir, self_log.clone(), background.stop());
+        background.tasks.spawn(reporting);
         let feed = feed_live(journal.clone(), live.clone(), bus.clone(), background.stop());
         background.tasks.spawn(feed);
 
@@ -232,6 +237,11 @@ impl Andon {
         let ingest_url = format!("http://{}", gateway.local_addr());
         restore_retries(&gateway, &journal, &*clock).await?;
 
+        let incidents = background.sinks[0].clone();
+        let look = move || (incidents.trouble.borrow().is_none(), incidents.lag());
+        let note = watch::Sender::new(None);
+        let noted = note.subscribe();
+        gateway = gateway.with_ready(Arc::new(move || Ok(noted.borrow().clone())));
         let outbox = (s.notifier && s.mail.smtp_url.is_none()).then(|| s.mail.outbox.clone());
         if s.notifier {
             let mailer = mailer(&s.mail)?;
@@ -248,6 +258,7 @@ impl Andon {
                     None => Arc::new(LocalQueue::default()),
                 },
                 clock: clock.clone(),
+                age,
                 public_url: public_url.unwrap_or_default(),
                 token_secret: stores.token_secret,
                 self_log: Arc::new(Failures(self_log)),
@@ -256,19 +267,24 @@ impl Andon {
             })
             .map_err(exit::config)?;
             let _ = notifier.set(worker.clone());
+            let (on_servers, to) = (s.stores.postgres_url.is_some(), !s.mail.alert_to.is_empty());
+            if let Some(why) = heartbeat::uncovered_itself(on_servers, s.mail.smtp_url.is_some(), to) {
+                tracing::warn!("{why}");
+                note.send_replace(Some(why));
+            }
             let stop = background.stop();
             background.tasks.spawn(async move { worker.run(told(stop)).await });
             let fallback = Fallback::new(mailer, s.mail.alert_to.clone(), clock);
-            let incidents = background.sinks[0].clone();
-            let look = move || (incidents.trouble.borrow().is_none(), incidents.lag());
             let watching = watch_incidents_store(look, fallback, background.stop());
             background.tasks.spawn(watching);
-        } else if let Some(redis) = &stores.redis {
-            let news = LiveBus::new(redis.clone()).subscribe(&[LiveKind::Failures]).await;
-            let news = news.map_err(exit::store)?;
-            background
-                .tasks
-                .spawn(hear_failures(news, Failures(self_log), background.stop()));
+        } else {
+            let sender = heartbeat(&s, &stores, clock)?;
+            background.tasks.spawn(sender.run(look, note, background.stop()));
+            if let Some(redis) = &stores.redis {
+                let news = LiveBus::new(redis.clone()).subscribe(&[LiveKind::Failures]).await;
+                let hearing = hear_failures(news.map_err(exit::store)?, Failures(self_log), background.stop());
+                background.tasks.spawn(hearing);
+            }
         }
         let stop_gateway = watch::Sender::new(false);
         let mut serving = JoinSet::new();
@@ -335,6 +351,21 @@ impl Page {
     }
 }
 
+/// For a gateway without a notifier of its own.
+fn heartbeat(s: &Settings, stores: &Stores, clock: Arc<dyn Clock>) -> anyhow::Result<heartbeat::Sender> {
+    let can_tell = s.mail.smtp_url.is_some() && !s.mail.alert_to.is_empty();
+    let fallback = match can_tell {
+        true => Some(Fallback::new(mailer(&s.mail)?, s.mail.alert_to.clone(), clock.clone())),
+        false => None,
+    };
+    Ok(heartbeat::Sender {
+        notifier_url: s.notifier_url.clone(),
+        key: heartbeat::Key::of(&stores.token_secret),
+        fallback,
+        clock,
+    })
+}
+
 pub(crate) fn mailer(s: &MailSettings) -> anyhow::Result<Arc<Mailer>> {
     let mailer = match &s.smtp_url {
         Some(url) => Mailer::smtp(url, s.from.as_deref().unwrap_or_default(), None),
@@ -344,20 +375,6 @@ pub(crate) fn mailer(s: &MailSettings) -> anyhow::Result<Arc<Mailer>> {
         }
     };
     mailer.map(Arc::new).map_err(exit::config)
-}
-
-/// Retention of the log index, where it lies in parts that can go as a whole.
-async fn drop_old_logs(index: Arc<dyn Logs>, keep: Retention, clock: Arc<dyn Clock>, stop: watch::Receiver<bool>) {
-    loop {
-        match index.drop_older(keep, clock.now()).await {
-            Ok(0) => {}
-            Ok(n) => tracing::info!(indices = n, "indices of log records beyond their retention are dropped"),
-            Err(e) => tracing::warn!(error = %e, "old indices could not be dropped; it is tried again"),
-        }
-        if tokio::time::timeout(RETENTION_EVERY, told(stop.clone())).await.is_ok() {
-            return;
-        }
-    }
 }
 
 /// What was answered in the last ten minutes, so that a retry is still known after a restart.
@@ -380,11 +397,7 @@ async fn restore_retries(gateway: &Gateway, journal: &Journal, clock: &dyn Clock
 
 /// When incidents cannot be written for long while effects wait, the people of `--alert-to` hear of it.
 /// `look` says whether they can be written, and how many effects wait.
-pub(crate) async fn watch_incidents_store(
-    look: impl Fn() -> (bool, u64),
-    fallback: Fallback,
-    stop: watch::Receiver<bool>,
-) {
+async fn watch_incidents_store(look: impl Fn() -> (bool, u64), fallback: Fallback, stop: watch::Receiver<bool>) {
     loop {
         let (reachable, waiting) = look();
         fallback.observe(reachable, waiting).await;

@@ -1,5 +1,6 @@
 //! Everything on disk: opened in order, and known to belong together before anything runs on it.
 
+use super::home;
 use super::owner;
 use super::ports::{Logs, Relations};
 use super::settings::{Settings, StoreSettings};
@@ -19,6 +20,7 @@ use andon_storage::postgres::{OpenError, PostgresOptions, PostgresStore};
 use andon_storage::redis::checkpoints::RedisCheckpoints;
 use andon_storage::redis::{Redis, RedisOptions};
 use andon_storage::relational::Sink as RelationalSink;
+use andon_storage::retention::RetentionClock;
 use andon_storage::sqlite::{CheckpointFile, SqliteStore};
 use andon_storage::tantivy_index::{IndexOptions, TantivyIndex};
 use std::path::{Path, PathBuf};
@@ -70,6 +72,8 @@ pub(super) struct Stores {
     pub(super) token_secret: [u8; 32],
     /// What this process writes with.
     pub(super) owned: Ownership,
+    /// What age is measured against.
+    pub(super) retention: Arc<RetentionClock>,
 }
 
 impl Stores {
@@ -85,7 +89,13 @@ impl Stores {
                 anyhow::Ok(journal)
             }
         };
-        let journal = open("journal", s.journal.clone()).await?;
+        let retention = Arc::new(RetentionClock::new(clock.clone(), Some(dir)));
+        let journal_options = JournalOptions {
+            retention: Some(retention.clone()),
+            ..s.journal.clone()
+        };
+        let journal = open("journal", journal_options).await?;
+        retention.measure_against(journal.newest_receipt());
         let effects_options = JournalOptions {
             quota_bytes: EFFECTS_QUOTA,
             segment_bytes: EFFECTS_SEGMENT,
@@ -95,9 +105,12 @@ impl Stores {
                 bytes_max: EFFECTS_ARCHIVE,
                 keep: EFFECTS_KEPT,
             }),
+            retention: Some(retention.clone()),
             ..JournalOptions::default()
         };
         let effects = open("effects", effects_options).await?;
+        home::note(dir, s.stores.postgres_url.as_deref())
+            .map_err(|e| exit::config(format!("{} cannot be written: {e}", dir.display())))?;
         let relational = open_relational(&s.stores, Some(dir), "gateway").await?;
         if relational.effect_cursor().await.map_err(exit::store)?.is_none() && effects.durable_seq() > 0 {
             tracing::warn!(
@@ -157,6 +170,7 @@ impl Stores {
             index,
             token_secret,
             owned,
+            retention,
         })
     }
 

@@ -12,6 +12,7 @@ pub mod ports;
 pub mod postgres;
 pub mod redis;
 pub mod relational;
+pub mod retention;
 pub mod sqlite;
 pub mod tantivy_index;
 pub mod words;

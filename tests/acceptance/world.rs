@@ -249,6 +249,7 @@ impl World {
             let args = GatewayArgs {
                 service,
                 no_notifier: self.form == Form::ThreeServices,
+                ..GatewayArgs::default()
             };
             self.andon = Some(up::start_gateway(args, clock.clone()).await.expect("it starts"));
             let args = DashboardArgs {

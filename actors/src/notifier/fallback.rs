@@ -46,6 +46,21 @@ impl Fallback {
     /// it holds. Sends when SQL has not answered for 30 s with alerts waiting; an address that could not be reached is tried again with
     /// the next call. Returns how many e-mails went out.
     pub async fn observe(&self, reachable: bool, waiting: u64) -> usize {
+        self.observe_after(reachable, waiting, Span::ZERO).await
+    }
+
+    /// Whether somebody has had the e-mail of this outage.
+    pub fn has_told(&self) -> bool {
+        !self
+            .state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .told
+            .is_empty()
+    }
+
+    /// With so much more patience, for one who is not the first to tell.
+    pub async fn observe_after(&self, reachable: bool, waiting: u64, patience: Span) -> usize {
         let now = self.clock.now();
         let (since, open) = {
             let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -54,7 +69,7 @@ impl Fallback {
                 return 0;
             }
             let since = *state.since.get_or_insert(now);
-            if now.since(since) < FALLBACK_AFTER {
+            if now.since(since) < FALLBACK_AFTER.plus(patience) {
                 return 0;
             }
             let open: Vec<String> = self

@@ -4,7 +4,7 @@
 //! that `t` is recent, and takes `Andon-Notice` (the same in every attempt) for the key of idempotence.
 
 use super::letter::{Letter, Told, Writer, one_line};
-use super::mailer::SendError;
+use super::mailer::{Fault, SendError};
 use andon_engine::rule::Channel;
 use andon_engine::time::Timestamp;
 use andon_storage::ports::deliveries::Notice;
@@ -35,8 +35,8 @@ impl Secrets {
     fn get(&self, name: &str) -> Result<&str, SendError> {
         let missing = || {
             let name = one_line(name, 128);
-            SendError::permanent(format!(
-                "the configuration has no secret {name:?}: add it and alerts after that are sent"
+            SendError::channel(format!(
+                "the configuration has no secret {name:?}: add it, and what waits is sent"
             ))
         };
         self.0.get(name).map(String::as_str).ok_or_else(missing)
@@ -97,9 +97,9 @@ impl HttpSender {
 
     async fn post(&self, url: &str, body: String, headers: Vec<(&'static str, String)>) -> Result<String, SendError> {
         // The address of a Slack hook is a secret: no error repeats it.
-        let url = Url::parse(url).map_err(|e| SendError::permanent(format!("the channel's URL is none: {e}")))?;
+        let url = Url::parse(url).map_err(|e| SendError::channel(format!("the channel's URL is none: {e}")))?;
         if !matches!(url.scheme(), "http" | "https") {
-            return Err(SendError::permanent("the channel's URL is neither http nor https"));
+            return Err(SendError::channel("the channel's URL is neither http nor https"));
         }
         let mut request = self
             .client
@@ -109,7 +109,7 @@ impl HttpSender {
         for (name, value) in headers {
             request = request.header(name, value);
         }
-        let mut response = request.send().await.map_err(|e| SendError::temporary(error_text(e)))?;
+        let mut response = request.send().await.map_err(|e| SendError::channel(error_text(e)))?;
         let status = response.status();
         let retry_after = response
             .headers()
@@ -128,24 +128,28 @@ impl HttpSender {
         if status.is_success() {
             return Ok(said);
         }
-        let temporary = status.is_server_error()
-            || matches!(
-                status,
-                StatusCode::REQUEST_TIMEOUT
-                    | StatusCode::TOO_EARLY
-                    | StatusCode::TOO_MANY_REQUESTS
-                    | StatusCode::LOCKED
-            );
         let hint = if status.is_redirection() {
             " (redirects are not followed: set the final URL)"
         } else {
             ""
         };
         Err(SendError {
-            temporary,
+            fault: fault(status),
             reason: format!("HTTP {}{hint}", said.trim_end()),
             retry_after,
         })
+    }
+}
+
+/// Only an answer that can be about nothing but this message is final. All others can be mended by whoever runs the receiver, what stands
+/// before it, or Andon: 400 is what a server says to plain HTTP on its port for TLS, 404 to a path with a slip of the pen.
+fn fault(status: StatusCode) -> Fault {
+    match status {
+        StatusCode::PAYLOAD_TOO_LARGE | StatusCode::UNPROCESSABLE_ENTITY => Fault::Message,
+        StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY | StatusCode::TOO_MANY_REQUESTS | StatusCode::LOCKED => {
+            Fault::Passing
+        }
+        _ => Fault::Channel,
     }
 }
 

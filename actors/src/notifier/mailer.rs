@@ -1,49 +1,54 @@
 //! Where e-mail goes: an SMTP server, or a folder of `.eml` files when there is none.
 
 use super::address::email_address;
-use super::letter::one_line;
+use super::smtp::Smtp;
+use lettre::Message;
 use lettre::message::Mailbox;
-use lettre::transport::smtp::PoolConfig;
 use lettre::transport::smtp::authentication::Credentials;
 use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
-use lettre::{AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// A command's answer. Some servers check a message for half a minute before they take it.
-const SMTP_TIMEOUT: Duration = Duration::from_secs(30);
-/// Connections to the server at a time: polite to a relay, and enough for a site.
-const SMTP_CONNECTIONS: u32 = 4;
-const SMTP_IDLE: Duration = Duration::from_secs(60);
-const ANSWER_BYTES: usize = 256;
 const PEM_MARK: &[u8] = b"-----BEGIN CERTIFICATE-----";
+
+/// Whose fault it is that a message did not go out, and so whether the same message may go out later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// Nobody's: the receiver is busy.
+    Passing,
+    /// The way to the receiver, or our configuration: everything that goes this way waits until it is mended.
+    Channel,
+    /// This recipient, or this message: it will never go out.
+    Message,
+}
 
 /// Why a message did not go out.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
 pub struct SendError {
-    /// The same message may succeed later.
-    pub temporary: bool,
+    pub fault: Fault,
     pub reason: String,
     /// What the receiver asked us to wait, if it did.
     pub retry_after: Option<Duration>,
 }
 
 impl SendError {
-    pub(super) fn permanent(reason: impl Into<String>) -> Self {
+    fn of(fault: Fault, reason: impl Into<String>) -> Self {
         Self {
-            temporary: false,
+            fault,
             reason: reason.into(),
             retry_after: None,
         }
     }
-    pub(super) fn temporary(reason: impl Into<String>) -> Self {
-        Self {
-            temporary: true,
-            reason: reason.into(),
-            retry_after: None,
-        }
+    pub(super) fn permanent(reason: impl Into<String>) -> Self {
+        Self::of(Fault::Message, reason)
+    }
+    pub(super) fn channel(reason: impl Into<String>) -> Self {
+        Self::of(Fault::Channel, reason)
+    }
+    pub(super) fn passing(reason: impl Into<String>) -> Self {
+        Self::of(Fault::Passing, reason)
     }
 }
 
@@ -62,7 +67,7 @@ pub enum MailSettingError {
 
 #[derive(Debug)]
 enum Way {
-    Smtp(Box<AsyncSmtpTransport<Tokio1Executor>>),
+    Smtp(Box<Smtp>),
     Folder(PathBuf),
 }
 
@@ -80,9 +85,6 @@ impl Mailer {
     ///
     /// # Errors
     /// Says which setting cannot work. The server is not contacted.
-    ///
-    /// # Panics
-    /// Outside a Tokio runtime: the pool of connections keeps a task in it.
     pub fn smtp(url: &str, from: &str, authority_pem: Option<&[u8]>) -> Result<Self, MailSettingError> {
         let from = address(from)?;
         let bad = |what: &str| MailSettingError::Url(what.to_owned());
@@ -129,17 +131,11 @@ impl Mailer {
             ("smtps", _) => return Err(bad("smtps:// always speaks TLS: leave tls= out")),
             _ => return Err(bad("its scheme is neither smtp nor smtps")),
         };
-        let pool = PoolConfig::new().max_size(SMTP_CONNECTIONS).idle_timeout(SMTP_IDLE);
-        let mut smtp = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(host.trim_matches(['[', ']']))
-            .port(url.port().unwrap_or(port))
-            .tls(tls)
-            .timeout(Some(SMTP_TIMEOUT))
-            .pool_config(pool);
-        if let Some(user) = user {
-            smtp = smtp.credentials(Credentials::new(user, decoded(url.password().unwrap_or(""))));
-        }
+        let host = host.trim_matches(['[', ']']).to_owned();
+        let credentials = user.map(|user| Credentials::new(user, decoded(url.password().unwrap_or(""))));
+        let smtp = Smtp::new(host, url.port().unwrap_or(port), tls, credentials);
         Ok(Self {
-            way: Way::Smtp(Box::new(smtp.build())),
+            way: Way::Smtp(Box::new(smtp)),
             from,
         })
     }
@@ -172,21 +168,15 @@ impl Mailer {
     /// `name`: of the file, when it becomes one. Returns the server's answer.
     pub(super) async fn send(&self, message: Message, name: &str) -> Result<String, SendError> {
         match &self.way {
-            Way::Smtp(smtp) => match smtp.send(message).await {
-                Ok(answer) => {
-                    let text: Vec<&str> = answer.message().collect();
-                    Ok(one_line(&format!("{} {}", answer.code(), text.join(" ")), ANSWER_BYTES))
-                }
-                Err(e) => Err(smtp_error(&e)),
-            },
+            Way::Smtp(smtp) => smtp.send(message.envelope(), &message.formatted()).await,
             Way::Folder(dir) => {
                 let path = dir.join(format!("{name}.eml"));
                 let bytes = message.formatted();
                 let written = tokio::task::spawn_blocking(move || write_whole(&path, &bytes).map(|()| path)).await;
                 match written {
                     Ok(Ok(path)) => Ok(path.display().to_string()),
-                    Ok(Err(e)) => Err(SendError::temporary(format!("outbox {}: {e}", dir.display()))),
-                    Err(e) => Err(SendError::temporary(format!("outbox {}: {e}", dir.display()))),
+                    Ok(Err(e)) => Err(SendError::channel(format!("outbox {}: {e}", dir.display()))),
+                    Err(e) => Err(SendError::channel(format!("outbox {}: {e}", dir.display()))),
                 }
             }
         }
@@ -219,36 +209,6 @@ fn decoded(part: &str) -> String {
         }
     }
     String::from_utf8_lossy(&out).into_owned()
-}
-
-fn smtp_error(e: &lettre::transport::smtp::Error) -> SendError {
-    let mut reason = e.to_string();
-    let mut source = std::error::Error::source(e);
-    while let Some(s) = source {
-        let s_text = s.to_string();
-        if !reason.contains(&s_text) {
-            reason = format!("{reason}: {s_text}");
-        }
-        source = s.source();
-    }
-    // Found before anything was sent, and the same whenever it is tried again.
-    if e.is_client() && reason.contains("SMTPUTF8") {
-        return SendError::permanent(
-            "the recipient cannot be reached: the mail server takes no addresses beyond ASCII (SMTPUTF8)",
-        );
-    }
-    let code = e.status().map(u16::from);
-    // 53x is about our account, 554 in a greeting about the relay, neither about this message: an administrator can mend it, and
-    // what waited must then still go out.
-    let temporary = match code {
-        Some(530 | 534 | 535 | 538) => true,
-        _ => !e.is_permanent(),
-    };
-    SendError {
-        temporary,
-        reason: one_line(&format!("SMTP: {reason}"), ANSWER_BYTES),
-        retry_after: None,
-    }
 }
 
 /// Written beside, synced, renamed: whoever lists the folder sees whole messages only.

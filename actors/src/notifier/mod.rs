@@ -20,6 +20,7 @@ mod mail;
 mod mailer;
 mod queue;
 mod send;
+mod smtp;
 mod telemetry;
 mod words;
 
@@ -27,7 +28,7 @@ pub use address::email_address;
 pub use expand::{OWN_TYPE_PREFIX, routes_without_people};
 pub use fallback::{FALLBACK_AFTER, Fallback};
 pub use http::{Secrets, signature};
-pub use mailer::{MailSettingError, Mailer, SendError};
+pub use mailer::{Fault, MailSettingError, Mailer, SendError};
 pub use queue::{JobQueue, LocalQueue, RedisQueue};
 
 use crate::self_log::SelfLog;
@@ -92,6 +93,8 @@ pub struct NotifierArgs {
     /// Embedded: [`LocalQueue`].
     pub queue: Arc<dyn JobQueue>,
     pub clock: Arc<dyn Clock>,
+    /// What the age of messages is measured against.
+    pub age: Arc<dyn Clock>,
     /// Base of every link: `https://andon.example.com`.
     pub public_url: String,
     pub token_secret: [u8; 32],
@@ -325,7 +328,7 @@ impl Notifier {
             args.queue.push(id).await;
         }
         if now.since(*pruned) > PRUNE_EVERY {
-            args.store.prune_deliveries(now.minus(KEPT)).await?;
+            args.store.prune_deliveries(args.age.now().minus(KEPT)).await?;
             *pruned = now;
         }
         let due = args.store.next_due(now).await?;

@@ -4,7 +4,7 @@ use super::expand::{OWN_TYPE_PREFIX, incident_gone, target_of};
 use super::gather::readable;
 use super::letter::{ITEMS_SHOWN, LINES, Letter, Told as ToldItem, Writer, one_line};
 use super::mail::{Thread, compose};
-use super::mailer::SendError;
+use super::mailer::{Fault, SendError};
 use super::words::Language;
 use super::{Notifier, telemetry};
 use andon_engine::effect::AlertReason;
@@ -50,19 +50,20 @@ impl Notifier {
     pub(super) async fn deliver(&self, id: NoticeId) -> Result<Delivered> {
         let args = &self.inner.args;
         let now = args.clock.now();
-        let Some(notice) = args.store.claim(id, &args.owner, now, now.plus(LEASE)).await? else {
+        let Some(notice) = args.store.claim(id, &args.owner, now, LEASE).await? else {
             return Ok(Delivered::NotOurs);
         };
         let posted = match tokio::time::timeout(ATTEMPT_MAX, self.post(&notice, now)).await {
             Ok(posted) => posted,
-            Err(_) => Ok(Err(SendError::temporary("no answer within 60 s"))),
+            Err(_) => Ok(Err(SendError::channel("no answer within 60 s"))),
         };
         let posted = match posted {
             Ok(posted) => posted,
             // We could not even read what to say.
-            Err(e) => Err(SendError::temporary(e.to_string())),
+            Err(e) => Err(SendError::passing(e.to_string())),
         };
         let now = args.clock.now();
+        let channel_fault = posted.as_ref().is_err_and(|e| e.fault == Fault::Channel);
         let (outcome, delivered) = match posted {
             Ok(p) => {
                 let outcome = Outcome::Sent {
@@ -73,7 +74,7 @@ impl Notifier {
                 (outcome, Delivered::Sent)
             }
             Err(e) => {
-                let dead = !e.temporary || now.since(notice.created_at) > GIVE_UP_AFTER;
+                let dead = e.fault == Fault::Message || now.since(notice.created_at) > GIVE_UP_AFTER;
                 self.warn(&notice, &e, dead);
                 if dead {
                     (Outcome::Dead { reason: e.reason }, Delivered::Dead)
@@ -94,6 +95,7 @@ impl Notifier {
         };
         let channel = notice.target.kind;
         telemetry::attempted(channel, outcome_name);
+        telemetry::channel_fault(channel, channel_fault);
         let at_once = delivered == Delivered::Sent && notice.kind == NoticeKind::Alert;
         if let Some(received) = notice.items.iter().map(|i| i.received_at).min().filter(|_| at_once) {
             telemetry::told_after(channel, now.since(received).as_secs_f64());
@@ -207,7 +209,11 @@ impl Notifier {
         if !dead && notice.attempts > 1 {
             return;
         }
-        let what = if dead { "given up" } else { "will be tried again" };
+        let what = match (dead, e.fault) {
+            (true, _) => "given up",
+            (false, Fault::Channel) => "a fault of the channel, will be tried again for 24 hours",
+            (false, _) => "will be tried again",
+        };
         let message = format!(
             "message {} by {kind} not sent after {} attempts, {what}: {}",
             notice.id,

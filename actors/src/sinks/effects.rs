@@ -7,7 +7,7 @@ use crate::self_log::SelfLog;
 use andon_engine::effect::Effect;
 use andon_engine::level::Level;
 use andon_storage::journal::Entry;
-use andon_storage::ports::rows::EffectStore;
+use andon_storage::ports::rows::{EffectStore, RefusedPart};
 use andon_storage::ports::{Cursor, Result};
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,26 +45,14 @@ impl EffectWriter {
         }
     }
 
-    /// The store refuses something in the buffer: finds it by bisection, so that one bad effect stops no other.
-    async fn bisect(&self, effects: &[Effect], cursor: Cursor) -> Result<()> {
-        match self.store.apply_effects(effects, cursor).await {
-            Ok(_) => Ok(()),
-            Err(e) if e.is_temporary() => Err(e),
-            Err(e) if effects.len() <= 1 => {
-                ::metrics::counter!(metrics::EFFECTS_REFUSED).increment(1);
-                tracing::error!(error = %e, effects = ?effects.first(), "the store refuses an effect: it is skipped");
-                self.self_log.write(
-                    Level::Error,
-                    "andon.store.refused",
-                    &format!("an effect was refused: {e}"),
-                );
-                self.store.apply_effects(&[], cursor).await.map(drop)
-            }
-            Err(_) => {
-                let (left, right) = effects.split_at(effects.len() / 2);
-                Box::pin(self.bisect(left, cursor)).await?;
-                Box::pin(self.bisect(right, cursor)).await
-            }
+    /// An effect that is not in the store is nobody's news, but a person's who looks after Andon.
+    fn report(&self, refused: &[RefusedPart]) {
+        ::metrics::counter!(metrics::EFFECTS_REFUSED).increment(refused.len() as u64);
+        for part in refused {
+            let (effect, reason) = (&self.buffer[part.index], &part.reason);
+            tracing::error!(reason, ?effect, "effect refused by the store and skipped");
+            let message = format!("an effect was refused: {reason}");
+            self.self_log.write(Level::Error, "andon.store.refused", &message);
         }
     }
 }
@@ -101,11 +89,10 @@ impl Sink for EffectWriter {
         }
     }
     async fn flush(&mut self, cursor: Cursor) -> Result<()> {
-        match self.store.apply_effects(&self.buffer, cursor).await {
-            Ok(_) => {}
-            Err(e) if e.is_temporary() => return Err(e),
-            // A part of it applied twice changes nothing: effects are absolute.
-            Err(_) => self.bisect(&self.buffer, cursor).await?,
+        let refused = self.store.apply_effects(&self.buffer, cursor).await?.refused;
+        self.report(&refused);
+        for part in refused.iter().rev() {
+            self.buffer.remove(part.index);
         }
         self.listener.applied(&self.buffer);
         self.buffer = Vec::new();

@@ -94,9 +94,9 @@ impl LogRecords {
     }
 
     /// The store put what it refused into quarantine itself.
-    pub(super) async fn was_set_aside(&mut self, refused: &[RefusedRecord]) -> Result<()> {
+    pub(super) async fn was_set_aside(&mut self, refused: &[RefusedRecord]) {
         self.warn(refused);
-        self.quarantine.wrote(refused.len()).await
+        self.quarantine.wrote(refused.len()).await;
     }
 
     fn warn(&self, refused: &[RefusedRecord]) {

@@ -25,6 +25,8 @@ pub struct RecordsWriter {
     store: Arc<dyn RecordStore>,
     records: LogRecords,
     clock: Arc<dyn Clock>,
+    /// What the age of records is measured against.
+    age: Arc<dyn Clock>,
     retention: Span,
     tended_at: Option<Timestamp>,
 }
@@ -37,25 +39,27 @@ impl std::fmt::Debug for RecordsWriter {
 
 impl RecordsWriter {
     /// What `store` refuses for good goes into `quarantine`. Records are kept for `retention_days` whole days, at least one
-    /// ([`RETENTION_DAYS`] is usual).
+    /// ([`RETENTION_DAYS`] is usual), of their age by the clock `age`.
     pub fn new(
         store: Arc<dyn RecordStore>,
         quarantine: Arc<dyn RowStore>,
         journal: JournalId,
         clock: Arc<dyn Clock>,
+        age: Arc<dyn Clock>,
         retention_days: u32,
     ) -> Self {
         Self {
             store,
             records: LogRecords::new("records", journal, quarantine),
             clock,
+            age,
             retention: Span::micros(DAY.as_micros().saturating_mul(i64::from(retention_days.max(1)))),
             tended_at: None,
         }
     }
 
     fn keeps_from(&self) -> Timestamp {
-        self.clock.now().minus(self.retention)
+        self.age.now().minus(self.retention)
     }
 }
 
@@ -84,7 +88,7 @@ impl Sink for RecordsWriter {
         let records = &self.records;
         let set_aside = |refused: &RefusedRecord| records.row(refused);
         let refused = self.store.write_records(records.batches(), cursor, &set_aside).await?;
-        self.records.was_set_aside(&refused).await?;
+        self.records.was_set_aside(&refused).await;
         self.records.clear();
         Ok(())
     }
@@ -97,7 +101,7 @@ impl Sink for RecordsWriter {
             return Ok(());
         }
         self.store.prepare_partitions(now).await?;
-        let dropped = self.store.drop_partitions(now.minus(self.retention)).await?;
+        let dropped = self.store.drop_partitions(self.keeps_from()).await?;
         if dropped > 0 {
             tracing::info!(
                 partitions = dropped,

@@ -12,6 +12,7 @@ use andon_storage::journal::Entry;
 use andon_storage::ports::rows::{Quarantined, Rollup, RowStore};
 use andon_storage::ports::{Cursor, Result};
 use std::collections::HashMap;
+use std::collections::hash_map::Entry as Slot;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,24 +49,12 @@ impl RowWriter {
         let minute = record.timestamp.as_micros().div_euclid(MINUTE_US) * MINUTE_US;
         for (reading, value) in &record.readings {
             let key = (device.to_owned(), (*reading).to_owned(), minute);
-            let row = self.rollups.entry(key).or_insert_with(|| Rollup {
-                device: device.to_owned(),
-                reading: (*reading).to_owned(),
-                minute: Timestamp(minute),
-                min: *value,
-                max: *value,
-                sum: 0.0,
-                count: 0,
-                last: *value,
-                last_at: record.timestamp,
-            });
-            row.min = row.min.min(*value);
-            row.max = row.max.max(*value);
-            row.sum += value;
-            row.count += 1;
-            if record.timestamp >= row.last_at {
-                row.last = *value;
-                row.last_at = record.timestamp;
+            let one = Rollup::of(device, reading, Timestamp(minute), *value, record.timestamp);
+            match self.rollups.entry(key) {
+                Slot::Vacant(e) => {
+                    e.insert(one);
+                }
+                Slot::Occupied(mut e) => e.get_mut().merge(&one),
             }
         }
     }
@@ -115,20 +104,22 @@ impl Sink for RowWriter {
     }
 
     async fn flush(&mut self, cursor: Cursor) -> Result<()> {
-        // A sum of a minute may overflow though every reading is finite: such a row says nothing, and no store takes it.
-        self.rollups.retain(|_, r| r.sum.is_finite());
         let rollups: Vec<Rollup> = self.rollups.values().cloned().collect();
-        match self.store.store().write_rows(&rollups, &self.quarantined, cursor).await {
-            Ok(()) => {}
-            Err(e) if e.is_temporary() => return Err(e),
-            Err(e) => {
-                // Our rows are all of one shape and cleaned: a refusal is a fault of ours. Raw readings stay in the journal's archive.
-                ::metrics::counter!(metrics::EFFECTS_REFUSED).increment(1);
-                tracing::error!(error = %e, rollups = rollups.len(), "the store refuses rows: they are skipped");
-                self.store.store().write_rows(&[], &[], cursor).await?;
-            }
+        let refused = self
+            .store
+            .store()
+            .write_rows(&rollups, &self.quarantined, cursor)
+            .await?;
+        if let Some(first) = refused.first() {
+            metrics::records_refused("rows", refused.len() as u64);
+            tracing::error!(
+                rows = refused.len(),
+                first = first.what,
+                reason = first.reason,
+                "rows refused by the store and set aside"
+            );
         }
-        self.store.wrote(self.quarantined.len()).await?;
+        self.store.wrote(self.quarantined.len() + refused.len()).await;
         self.rollups.clear();
         self.quarantined.clear();
         Ok(())

@@ -342,6 +342,7 @@ fn notifier(
         secrets,
         queue: Arc::new(LocalQueue::default()),
         clock: clock.clone(),
+        age: clock.clone(),
         public_url: URL.into(),
         token_secret: SECRET,
         self_log: failures.clone(),

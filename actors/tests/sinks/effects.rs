@@ -5,10 +5,9 @@ use andon_actors::entries::{self, EFFECTS};
 use andon_actors::self_log::SelfLog;
 use andon_actors::sinks::effects::{Applied, EffectWriter};
 use andon_engine::effect::{Effect, Registered};
-use andon_engine::ids::AlertId;
 use andon_engine::subject::SubjectKind;
 use andon_storage::journal::Append;
-use andon_storage::ports::rows::EffectStore;
+use andon_storage::ports::rows::{EffectStore, EffectsApplied};
 use andon_storage::ports::{Cursor, Result};
 use bytes::Bytes;
 use std::sync::{Arc, Mutex};
@@ -22,11 +21,11 @@ impl EffectStore for Weighing {
     async fn effect_cursor(&self) -> Result<Option<Cursor>> {
         Ok(self.0.lock().expect("no panic").1)
     }
-    async fn apply_effects(&self, effects: &[Effect], cursor: Cursor) -> Result<Vec<AlertId>> {
+    async fn apply_effects(&self, effects: &[Effect], cursor: Cursor) -> Result<EffectsApplied> {
         let mut state = self.0.lock().expect("no panic");
         state.0.push(entries::encode_effects(effects).len());
         state.1 = Some(cursor);
-        Ok(Vec::new())
+        Ok(EffectsApplied::default())
     }
 }
 

@@ -6,6 +6,7 @@ use andon_engine::time::{Clock, Span};
 use andon_storage::ports::log_index::StoredRecord;
 use andon_storage::ports::records::{RecordFilter, RecordReader, RecordStore};
 use andon_storage::postgres::{PostgresOptions, PostgresStore};
+use andon_storage::retention::{RetentionClock, confirm};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use std::sync::Arc;
 
@@ -64,7 +65,16 @@ async fn records_reach_postgresql_and_come_back_when_it_is_emptied() {
     let server = Server::new();
     let store = server.open().await;
     let id = world.journal.id();
-    let writer = || RecordsWriter::new(store.clone(), store.clone(), id, world.clock.clone(), 30);
+    let writer = || {
+        RecordsWriter::new(
+            store.clone(),
+            store.clone(),
+            id,
+            world.clock.clone(),
+            world.clock.clone(),
+            30,
+        )
+    };
     let mut sink = world.run(writer()).await;
     world.append(150).await;
     sink.until_done(150).await;
@@ -91,7 +101,16 @@ async fn partitions_are_made_ahead_and_go_by_age() {
     let server = Server::new();
     let store = server.open().await;
     let id = world.journal.id();
-    let writer = || RecordsWriter::new(store.clone(), store.clone(), id, world.clock.clone(), 3);
+    let writer = || {
+        RecordsWriter::new(
+            store.clone(),
+            store.clone(),
+            id,
+            world.clock.clone(),
+            world.clock.clone(),
+            3,
+        )
+    };
     let mut sink = world.run(writer()).await;
     world.append(5).await;
     sink.until_done(5).await;
@@ -123,6 +142,44 @@ async fn partitions_are_made_ahead_and_go_by_age() {
         "no partition was made for what is too old"
     );
     sink.stop().await;
+    store.close().await;
+    server.drop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_clock_that_is_ahead_for_a_minute_costs_no_partition_and_no_record() {
+    let world = World::new().await;
+    let server = Server::new();
+    let store = server.open().await;
+    let id = world.journal.id();
+    let past = world.dir.path().join("past");
+    std::fs::create_dir(&past).expect("a folder");
+    confirm(&past, world.clock.now()).expect("it is written");
+    let age = Arc::new(RetentionClock::new(world.clock.clone(), Some(&past)));
+    age.measure_against(world.journal.newest_receipt());
+    let writer = || {
+        let (wall, age) = (world.clock.clone(), age.clone());
+        RecordsWriter::new(store.clone(), store.clone(), id, wall, age, 3)
+    };
+    let mut sink = world.run(writer()).await;
+    world.append(5).await;
+    sink.until_done(5).await;
+    sink.stop().await;
+    let before = world.clock.now();
+    // A start with a wrong clock, and what comes in then.
+    world.clock.advance(Span::hours(24 * 40));
+    let mut sink = world.run(writer()).await;
+    world.append(5).await;
+    sink.until_done(10).await;
+    sink.stop().await;
+    world.clock.set(before);
+    let mut sink = world.run(writer()).await;
+    world.append(5).await;
+    sink.until_done(15).await;
+    sink.stop().await;
+    let mut there = numbers(&store).await;
+    there.sort_unstable();
+    assert_eq!(there, (1..=15).collect::<Vec<_>>());
     store.close().await;
     server.drop().await;
 }

@@ -3,9 +3,10 @@
 use crate::world::{Running, Troubled, World, within};
 use andon_actors::sinks::Writer;
 use andon_actors::sinks::rows::RowWriter;
+use andon_engine::effect::Effect;
 use andon_engine::ids::JournalId;
 use andon_engine::time::{Span, Timestamp};
-use andon_storage::ports::rows::{Quarantined, Rollup, RowStore};
+use andon_storage::ports::rows::{EffectStore, EffectsApplied, Quarantined, RefusedRow, Rollup, RowStore};
 use andon_storage::ports::{Cursor, Result, StoreError};
 use andon_storage::sqlite::SqliteStore;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -164,14 +165,32 @@ async fn filling_a_store_for_long_does_not_fill_the_journal() {
     others.remove();
 }
 
-/// The database of roll-ups, which can be taken away and given back empty.
-struct Emptied {
+/// The database of roll-ups and effects, which can be taken away and given back empty.
+pub struct Emptied {
     inner: Mutex<Arc<SqliteStore>>,
     lost: AtomicBool,
 }
 
 impl Emptied {
-    fn inner(&self) -> Arc<SqliteStore> {
+    pub fn new(world: &World) -> Arc<Self> {
+        Arc::new(Self {
+            inner: Mutex::new(world.relational.clone()),
+            lost: AtomicBool::new(false),
+        })
+    }
+    /// The store restarts as `empty`.
+    pub fn becomes(&self, empty: SqliteStore) {
+        *self.inner.lock().expect("not poisoned") = Arc::new(empty);
+        self.lost.store(true, Ordering::SeqCst);
+    }
+    fn check(&self) -> Result<()> {
+        if self.lost.load(Ordering::SeqCst) {
+            let (store, reason) = ("relational", "for the test".into());
+            return Err(StoreError::Lost { store, reason });
+        }
+        Ok(())
+    }
+    pub fn inner(&self) -> Arc<SqliteStore> {
         self.inner.lock().expect("not poisoned").clone()
     }
 }
@@ -182,11 +201,13 @@ impl RowStore for Emptied {
         self.lost.store(false, Ordering::SeqCst);
         self.inner().row_cursor().await
     }
-    async fn write_rows(&self, rollups: &[Rollup], quarantined: &[Quarantined], cursor: Cursor) -> Result<()> {
-        if self.lost.load(Ordering::SeqCst) {
-            let (store, reason) = ("relational", "for the test".into());
-            return Err(StoreError::Lost { store, reason });
-        }
+    async fn write_rows(
+        &self,
+        rollups: &[Rollup],
+        quarantined: &[Quarantined],
+        cursor: Cursor,
+    ) -> Result<Vec<RefusedRow>> {
+        self.check()?;
         self.inner().write_rows(rollups, quarantined, cursor).await
     }
     async fn quarantine(&self, quarantined: &[Quarantined]) -> Result<()> {
@@ -203,13 +224,22 @@ impl RowStore for Emptied {
     }
 }
 
+#[async_trait::async_trait]
+impl EffectStore for Emptied {
+    async fn effect_cursor(&self) -> Result<Option<Cursor>> {
+        self.lost.store(false, Ordering::SeqCst);
+        self.inner().effect_cursor().await
+    }
+    async fn apply_effects(&self, effects: &[Effect], cursor: Cursor) -> Result<EffectsApplied> {
+        self.check()?;
+        self.inner().apply_effects(effects, cursor).await
+    }
+}
+
 #[tokio::test]
 async fn roll_ups_count_every_reading_once_again() {
     let world = World::new().await;
-    let store = Arc::new(Emptied {
-        inner: Mutex::new(world.relational.clone()),
-        lost: AtomicBool::new(false),
-    });
+    let store = Emptied::new(&world);
     let mut sink = world.run(RowWriter::new(store.clone())).await;
     world.append(150).await;
     sink.until_done(150).await;
@@ -217,8 +247,7 @@ async fn roll_ups_count_every_reading_once_again() {
     let empty = SqliteStore::open(&world.dir.path().join("empty.db"))
         .await
         .expect("it opens");
-    *store.inner.lock().expect("not poisoned") = Arc::new(empty);
-    store.lost.store(true, Ordering::SeqCst);
+    store.becomes(empty);
     world.append(50).await;
     sink.until_done(200).await;
     let (from, to) = (Timestamp(0), crate::world::START.plus(Span::hours(24)));

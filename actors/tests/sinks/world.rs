@@ -4,6 +4,7 @@ use andon_actors::entries;
 use andon_actors::sinks::log_index::LogIndexWriter;
 use andon_actors::sinks::{Sink, SinkProgress, Writer};
 use andon_engine::batch::{Batch, BatchBuilder};
+use andon_engine::effect::Effect;
 use andon_engine::ids::RecordId;
 use andon_engine::intake::{IntakeHeader, encode_header};
 use andon_engine::level::Level;
@@ -93,6 +94,16 @@ impl World {
     }
 
     pub async fn append_message(&self, message: &str) -> u64 {
+        self.append_record(Record {
+            message: Some(message),
+            readings: vec![("load", 2.0)],
+            ..Record::default()
+        })
+        .await
+    }
+
+    /// Of device CNV-01 unless it names another one.
+    pub async fn append_record(&self, record: Record<'_>) -> u64 {
         self.clock.advance(Span::secs(1));
         let now = self.clock.now();
         let mut batch = BatchBuilder::new();
@@ -100,23 +111,36 @@ impl World {
             timestamp: now,
             received_at: now,
             level: Some(Level::Info),
-            message: Some(message),
             application: Some("wms"),
-            device_id: Some("CNV-01"),
-            readings: vec![("load", 2.0)],
-            ..Record::default()
+            device_id: record.device_id.or(Some("CNV-01")),
+            ..record
         });
         let header = IntakeHeader {
             key_id: Arc::from("line-3"),
             received_at: now,
             ..IntakeHeader::default()
         };
-        let entry = Append {
+        self.append_entry(Append {
             kind: entries::RECORDS,
             received_at: now,
             header: Bytes::from(encode_header(&header)),
             body: Bytes::from(batch.finish()),
-        };
+        })
+        .await
+    }
+
+    /// The journal of this world is one of effects then.
+    pub async fn append_effects(&self, effects: &[Effect]) -> u64 {
+        self.append_entry(Append {
+            kind: entries::EFFECTS,
+            received_at: self.clock.now(),
+            header: Bytes::new(),
+            body: entries::encode_effects(effects),
+        })
+        .await
+    }
+
+    async fn append_entry(&self, entry: Append) -> u64 {
         within("the journal takes it", async {
             loop {
                 match self.journal.append(entry.clone()).await {
@@ -217,6 +241,8 @@ pub struct Troubled {
     pub fenced: AtomicBool,
     /// Records with this word in their message are refused.
     pub refused_word: Mutex<Option<&'static str>>,
+    /// Entries up to here were added: they are skipped, and what was refused of them is said once.
+    added: AtomicU64,
     /// Instead of the index's own.
     pub cursor: Mutex<Option<Cursor>>,
     /// Commits wait until it is open.
@@ -235,6 +261,7 @@ impl Troubled {
             down: AtomicBool::new(false),
             fenced: AtomicBool::new(false),
             refused_word: Mutex::new(None),
+            added: AtomicU64::new(0),
             cursor: Mutex::new(None),
             gate: watch::Sender::new(true),
             lost: AtomicBool::new(false),
@@ -248,6 +275,7 @@ impl Troubled {
     /// The store restarts with nothing in it.
     pub fn becomes(&self, empty: TantivyIndex) {
         *self.inner.lock().expect("not poisoned") = Arc::new(empty);
+        self.added.store(0, Ordering::SeqCst);
         self.lost.store(true, Ordering::SeqCst);
     }
     fn check(&self) -> Result<()> {
@@ -312,6 +340,9 @@ impl LogIndex for Troubled {
         };
         let (mut refused, mut taken) = (Vec::new(), Vec::new());
         for batch in batches {
+            if batch.seq() <= self.added.load(Ordering::SeqCst) {
+                continue;
+            }
             let mut rest = BatchBuilder::new();
             for record in batch.iter() {
                 if record.message.is_some_and(|m| m.contains(word)) {
@@ -326,6 +357,9 @@ impl LogIndex for Troubled {
             taken.push(Batch::parse(Bytes::from(rest.finish()), batch.journal(), batch.seq()).expect("just built"));
         }
         self.inner().add(&taken).await?;
+        if let Some(last) = taken.last() {
+            self.added.store(last.seq(), Ordering::SeqCst);
+        }
         Ok(refused)
     }
     async fn commit(&self, cursor: Cursor) -> Result<()> {

@@ -13,7 +13,7 @@ use crate::effect::{Alert, AlertReason, Effect};
 use crate::ids::{AlertId, IncidentId, OperationId, Position, RecordId};
 use crate::level::Level;
 use crate::limits::{OCCURRENCES_REMEMBERED, OPERATIONS_REMEMBERED, REPEAT_EVERY};
-use crate::rule::{Condition, Direction, Rule};
+use crate::rule::{Condition, Direction, Priority, Rule};
 use crate::ruleset::RuleSet;
 use crate::subject::Subject;
 use crate::time::Timestamp;
@@ -101,7 +101,8 @@ impl Held {
             pending: Pending::default(),
         });
         held.head.activity = after(None, change).unwrap_or(Activity::Active);
-        held.head.historical |= late;
+        // A slow clock is not known as one from its first record: what is urgent and of this hour is not left to a summary.
+        held.head.historical |= late && (rule.priority != Priority::P1 || evidence.provenance.history);
         let record = Some(evidence.record);
         held.line(TimelineKind::Opened, evidence.at, None, &evidence.text, record);
         if late {

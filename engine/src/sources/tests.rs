@@ -337,3 +337,246 @@ proptest! {
         }
     }
 }
+
+/// Sorted by receipt, as the journal has them.
+fn by_receipt(mut records: Vec<(i64, i64)>) -> Vec<(i64, i64)> {
+    records.sort_by_key(|r| r.1);
+    records
+}
+/// A record for each second of `from..to` with a clock that is `back` seconds slow, delivered in one request every `every` seconds.
+fn batches(from: i64, to: i64, back: i64, every: i64) -> Vec<(i64, i64)> {
+    (from..to)
+        .map(|i| (i - back, from + ((i - from) / every + 1) * every))
+        .collect()
+}
+/// A number in `0..below` that looks like one of chance.
+fn chance(i: i64, below: i64) -> i64 {
+    (i.wrapping_mul(6_364_136_223_846_793_005)
+        .wrapping_add(1_442_695_040_888_963_407)
+        >> 33)
+        .rem_euclid(below)
+}
+/// From which receipt on every record was judged in order and within `slack` seconds of it.
+fn judged_live_from(records: &[(i64, i64)], j: &[Judgement], slack: i64, whose: impl Fn(i64) -> bool) -> i64 {
+    let last_bad = records
+        .iter()
+        .zip(j)
+        .filter(|((ts, received), _)| whose(received - ts))
+        .rfind(|((_, received), j)| j.lateness == Lateness::Late || t(*received).since(j.at) > Span::secs(slack));
+    last_bad.map_or(i64::MIN, |((_, received), _)| *received)
+}
+
+#[test]
+fn a_clock_set_back_is_found_in_batches_of_up_to_a_minute() {
+    for back in [600, 3_000, 7_200, 86_400] {
+        for every in [5, 10, 15, 30, 60] {
+            let mut records: Vec<_> = (0..100).map(|i| (i, i)).collect();
+            records.extend(batches(100, 1_000, back, every));
+            let j = run(records.iter().copied());
+            let from = judged_live_from(&records, &j, every, |_| true);
+            let bound = 100 + every + (2 * every).max(30 + every);
+            assert!(from <= bound, "{back} s back, every {every} s: {from}");
+            assert_eq!(steps(&j), 1);
+            assert!(j.windows(2).all(|w| w[1].watermark >= w[0].watermark));
+        }
+    }
+}
+
+#[test]
+fn a_clock_set_back_is_found_though_delivery_takes_0_to_15_seconds() {
+    for back in [600, 3_000, 7_200, 86_400] {
+        let mut records: Vec<_> = (0..50).map(|i| (2 * i, 2 * i)).collect();
+        records.extend((50..400).map(|i| (2 * i - back, 2 * i + chance(i, 16))));
+        let records = by_receipt(records);
+        let j = run(records.iter().copied());
+        let from = judged_live_from(&records, &j, 15, |_| true);
+        assert!(from <= 100 + 15 + 125, "{back} s back: {from}");
+    }
+}
+
+#[test]
+fn a_second_clock_of_a_source_is_judged_by_receipt_and_the_first_goes_on() {
+    for behind in [360, 600, 1_800, 3_660, 7_200, 86_400] {
+        for every in [1, 10, 30] {
+            let mut records: Vec<_> = (0..1_000).map(|i| (i, i)).collect();
+            records.extend(batches(0, 1_000, behind, every));
+            let records = by_receipt(records);
+            let j = run(records.iter().copied());
+            let from = judged_live_from(&records, &j, every, |lag| lag >= behind);
+            assert!(
+                from <= every + (2 * every).max(30 + every),
+                "{behind} s, every {every} s: {from}"
+            );
+            let undisturbed = |((ts, received), j): (&(i64, i64), &Judgement)| {
+                ts != received || (j.lateness == Lateness::InOrder && j.at == t(*ts))
+            };
+            assert!(records.iter().zip(&j).all(undisturbed), "{behind} s, every {every} s");
+        }
+    }
+}
+
+/// One clock 4 minutes ahead, the other 4 minutes behind: neither is far from the true time, but they are from each other.
+#[test]
+fn two_clocks_on_either_side_of_the_time_are_both_judged() {
+    let records: Vec<_> = (0..600).flat_map(|i| [(i + 240, i), (i - 240, i)]).collect();
+    let j = run(records.iter().copied());
+    assert!(judged_live_from(&records, &j, 0, |_| true) <= 30);
+    assert!(
+        j.iter()
+            .zip(&records)
+            .skip(100)
+            .all(|(j, r)| r.0 < r.1 || j.at == t(r.0))
+    );
+}
+
+/// The rare records of the second clock are known as its own for an hour.
+#[test]
+fn a_second_clock_that_rests_is_known_for_an_hour() {
+    let slow = |i: i64| (i - 1_800, i);
+    let mut records: Vec<_> = (0..100).flat_map(|i| [(i, i), slow(i)]).collect();
+    records.extend((100..3_600).map(|i| (i, i)));
+    records.push(slow(3_600));
+    records.extend((3_600..7_300).map(|i| (i, i)));
+    records.push(slow(7_300));
+    let j = run(records.iter().copied());
+    let rare: Vec<_> = j[200..]
+        .iter()
+        .filter(|j| j.clock_offset || j.lateness == Lateness::Late)
+        .collect();
+    assert_eq!(rare.len(), 2);
+    assert!(rare[0].clock_offset && rare[0].at == t(3_600));
+    assert!(rare[1].lateness == Lateness::Late && rare[1].at == t(5_500));
+}
+
+/// A buffer of half an hour that is emptied among the live records of its source, in requests and in any order.
+#[test]
+fn a_buffer_emptied_among_live_records_is_no_second_clock() {
+    for request in [1, 20, 100] {
+        for speed in [2, 5, 20] {
+            let orders: [Box<dyn Fn(i64) -> i64>; 3] = [
+                Box::new(|n| n),
+                Box::new(|n| 1_799 - n),
+                Box::new(|n| (n * 1_237) % 1_800),
+            ];
+            for (name, order) in ["forward", "backward", "mixed"].iter().zip(orders) {
+                let buffer = (0..1_800).map(|n| (order(n) - 2_400, n / request * request / speed));
+                let live = (0..1_800 / speed + 1).map(|i| (i, i));
+                let records = by_receipt(live.chain(buffer).collect());
+                let j = run(records.iter().copied());
+                let told_apart = records.iter().zip(&j).all(|((ts, _), j)| j.at == t(*ts));
+                assert!(told_apart, "{name}, {request} a request, {speed} times");
+                assert_eq!(offsets(&j), 0);
+            }
+        }
+    }
+}
+
+#[test]
+fn once_a_second_clock_is_known_a_buffer_keeps_its_times_but_where_it_has_that_lag() {
+    let mut records: Vec<_> = (0..300).flat_map(|i| [(i, i), (i - 600, i)]).collect();
+    records.extend((300..400).flat_map(|i| {
+        let buffer = (0..30).map(move |n| ((i - 300) * 30 + n - 3_000, i));
+        std::iter::once((i, i)).chain(buffer).chain([(i - 600, i)])
+    }));
+    let j = run(records.iter().copied());
+    for ((ts, received), j) in records.iter().zip(&j).skip(600) {
+        let lag = received - ts;
+        let expected = if lag == 600 { *received } else { *ts };
+        assert!((570..=900).contains(&lag) || j.at == t(expected), "lag {lag}");
+    }
+}
+
+#[test]
+fn a_clock_slow_from_the_first_record_is_judged_by_receipt_after_half_a_minute() {
+    for behind in [301, 720, 1_800, 3_540, 7_200] {
+        for every in [1, 10, 30] {
+            let records = batches(0, 600, behind, every);
+            let j = run(records.iter().copied());
+            let from = judged_live_from(&records, &j, every, |_| true);
+            assert!(
+                from <= every + (2 * every).max(30 + every),
+                "{behind} s, every {every} s: {from}"
+            );
+            assert_eq!((late(&j), steps(&j)), (0, 0));
+        }
+    }
+}
+
+#[test]
+fn a_source_that_was_live_and_now_comes_late_in_order_is_no_slow_clock() {
+    let j = run((0..100).map(|i| (i, i)).chain((100..600).map(|i| (i, i + 1_200))));
+    assert_eq!((late(&j), offsets(&j)), (0, 0));
+}
+
+/// From 2 h slow to 50 min slow: neither is the true time.
+#[test]
+fn a_slow_clock_that_is_set_less_slow_is_found_again() {
+    let records: Vec<_> = (0..300)
+        .map(|i| (i - 7_200, i))
+        .chain((300..600).map(|i| (i - 3_000, i)))
+        .collect();
+    let j = run(records.iter().copied());
+    assert!(judged_live_from(&records, &j, 0, |_| true) <= 335);
+    assert_eq!(late(&j), 0);
+}
+
+/// A buffer filled for `length` seconds that is emptied in pieces of so many seconds, at `speed` tenths of the pace at which it was
+/// filled, with pauses between them.
+fn emptied(length: i64, speed: i64, pieces: &[(i64, i64)]) -> Vec<(i64, i64)> {
+    let (mut records, mut now, mut next) = (Vec::new(), 0, 0);
+    for (piece, pause) in pieces.iter().cycle() {
+        records.extend((0..*piece).map(|n| (next + n - length, now + n * 10 / speed)));
+        now += piece * 10 / speed + pause;
+        next += piece;
+        if next >= length || now > 7_200 {
+            break;
+        }
+    }
+    records.retain(|(ts, _)| *ts < 0);
+    records
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    /// At 1.3 times its pace at least, or with pauses longer than a proof takes.
+    #[test]
+    fn a_buffer_that_is_emptied_in_pieces_is_no_slow_clock(
+        length in 400i64..7_200,
+        (speed, pieces) in prop_oneof![
+            (13i64..200, proptest::collection::vec((10i64..400, Just(0)), 1..4)),
+            (30i64..200, proptest::collection::vec((10i64..20, 0i64..4), 1..6)),
+            (20i64..200, proptest::collection::vec((60i64..400, 60i64..300), 1..6)),
+        ],
+        lives in any::<bool>(),
+    ) {
+        let buffer = emptied(length, speed, &pieces);
+        let end = buffer.last().map_or(0, |r| r.1);
+        let live = (0..end).filter(|_| lives).map(|i| (i, i)).collect::<Vec<_>>();
+        let records = by_receipt([live, buffer].concat());
+        let j = run(records.iter().copied());
+        prop_assert_eq!(offsets(&j), 0);
+    }
+
+    #[test]
+    fn a_slow_clock_is_found_however_it_delivers(
+        behind in prop_oneof![330i64..3_600, 3_600i64..100_000],
+        every in 1i64..=60,
+        jitter in 0i64..=15,
+        lives in 0usize..3,
+        seed in any::<u32>(),
+    ) {
+        // From its first record on, after it was live, beside a clock that is right.
+        let from = if lives == 0 { 0 } else { 100 };
+        let delay = |i: i64| chance((i - from) / every + i64::from(seed), jitter + 1);
+        let mut records: Vec<_> = batches(from, 1_200, behind, every);
+        for (r, i) in records.iter_mut().zip(from..) {
+            r.1 += delay(i);
+        }
+        records.extend((0..if lives == 1 { from } else { 1_200 }).filter(|_| lives > 0).map(|i| (i, i)));
+        let records = by_receipt(records);
+        let j = run(records.iter().copied());
+        let found = judged_live_from(&records, &j, every + jitter, |lag| lag >= behind);
+        prop_assert!(found <= from + 120 + 3 * (every + jitter), "{}", found);
+    }
+}

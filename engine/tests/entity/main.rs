@@ -1,6 +1,7 @@
 //! What one entity does with records, timers and operations.
 
 mod bench;
+mod clocks;
 mod conditions;
 mod histories;
 mod incidents;

@@ -6,7 +6,7 @@ use andon_engine::ids::{IncidentId, JournalId, OperationId, Position, RecordId, 
 use andon_engine::incident::{Activity, TimelineKind};
 use andon_engine::level::Level;
 use andon_engine::limits::{FINGERPRINTS_MAX, OCCURRENCES_REMEMBERED};
-use andon_engine::rule::{Condition, Direction, Rule};
+use andon_engine::rule::{Condition, Direction, Priority, Rule};
 use andon_engine::subject::Subject;
 use andon_engine::time::Timestamp;
 use std::collections::BTreeMap;
@@ -167,7 +167,7 @@ impl Incidents {
             occurrence_count: begun.records,
             max_level: event.level.max(begun.max_level),
             peak: event.peak,
-            historical: event.historical || is_over,
+            historical: event.historical || (is_over && (rule.priority != Priority::P1 || event.history)),
             silent: event.history,
             closed_cause: is_over.then(|| "found late".to_owned()),
             acknowledged_at: None,

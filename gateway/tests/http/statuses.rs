@@ -490,6 +490,17 @@ async fn other_paths_and_methods() {
         (answer.status, answer.message().as_str()),
         (503, "replaying the journal")
     );
+    let server = start_with(config(), |g| {
+        g.with_ready(Arc::new(|| Ok(Some("nobody \"listens\"".into()))))
+    })
+    .await;
+    let answer = server.get("/health/ready").await;
+    let body: serde_json::Value = serde_json::from_str(&answer.body).unwrap();
+    assert_eq!(answer.status, 200);
+    assert_eq!(
+        body,
+        serde_json::json!({"status": "ready", "warning": "nobody \"listens\""})
+    );
 }
 
 #[tokio::test]

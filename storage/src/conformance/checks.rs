@@ -30,7 +30,8 @@ macro_rules! conformance_checks {
             an_older_state_never_overwrites_a_newer_one,
             fingerprints_are_rows_of_their_own_and_their_counts_only_grow,
             a_cursor_that_does_not_follow_is_refused_and_nothing_written,
-            what_is_refused_leaves_nothing_behind,
+            what_is_refused_costs_no_other,
+            what_is_cut_off_anywhere_is_whole_after_another_try,
             hostile_texts_are_only_texts,
             lists_hold_what_the_filter_asks_for_in_order_and_in_pages,
             the_plant_is_listed_by_id_in_pages,
@@ -125,7 +126,10 @@ macro_rules! conformance_checks {
         $run! { rows:
             rollups_are_merged,
             rows_of_a_cursor_count_once,
-            extreme_readings_are_kept_and_impossible_ones_refused,
+            extreme_readings_are_kept,
+            extreme_readings_are_merged,
+            a_refused_row_is_set_aside_alone,
+            what_is_cut_off_anywhere_is_there_once_after_another_try,
             quarantine_keeps_what_was_sent,
             the_oldest_in_quarantine_go_first,
         }

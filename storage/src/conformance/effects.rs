@@ -1,7 +1,7 @@
 //! Checks of [`EffectStore`] and of what [`IncidentStore`] reads of it.
 
 use super::sample::{self, huge};
-use super::{assert_foreign, assert_refused, cursor};
+use super::{assert_foreign, assert_refused, cursor, cut};
 use crate::ports::incidents::{IncidentFilter, IncidentStore, PlantEntry};
 use crate::ports::rows::EffectStore;
 use andon_engine::effect::{Alert, Effect, Registered};
@@ -73,7 +73,7 @@ pub async fn an_empty_store_has_nothing<S: Store>(open: impl AsyncFn() -> S) {
     assert_eq!(s.incident(IncidentId(1)).await.unwrap(), None);
     assert_eq!(s.alert(AlertId(1)).await.unwrap(), None);
     assert_eq!(seen(&s).await, Seen::default());
-    assert_eq!(s.apply_effects(&[], cursor(1, 5)).await.unwrap(), vec![]);
+    assert_eq!(s.apply_effects(&[], cursor(1, 5)).await.unwrap().new, vec![]);
     assert_eq!(s.effect_cursor().await.unwrap(), Some(cursor(1, 5)));
 }
 
@@ -93,7 +93,7 @@ pub async fn what_was_applied_is_read_back<S: Store>(open: impl AsyncFn() -> S) 
         effects.push(told(alerts.last().unwrap()));
         incidents.push(i);
     }
-    let new = s.apply_effects(&effects, cursor(1, 1)).await.unwrap();
+    let new = s.apply_effects(&effects, cursor(1, 1)).await.unwrap().new;
     assert_eq!(sorted(new), sorted(alerts.iter().map(|a| a.id).collect()));
     drop(s);
     let s = open().await;
@@ -131,11 +131,11 @@ pub async fn applying_twice_changes_nothing<S: Store>(open: impl AsyncFn() -> S)
             first_seen: Timestamp(n as i64),
         }));
     }
-    assert_eq!(s.apply_effects(&effects, cursor(1, 9)).await.unwrap().len(), 50);
+    assert_eq!(s.apply_effects(&effects, cursor(1, 9)).await.unwrap().new.len(), 50);
     let before = seen(&s).await;
     assert_eq!(before.plant.len(), 50);
     assert_eq!(
-        s.apply_effects(&effects, cursor(1, 9)).await.unwrap(),
+        s.apply_effects(&effects, cursor(1, 9)).await.unwrap().new,
         vec![],
         "no alert is new twice"
     );
@@ -162,11 +162,11 @@ pub async fn applying_twice_changes_nothing<S: Store>(open: impl AsyncFn() -> S)
             }
         })
         .collect();
-    assert_eq!(s.apply_effects(&changed, cursor(1, 10)).await.unwrap(), vec![]);
+    assert_eq!(s.apply_effects(&changed, cursor(1, 10)).await.unwrap().new, vec![]);
     assert_eq!(seen(&s).await, before);
     // Twice within one batch.
     let twice: Vec<Effect> = effects.iter().chain(&effects).cloned().collect();
-    assert_eq!(s.apply_effects(&twice, cursor(1, 11)).await.unwrap(), vec![]);
+    assert_eq!(s.apply_effects(&twice, cursor(1, 11)).await.unwrap().new, vec![]);
     assert_eq!(seen(&s).await, before);
 }
 
@@ -255,13 +255,11 @@ pub async fn a_cursor_that_does_not_follow_is_refused_and_nothing_written<S: Sto
     drop(s);
     let s = open().await;
     assert_eq!(s.effect_cursor().await.unwrap(), Some(cursor(1, 100)));
-    assert_eq!(s.apply_effects(&effects, cursor(1, 101)).await.unwrap().len(), 1);
+    assert_eq!(s.apply_effects(&effects, cursor(1, 101)).await.unwrap().new.len(), 1);
 }
 
-pub async fn what_is_refused_leaves_nothing_behind<S: Store>(open: impl AsyncFn() -> S) {
-    let mut rng = StdRng::seed_from_u64(5);
-    let s = open().await;
-    let good = sample::incident(&mut rng);
+/// Effects of which every second one is refused, whatever the store.
+fn with_impossible(rng: &mut StdRng, good: &Incident) -> Vec<Effect> {
     let (position, revision) = (
         Position {
             seq: u64::MAX,
@@ -271,7 +269,7 @@ pub async fn what_is_refused_leaves_nothing_behind<S: Store>(open: impl AsyncFn(
     );
     let alert = Alert {
         position,
-        ..sample::alert(&mut rng, good.id)
+        ..sample::alert(rng, good.id)
     };
     let bad = [
         opened(&Incident {
@@ -284,6 +282,7 @@ pub async fn what_is_refused_leaves_nothing_behind<S: Store>(open: impl AsyncFn(
         }),
         opened(&Incident {
             peak: Some(f64::NAN),
+            revision: good.revision.saturating_add(1),
             ..good.clone()
         }),
         opened(&Incident {
@@ -291,21 +290,56 @@ pub async fn what_is_refused_leaves_nothing_behind<S: Store>(open: impl AsyncFn(
             position,
             ..good.clone()
         }),
-        line(&sample::timeline(&mut rng, good.id, u64::MAX)),
+        line(&sample::timeline(rng, good.id, u64::MAX)),
         told(&alert),
     ];
-    for b in bad {
-        let other = Incident {
-            id: IncidentId(1),
-            ..good.clone()
-        };
-        assert_refused(s.apply_effects(&[opened(&other), b], cursor(1, 1)).await);
-        assert_eq!(s.effect_cursor().await.unwrap(), None);
-        assert_eq!(seen(&s).await, Seen::default());
+    let mut effects = Vec::new();
+    for (n, bad) in bad.into_iter().enumerate() {
+        effects.push(told(&sample::alert(rng, good.id)));
+        effects.push(bad);
+        effects.push(line(&sample::timeline(rng, good.id, n as u64)));
+        effects.push(opened(good));
     }
+    effects
+}
+
+pub async fn what_is_refused_costs_no_other<S: Store>(open: impl AsyncFn() -> S) {
+    let mut rng = StdRng::seed_from_u64(5);
+    let s = open().await;
+    let good = sample::incident(&mut rng);
+    let effects = with_impossible(&mut rng, &good);
+    let applied = s.apply_effects(&effects, cursor(1, 1)).await.unwrap();
+    let refused: Vec<usize> = applied.refused.iter().map(|r| r.index).collect();
+    assert_eq!(refused, (0..6).map(|n| 4 * n + 1).collect::<Vec<_>>());
+    assert_eq!(applied.new.len(), 6);
+    assert_eq!(s.effect_cursor().await.unwrap(), Some(cursor(1, 1)));
+    let seen = seen(&s).await;
+    assert_eq!(seen.incidents, std::slice::from_ref(&good));
+    assert_eq!((seen.timelines[0].len(), seen.alerts[0].len()), (6, 6));
     assert_refused(s.apply_effects(&[opened(&good)], cursor(1, u64::MAX)).await);
-    s.apply_effects(&[opened(&good)], cursor(1, 1)).await.unwrap();
-    assert_eq!(seen(&s).await.incidents, [good]);
+}
+
+pub async fn what_is_cut_off_anywhere_is_whole_after_another_try<S: Store>(open: impl AsyncFn() -> S) {
+    let mut rng = StdRng::seed_from_u64(6);
+    let s = open().await;
+    for steps in 1.. {
+        let good = sample::incident(&mut rng);
+        let effects = with_impossible(&mut rng, &good);
+        let at = cursor(1, steps as u64);
+        let done = cut(s.apply_effects(&effects, at), steps).await;
+        // Who comes after a crash goes on behind the cursor.
+        if s.effect_cursor().await.unwrap() != Some(at) {
+            s.apply_effects(&effects, at).await.unwrap();
+        }
+        let there = (
+            s.timeline(good.id).await.unwrap().len(),
+            s.alerts_of(good.id).await.unwrap().len(),
+        );
+        assert_eq!(there, (6, 6), "cut after {steps} steps");
+        if done.is_some() {
+            break;
+        }
+    }
 }
 
 pub async fn hostile_texts_are_only_texts<S: Store>(open: impl AsyncFn() -> S) {
@@ -480,7 +514,7 @@ pub async fn many_rows_are_written_at_once<S: Store>(open: impl AsyncFn() -> S) 
     let mut effects: Vec<_> = lines.iter().map(line).collect();
     effects.extend((0..3_000).map(|_| told(&sample::alert(&mut rng, i.id))));
     effects.extend((0..3_000).map(|_| opened(&sample::incident(&mut rng))));
-    assert_eq!(s.apply_effects(&effects, cursor(1, 1)).await.unwrap().len(), 3_000);
+    assert_eq!(s.apply_effects(&effects, cursor(1, 1)).await.unwrap().new.len(), 3_000);
     assert_eq!(s.timeline(i.id).await.unwrap(), lines);
     assert_eq!(s.alerts_of(i.id).await.unwrap().len(), 3_000);
     assert_eq!(s.incidents(&ALL).await.unwrap().len(), 3_000);

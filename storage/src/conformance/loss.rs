@@ -324,7 +324,7 @@ pub async fn a_lost_table_comes_back_and_is_filled_again<D: Database>(open: impl
     assert_lost(s.apply_effects(std::slice::from_ref(&alert), cursor(1, 4)).await);
     assert_lost(s.apply_effects(std::slice::from_ref(&alert), cursor(1, 4)).await);
     write_again(&s, &effects).await;
-    assert_eq!(s.apply_effects(&[alert], cursor(1, 4)).await.unwrap().len(), 1);
+    assert_eq!(s.apply_effects(&[alert], cursor(1, 4)).await.unwrap().new.len(), 1);
 }
 
 /// Roll-ups are sums: written again over what is there they would be wrong.
@@ -393,7 +393,7 @@ pub async fn nobody_is_told_again_by_an_emptied_store<D: Database>(open: impl As
     decided.slot.window_end = Some(at(310));
     decided.notices = vec![(notice(1, &anna(), true), vec![sent])];
     assert!(s.decide(&decided, at(10)).await.unwrap());
-    DeliveryStore::claim(&s, NoticeId(1), "n", at(10), at(90))
+    DeliveryStore::claim(&s, NoticeId(1), "n", at(10), Span::secs(80))
         .await
         .unwrap()
         .unwrap();
@@ -440,7 +440,7 @@ pub async fn nobody_is_told_again_by_an_emptied_store<D: Database>(open: impl As
     let mut decided = decision(&anna(), next.slot(&anna()).await.unwrap().version);
     decided.notices = vec![(notice(2, &anna(), true), vec![d.id])];
     assert!(next.decide(&decided, at(31)).await.unwrap());
-    DeliveryStore::claim(&next, NoticeId(2), "n", at(400), at(490))
+    DeliveryStore::claim(&next, NoticeId(2), "n", at(400), Span::secs(90))
         .await
         .unwrap()
         .unwrap();

@@ -22,6 +22,7 @@ pub mod sample;
 
 use crate::ports::{Cursor, Result, StoreError};
 use andon_engine::ids::JournalId;
+use std::task::Poll;
 
 /// A journal's cursor; the journals of the checks have small numbers.
 pub fn cursor(journal: u32, seq: u64) -> Cursor {
@@ -29,6 +30,20 @@ pub fn cursor(journal: u32, seq: u64) -> Cursor {
         journal: JournalId(journal),
         seq,
     }
+}
+
+/// Lets the future run for so many steps, then drops it, as a process does that is killed there. `None`: it had more to do.
+async fn cut<T>(future: impl Future<Output = T>, steps: usize) -> Option<T> {
+    let mut future = std::pin::pin!(future);
+    let mut left = steps;
+    std::future::poll_fn(|context| {
+        if left == 0 {
+            return Poll::Ready(None);
+        }
+        left -= 1;
+        future.as_mut().poll(context).map(Some)
+    })
+    .await
 }
 
 #[track_caller]

@@ -251,7 +251,7 @@ pub async fn a_late_owner_writes_nothing<D: Database>(open: impl AsyncFn() -> Re
     assert_eq!(b.quarantined(9).await.unwrap(), []);
     assert_eq!(b.unexpanded(9).await.unwrap(), []);
     // Who owns it goes on where he was, and reads are free to all.
-    assert_eq!(b.apply_effects(&effects, cursor(1, 2)).await.unwrap().len(), 1);
+    assert_eq!(b.apply_effects(&effects, cursor(1, 2)).await.unwrap().new.len(), 1);
     assert_eq!(a.effect_cursor().await.unwrap(), Some(cursor(1, 2)));
     // A process that owns nothing writes what is not the owner's.
     let operation = Operation {

@@ -120,6 +120,8 @@ impl Writer {
                 self.go_on_from(state)?;
             }
         }
+        // Whoever reads the cursor gives again what follows it, and may have forgotten what was refused of that.
+        self.added = self.committed;
         Ok(cursor)
     }
 

@@ -3,7 +3,7 @@
 use super::archive;
 use super::segment::{self, Segment, SegmentFile, lock, write_header};
 use super::shared::{Pool, Shared};
-use andon_engine::time::Timestamp;
+use andon_engine::time::{Clock as _, Timestamp};
 use std::io;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -105,7 +105,9 @@ fn pass(shared: &Shared) -> io::Result<()> {
         }
     }
     if let Some(options) = &shared.options.archive {
-        let trimmed = archive::trim(shared, options, shared.clock.now());
+        let retention = shared.options.retention.as_ref();
+        let now = retention.map_or_else(|| shared.clock.now(), |clock| clock.now());
+        let trimmed = archive::trim(shared, options, now);
         let fault = archive_fault.or(trimmed.err()).map(|e| e.to_string());
         let mut usage = lock(&shared.archive);
         if let Some(reason) = fault.as_ref().filter(|f| usage.fault.as_ref() != Some(f)) {

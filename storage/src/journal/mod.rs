@@ -136,6 +136,13 @@ impl Drop for Handle {
     }
 }
 
+fn newest_receipt(shared: &Shared) -> Option<Timestamp> {
+    segment::lock(&shared.segments).iter().rev().find_map(|s| {
+        let extent = s.extent();
+        (extent.last_seq > 0).then_some(extent.received_max)
+    })
+}
+
 impl Journal {
     /// Opens the journal in `dir`, making it if there is none. Reads every segment and verifies every entry, on the blocking pool.
     pub async fn open(
@@ -290,12 +297,14 @@ impl Journal {
     /// The newest durable entry's sequence, and the latest time at which an entry of its segment was received; `None` while the
     /// journal is empty.
     pub fn head(&self) -> Option<(u64, Timestamp)> {
-        let shared = &self.handle.shared;
-        let received_at = segment::lock(&shared.segments).iter().rev().find_map(|s| {
-            let extent = s.extent();
-            (extent.last_seq > 0).then_some(extent.received_max)
-        })?;
+        let received_at = newest_receipt(&self.handle.shared)?;
         Some((self.durable_seq(), received_at))
+    }
+
+    /// When its newest entry was received, for whoever may outlive the journal.
+    pub fn newest_receipt(&self) -> impl Fn() -> Option<Timestamp> + Send + Sync + 'static {
+        let shared = Arc::downgrade(&self.handle.shared);
+        move || newest_receipt(&*shared.upgrade()?)
     }
 
     /// Bytes of the entries behind `seq` that the journal has, as they lie on disk; exact to 64 KiB.

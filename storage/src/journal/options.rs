@@ -1,6 +1,7 @@
 //! What can be set about a journal.
 
 use super::format::{ENTRY_FIXED, SEGMENT_HEADER_BYTES};
+use crate::retention::RetentionClock;
 use andon_engine::time::Span;
 use std::fmt::Debug;
 use std::path::PathBuf;
@@ -44,6 +45,8 @@ pub struct JournalOptions {
     /// Names of holders without which nothing is recycled, so that none is overtaken before it has registered.
     pub holders: Vec<String>,
     pub archive: Option<ArchiveOptions>,
+    /// What the age of archived entries is measured against. `None`: the clock of the journal, for a place where that cannot jump.
+    pub retention: Option<Arc<RetentionClock>>,
     /// When nothing has been appended for this long, the head of the segment notes that everything so far is durable. Then a later
     /// bit error in the last group is known to be damage, not a torn tail.
     pub idle_mark: Duration,
@@ -62,6 +65,7 @@ impl Default for JournalOptions {
             replay_floor: Span::mins(15),
             holders: Vec::new(),
             archive: None,
+            retention: None,
             idle_mark: Duration::from_millis(200),
             observer: None,
         }

@@ -10,7 +10,7 @@
 use super::Result;
 use andon_engine::effect::AlertReason;
 use andon_engine::ids::{AlertId, IncidentId, InvalidId, Position, RouteId};
-use andon_engine::time::Timestamp;
+use andon_engine::time::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -365,7 +365,8 @@ pub trait DeliveryStore: Send + Sync + 'static {
     /// Notices to be sent by now: queued and due, or claimed by somebody whose lease has ended. Oldest due first.
     async fn sendable(&self, now: Timestamp, limit: u32) -> Result<Vec<NoticeId>>;
     /// Takes a notice that [`DeliveryStore::sendable`] would name; counts the attempt. `None`: somebody else has it, or it is finished.
-    async fn claim(&self, id: NoticeId, owner: &str, now: Timestamp, lease_until: Timestamp) -> Result<Option<Notice>>;
+    /// A lease begins and ends by the store's own clock where it has one: those of two notifiers may differ by more than a lease.
+    async fn claim(&self, id: NoticeId, owner: &str, now: Timestamp, lease: Span) -> Result<Option<Notice>>;
     /// In one transaction: notice, deliveries, slot and told rows. `false`, and nothing changed, if `owner` no longer holds the claim.
     async fn finish(&self, id: NoticeId, owner: &str, outcome: &Outcome, now: Timestamp) -> Result<bool>;
     /// Gives the claims of `owner` back.

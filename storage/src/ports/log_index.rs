@@ -76,6 +76,7 @@ pub const SEARCH_LIMIT_MAX: u32 = 10_000;
 
 #[async_trait::async_trait]
 pub trait LogIndex: Send + Sync + 'static {
+    /// Whoever has read it gives again what follows it, and hears again what is refused of that.
     async fn log_cursor(&self) -> Result<Option<Cursor>>;
     /// Adds the log records (those with a message) of the batches, which come in journal order, one for each entry. Not searchable and
     /// not durable before [`LogIndex::commit`]. A batch that was added before is skipped. After an `Unavailable` what was not

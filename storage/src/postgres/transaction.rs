@@ -4,12 +4,11 @@ use super::PostgresDatabase;
 use super::errors::{self, unavailable};
 use super::pool::{Lease, Pool, step};
 use crate::ports::{Result, StoreError};
-use crate::relational::database::{Database, Row, Sql, Transaction, Value, bound};
+use crate::relational::database::{Database, Row, Sql, Transaction, UNDO, Value, bound};
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::{AssertSqlSafe, Column, Postgres, Row as _, TypeInfo, ValueRef};
 use std::time::Duration;
 
-const SAVEPOINT: &str = "before_copy";
 /// What is handed to the socket at a time.
 const COPY_PIECE: usize = 256 << 10;
 /// A server that takes less is out of order; one that takes this much gets the time for it.
@@ -64,14 +63,12 @@ impl PostgresTransaction {
 
     /// `sql` is a `COPY … FROM STDIN`. When it is refused nothing of it is there, and the transaction can go on.
     pub(super) async fn try_copy(&mut self, sql: &'static str, data: &[impl AsRef<[u8]> + Sync]) -> Result<Copied> {
-        self.script(format!("SAVEPOINT {SAVEPOINT}")).await?;
+        self.mark().await?;
         let copied = self.copy(sql, data).await?;
-        let undo = match copied {
-            Copied::Rows(_) => String::new(),
-            Copied::Refused { .. } => format!("ROLLBACK TO SAVEPOINT {SAVEPOINT}; "),
-        };
-        self.script(format!("{undo}RELEASE SAVEPOINT {SAVEPOINT}")).await?;
-        self.failed = false;
+        match copied {
+            Copied::Rows(_) => self.keep().await?,
+            Copied::Refused { .. } => self.undo().await?,
+        }
         Ok(copied)
     }
 
@@ -135,6 +132,12 @@ impl Transaction for PostgresTransaction {
         let script = sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection);
         let done = step(state, self.limit, "a script", script).await;
         self.note(done).map(drop)
+    }
+
+    async fn undo(&mut self) -> Result<()> {
+        self.script(UNDO.to_owned()).await?;
+        self.failed = false;
+        Ok(())
     }
 
     async fn commit(mut self) -> Result<()> {

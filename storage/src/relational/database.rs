@@ -244,6 +244,9 @@ pub trait Database: Send + Sync + 'static {
     async fn lock_schema(&self, tx: &mut Self::Transaction) -> Result<()>;
 }
 
+/// Goes back to what [`Transaction::mark`] marked.
+pub(crate) const UNDO: &str = "ROLLBACK TO SAVEPOINT mark; RELEASE SAVEPOINT mark";
+
 #[async_trait::async_trait]
 pub trait Transaction: Send {
     /// Rows that it changed.
@@ -251,6 +254,17 @@ pub trait Transaction: Send {
     async fn fetch(&mut self, sql: Sql, values: Vec<Value>) -> Result<Vec<Row>>;
     /// Several statements without parameters: migrations.
     async fn script(&mut self, sql: String) -> Result<()>;
+    /// Begins what [`Transaction::keep`] or [`Transaction::undo`] ends.
+    async fn mark(&mut self) -> Result<()> {
+        self.script("SAVEPOINT mark".to_owned()).await
+    }
+    async fn keep(&mut self) -> Result<()> {
+        self.script("RELEASE SAVEPOINT mark".to_owned()).await
+    }
+    /// Takes back what was written since the mark, also when a statement has failed. The transaction can go on.
+    async fn undo(&mut self) -> Result<()> {
+        self.script(UNDO.to_owned()).await
+    }
     async fn commit(self) -> Result<()>;
 }
 

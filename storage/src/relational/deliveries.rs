@@ -1,14 +1,14 @@
 //! Deliveries, notices, slots and told rows: [`DeliveryStore`] on a relational database.
 
 use super::database::{Database, Row, Transaction, Value, insert_rows};
-use super::{Relational, telling};
+use super::{Relational, owner, telling};
 use crate::ports::deliveries::{
     Decision, Delivery, DeliveryChange, DeliveryCounts, DeliveryState, DeliveryStore, Notice, NoticeId, NoticeKind,
     NoticeState, Outcome, Slot, Target, Told,
 };
 use crate::ports::{Result, StoreError};
 use andon_engine::ids::{AlertId, IncidentId, Position, RouteId};
-use andon_engine::time::Timestamp;
+use andon_engine::time::{Span, Timestamp};
 
 const DELIVERY_COLUMNS: usize = 16;
 /// Every SELECT of deliveries reads these, in the order in which [`delivery`] takes them.
@@ -187,26 +187,26 @@ impl<D: Database> DeliveryStore for Relational<D> {
 
     async fn sendable(&self, now: Timestamp, limit: u32) -> Result<Vec<NoticeId>> {
         let sql = "SELECT id FROM notices WHERE state IN ('queued', 'sending') AND due <= $1 \
-                   AND (state = 'queued' OR lease_until <= $1) ORDER BY due, id LIMIT $2";
-        let rows = self
-            .database()
-            .fetch(sql.into(), vec![at(now), Value::int(limit)])
-            .await?;
+                   AND (state = 'queued' OR lease_until <= $2) ORDER BY due, id LIMIT $3";
+        let values = vec![at(now), at(self.now(now).await?), Value::int(limit)];
+        let rows = self.database().fetch(sql.into(), values).await?;
         read(rows, |r| r.parsed("notice id", |s| s.parse().ok()))
     }
 
-    async fn claim(&self, id: NoticeId, owner: &str, now: Timestamp, lease_until: Timestamp) -> Result<Option<Notice>> {
+    async fn claim(&self, id: NoticeId, owner: &str, now: Timestamp, lease: Span) -> Result<Option<Notice>> {
         let mut tx = self.begin().await?;
+        let for_leases = owner::clock::<D>(&mut tx, now).await?;
         let sql = concat!(
             "UPDATE notices SET state = 'sending', owner = $1, lease_until = $2, attempts = attempts + 1 ",
-            "WHERE id = $3 AND due <= $4 AND (state = 'queued' OR (state = 'sending' AND lease_until <= $4)) RETURNING ",
+            "WHERE id = $3 AND due <= $4 AND (state = 'queued' OR (state = 'sending' AND lease_until <= $5)) RETURNING ",
             notice_columns!()
         );
         let values = vec![
             Value::text(owner),
-            at(lease_until),
+            at(for_leases.plus(lease)),
             Value::text(&id.to_string()),
             at(now),
+            at(for_leases),
         ];
         let claimed = read(tx.fetch(sql.into(), values).await?, notice)?.pop();
         tx.commit().await?;
@@ -287,12 +287,15 @@ impl<D: Database> DeliveryStore for Relational<D> {
     async fn next_due(&self, now: Timestamp) -> Result<Option<Timestamp>> {
         let sql = "SELECT MIN(t) FROM (\
                    SELECT MIN(due) AS t FROM notices WHERE state IN ('queued', 'sending') AND due > $1 \
-                   UNION ALL SELECT MIN(lease_until) FROM notices WHERE state IN ('queued', 'sending') AND lease_until > $1 \
+                   UNION ALL SELECT MIN(lease_until) + $3 FROM notices WHERE state IN ('queued', 'sending') AND lease_until > $2 \
                    UNION ALL SELECT MIN(due) FROM deliveries WHERE state = 'muted' AND due IS NOT NULL AND due > $1 \
                    UNION ALL SELECT MIN(due) FROM deliveries WHERE state = 'held' AND due > $1 \
                    UNION ALL SELECT MIN(window_end) FROM notification_slots WHERE window_end > $1 \
                    UNION ALL SELECT MIN(next_repeat_at) FROM told WHERE next_repeat_at IS NOT NULL AND next_repeat_at > $1) x";
-        let mut rows = self.database().fetch(sql.into(), vec![at(now)]).await?;
+        // A lease's end by the clock of whoever asks.
+        let for_leases = self.now(now).await?;
+        let values = vec![at(now), at(for_leases), Value::int(now.since(for_leases).as_micros())];
+        let mut rows = self.database().fetch(sql.into(), values).await?;
         match rows.pop() {
             Some(mut r) => Ok(r.opt_int()?.map(Timestamp)),
             None => Ok(None),

@@ -1,14 +1,16 @@
 //! Applies what judging said, by absolute value.
 
+use super::apart::Work;
 use super::cursors::Sink;
 use super::database::{Database, Row, Value, insert_rows};
 use super::{Relational, incidents};
-use crate::ports::rows::EffectStore;
+use crate::ports::rows::{EffectStore, EffectsApplied, RefusedPart};
 use crate::ports::{Cursor, Result};
 use andon_engine::effect::{Alert, Effect, Registered};
 use andon_engine::ids::{AlertId, IncidentId};
 use andon_engine::incident::{FingerprintCount, Incident, TimelineEntry};
 use std::collections::HashMap;
+use std::ops::Range;
 
 const TIMELINE: &str = "INSERT INTO incident_timeline (incident, revision, happened_at, kind, who, text, record)";
 const TIMELINE_COLUMNS: usize = 7;
@@ -32,10 +34,43 @@ impl<D: Database> EffectStore for Relational<D> {
         self.cursor(Sink::Effects).await
     }
 
-    async fn apply_effects(&self, effects: &[Effect], cursor: Cursor) -> Result<Vec<AlertId>> {
+    async fn apply_effects(&self, effects: &[Effect], cursor: Cursor) -> Result<EffectsApplied> {
+        let work = Effects {
+            store: self,
+            effects,
+            seq: cursor.seq,
+        };
+        let written = self.write_at(Sink::Effects, cursor, &work).await?;
+        Ok(EffectsApplied {
+            new: written.rows.into_iter().map(alert_id).collect::<Result<_>>()?,
+            refused: written.refused,
+        })
+    }
+}
+
+/// Effects on their way into the tables.
+struct Effects<'a, D> {
+    store: &'a Relational<D>,
+    effects: &'a [Effect],
+    /// Where the cursor stands when they are written.
+    seq: u64,
+}
+
+/// The rows of some effects, of each incident the newest state.
+#[derive(Default)]
+struct Rows {
+    incidents: Vec<Vec<Value>>,
+    fingerprints: Vec<Vec<Value>>,
+    timeline: Vec<Vec<Value>>,
+    alerts: Vec<Vec<Value>>,
+    plant: Vec<Vec<Value>>,
+}
+
+impl<D: Database> Effects<'_, D> {
+    fn rows(&self, effects: &[Effect]) -> Result<Rows> {
         let mut newest: HashMap<IncidentId, &Incident> = HashMap::new();
         let mut fingerprints: HashMap<(IncidentId, u64), &FingerprintCount> = HashMap::new();
-        let (mut timeline, mut alerts, mut registered) = (Vec::new(), Vec::new(), Vec::new());
+        let mut rows = Rows::default();
         for effect in effects {
             match effect {
                 Effect::Incident(i) => {
@@ -50,46 +85,49 @@ impl<D: Database> EffectStore for Relational<D> {
                         *held = i;
                     }
                 }
-                Effect::Timeline(t) => timeline.push(timeline_values::<D>(t)?),
+                Effect::Timeline(t) => rows.timeline.push(timeline_values::<D>(t)?),
                 Effect::Alert(a) => {
                     let mut values = alert_values::<D>(a)?;
-                    let told = self.memory.lock().telling.was_told(a, cursor.seq);
+                    let told = self.store.memory.lock().telling.was_told(a, self.seq);
                     values.push(Value::Int(told.then_some(a.received_at.as_micros())));
-                    alerts.push(values);
+                    rows.alerts.push(values);
                 }
-                Effect::Registered(r) => registered.push(plant_values(r)),
+                Effect::Registered(r) => rows.plant.push(plant_values(r)),
             }
         }
-        let mut incident_rows = Vec::with_capacity(newest.len());
         for i in newest.into_values() {
-            incident_rows.push(incidents::values::<D>(i)?);
+            rows.incidents.push(incidents::values::<D>(i)?);
         }
-        let mut fingerprint_rows = Vec::with_capacity(fingerprints.len());
         for ((incident, _), f) in fingerprints {
-            fingerprint_rows.push(fingerprint_values::<D>(incident, f)?);
+            rows.fingerprints.push(fingerprint_values::<D>(incident, f)?);
         }
+        Ok(rows)
+    }
+}
 
-        self.as_sink(Sink::Effects, async {
-            // Also when the cursor stands there already: a half of what was refused is applied again with the same cursor.
-            let (mut tx, _) = self.begin_at(Sink::Effects, cursor).await?;
-            insert_rows::<D>(
-                &mut tx,
-                incidents::INSERT,
-                incidents::COLUMNS_COUNT,
-                incidents::UPSERT,
-                incident_rows,
-            )
-            .await?;
-            let (columns, upsert) = (FINGERPRINT_COLUMNS, FINGERPRINT_UPSERT);
-            insert_rows::<D>(&mut tx, FINGERPRINTS, columns, upsert, fingerprint_rows).await?;
-            insert_rows::<D>(&mut tx, TIMELINE, TIMELINE_COLUMNS, NOTHING, timeline).await?;
-            let new = insert_rows::<D>(&mut tx, ALERTS, ALERT_COLUMNS, NOTHING_RETURNING_ID, alerts).await?;
-            insert_rows::<D>(&mut tx, PLANT, PLANT_COLUMNS, NOTHING, registered).await?;
-            let new = new.into_iter().map(alert_id).collect::<Result<Vec<_>>>()?;
-            self.commit_at(tx, Sink::Effects, cursor).await?;
-            Ok(new)
-        })
-        .await
+#[async_trait::async_trait]
+impl<D: Database> Work<D> for Effects<'_, D> {
+    const IDEMPOTENT: bool = true;
+
+    fn parts(&self) -> usize {
+        self.effects.len()
+    }
+
+    async fn write(&self, tx: &mut D::Transaction, parts: Range<usize>) -> Result<Vec<Row>> {
+        let rows = self.rows(&self.effects[parts])?;
+        let (head, columns) = (incidents::INSERT, incidents::COLUMNS_COUNT);
+        insert_rows::<D>(tx, head, columns, incidents::UPSERT, rows.incidents).await?;
+        let (columns, upsert) = (FINGERPRINT_COLUMNS, FINGERPRINT_UPSERT);
+        insert_rows::<D>(tx, FINGERPRINTS, columns, upsert, rows.fingerprints).await?;
+        insert_rows::<D>(tx, TIMELINE, TIMELINE_COLUMNS, NOTHING, rows.timeline).await?;
+        let new = insert_rows::<D>(tx, ALERTS, ALERT_COLUMNS, NOTHING_RETURNING_ID, rows.alerts).await?;
+        insert_rows::<D>(tx, PLANT, PLANT_COLUMNS, NOTHING, rows.plant).await?;
+        Ok(new)
+    }
+
+    /// Quarantine is of records. Whoever wrote it reports it.
+    async fn set_aside(&self, _: &mut D::Transaction, _: &[RefusedPart]) -> Result<()> {
+        Ok(())
     }
 }
 

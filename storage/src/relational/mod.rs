@@ -3,6 +3,7 @@
 pub mod database;
 pub mod migrations;
 
+mod apart;
 mod configuration;
 mod cursors;
 mod deliveries;

@@ -91,7 +91,8 @@ impl<D: Database> Relational<D> {
         self.db.fetch(SELECT.into(), vec![]).await?.pop().map(owner).transpose()
     }
 
-    async fn now(&self, now: Timestamp) -> Result<Timestamp> {
+    /// What time it is for leases: the database's where it has a clock of its own, for those of its clients may differ.
+    pub async fn now(&self, now: Timestamp) -> Result<Timestamp> {
         match D::NOW {
             Some(sql) => first_instant(self.db.fetch(sql.into(), vec![]).await?, now),
             None => Ok(now),
@@ -146,7 +147,7 @@ fn check_lease<D: Database>(lease: Span) -> Result<()> {
 }
 
 /// What time it is for leases.
-async fn clock<D: Database>(tx: &mut D::Transaction, now: Timestamp) -> Result<Timestamp> {
+pub(super) async fn clock<D: Database>(tx: &mut D::Transaction, now: Timestamp) -> Result<Timestamp> {
     match D::NOW {
         Some(sql) => first_instant(tx.fetch(sql.into(), vec![]).await?, now),
         None => Ok(now),

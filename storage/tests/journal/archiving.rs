@@ -5,6 +5,7 @@ use crate::sim::SimDisk;
 use crate::{clock, payload};
 use andon_engine::time::{Clock, ManualClock, Span, Timestamp};
 use andon_storage::journal::*;
+use andon_storage::retention::{RetentionClock, confirm};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -206,4 +207,71 @@ async fn without_an_archive_there_is_none_to_read() {
     let j = site.open().await;
     assert!(j.archive(Timestamp::MIN, Timestamp::MAX).is_none());
     assert_eq!(j.usage().archive, None);
+}
+
+#[tokio::test]
+async fn a_clock_that_is_ahead_costs_no_file_until_a_person_confirms_it() {
+    let mut site = Site::new(u64::MAX);
+    let past = tempfile::tempdir().unwrap();
+    let passed = Arc::new(ManualClock::new(Timestamp(0)));
+    let elapsed = passed.clone();
+    let elapsed = Box::new(move || elapsed.now().since(Timestamp(0)));
+    confirm(past.path(), site.clock.now()).unwrap();
+    let retention = RetentionClock::with_elapsed(site.clock.clone(), Some(past.path()), elapsed);
+    let retention = Arc::new(retention);
+    site.options.retention = Some(retention.clone());
+    let j = site.open().await;
+    retention.measure_against(j.newest_receipt());
+    for n in 1..=150 {
+        append(&j, &site, n, 4000).await;
+    }
+    j.holder("all", 151);
+    site.clock.advance(Span::mins(1));
+    j.recycle().await;
+    let files = site.files();
+    assert!(files.len() > 5, "{files:?}");
+    let gone = |of: &Site| files.iter().filter(|f| !of.files().contains(f)).count();
+
+    // Eight days ahead, and what comes in meanwhile says the same.
+    site.clock.advance(Span::hours(8 * 24));
+    for n in 151..=250 {
+        append(&j, &site, n, 4000).await;
+        j.recycle().await;
+    }
+    assert!(retention.held().is_some());
+    assert_eq!(gone(&site), 0);
+
+    confirm(past.path(), site.clock.now()).unwrap();
+    passed.advance(Span::secs(10));
+    j.recycle().await;
+    assert_eq!(gone(&site), files.len(), "all of it is older than a day");
+    j.close().await;
+}
+
+#[tokio::test]
+async fn age_is_measured_against_the_newest_entry() {
+    let mut site = Site::new(u64::MAX);
+    let past = tempfile::tempdir().unwrap();
+    let retention = Arc::new(RetentionClock::new(site.clock.clone(), Some(past.path())));
+    site.options.retention = Some(retention.clone());
+    let j = site.open().await;
+    retention.measure_against(j.newest_receipt());
+    for n in 1..=150 {
+        append(&j, &site, n, 4000).await;
+    }
+    j.holder("all", 150);
+    site.clock.advance(Span::mins(1));
+    j.recycle().await;
+    let files = site.files();
+    assert!(files.len() > 5, "{files:?}");
+    // Nothing has come in since: a clock that says otherwise is the only one to say so.
+    site.clock.advance(Span::hours(30));
+    confirm(past.path(), site.clock.now()).unwrap();
+    let again = RetentionClock::new(site.clock.clone(), Some(past.path()));
+    again.measure_against(j.newest_receipt());
+    assert_eq!(
+        (again.held(), again.now()),
+        (None, site.clock.now().minus(Span::hours(30)).minus(Span::mins(1)))
+    );
+    j.close().await;
 }

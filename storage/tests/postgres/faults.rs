@@ -27,7 +27,7 @@ fn one() -> [Rollup; 1] {
 }
 
 async fn write(s: &PostgresStore, seq: u64) -> Result<()> {
-    s.write_rows(&one(), &[], cursor(1, seq)).await
+    s.write_rows(&one(), &[], cursor(1, seq)).await.map(drop)
 }
 
 async fn count(s: &PostgresStore) -> u64 {

@@ -2,10 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod claims;
 mod emptied;
 mod faults;
 mod migrations;
 mod records_of_postgres;
+mod refused;
 mod server;
 mod site;
 mod start;

@@ -43,7 +43,7 @@ impl RecordStore for Relational<PostgresDatabase> {
             let refused = write(&mut tx, batches, &rows).await?;
             for some in refused.chunks(REFUSED_AT_ONCE) {
                 let rows: Vec<_> = some.iter().filter_map(set_aside).collect();
-                insert_quarantined::<PostgresDatabase>(&mut tx, &rows).await?;
+                insert_quarantined::<PostgresDatabase>(&mut tx, &rows, true).await?;
             }
             self.commit_at(tx, Sink::Records, cursor).await?;
             Ok(refused)
