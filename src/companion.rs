@@ -12,7 +12,7 @@ use andon_engine::ids::JournalId;
 use andon_engine::rule::Configuration;
 use andon_engine::time::Clock;
 use andon_storage::ports::StoreError;
-use andon_storage::ports::site::OwnerStore;
+use andon_storage::ports::site::{OwnerStore, Published};
 use andon_storage::redis::Redis;
 use std::future::Future;
 use std::process::ExitCode;
@@ -149,8 +149,8 @@ async fn journal_of(site: &dyn OwnerStore) -> Result<JournalId, NoJournal> {
 pub(crate) struct InForce {
     store: Arc<dyn Relations>,
     configuration: watch::Sender<Arc<Configuration>>,
-    /// The generation that was read last.
-    seen: Mutex<Option<u64>>,
+    /// What was read last, and its generation.
+    seen: Mutex<Option<(u64, Published)>>,
 }
 
 impl InForce {
@@ -166,23 +166,24 @@ impl InForce {
         self.configuration.subscribe()
     }
 
-    /// Reads it if there is a newer one. False while the gateway has not written any.
+    /// Reads what has changed since it was read last. False while the gateway has not written any.
     pub(crate) async fn refresh(&self) -> Result<bool, StoreError> {
         let mut seen = self.seen.lock().await;
         // A change after the number was read is seen the next time.
         let generation = self.store.configuration_generation().await?;
-        if *seen == Some(generation) {
+        if seen.as_ref().is_some_and(|(read, _)| *read == generation) {
             return Ok(true);
         }
-        let Some(new) = self.store.configuration().await? else {
+        let known = seen.as_ref().map(|(_, known)| known);
+        let Some(new) = self.store.configuration(known).await? else {
             return Ok(false);
         };
         self.configuration.send_if_modified(|old| {
-            let changed = *old != new;
-            *old = new;
+            let changed = *old != new.configuration;
+            *old = new.configuration.clone();
             changed
         });
-        *seen = Some(generation);
+        *seen = Some((generation, new));
         Ok(true)
     }
 }

@@ -180,7 +180,7 @@ pub fn configuration(file: &File, alert_to: &[String]) -> Result<Configuration, 
         });
     }
     if file.default_rules {
-        c.rules = default_rules(&default_route);
+        c.rules = default_rules(&default_route).into();
     }
     for entry in &file.rules {
         if let Some(rule) = b.rule(entry, &default_route) {
@@ -507,6 +507,9 @@ impl Builder {
                     &format!("{what} \"{id}\""),
                     format!("an id has 1 to {} bytes", andon_engine::limits::KEY_BYTES_MAX),
                 );
+            }
+            if id.contains('\0') {
+                self.fault(&format!("{what} {id:?}"), "an id has no character U+0000");
             }
         }
     }

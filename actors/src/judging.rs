@@ -4,6 +4,7 @@
 //! replay takes seconds, ingest goes on meanwhile, and there is one way to start instead of two.
 
 use crate::effect_log::EffectLog;
+use crate::entries;
 use crate::metrics::PIPELINE_RESTARTS;
 use crate::router::{self, Router, RouterArgs, RouterMsg, RouterObservation};
 use crate::self_log::SelfLog;
@@ -12,6 +13,7 @@ use crate::stage::Stage;
 use crate::work::Judge;
 use andon_engine::control::Control;
 use andon_engine::level::Level;
+use andon_engine::parts::ConfigurationChange;
 use andon_engine::rule::Configuration;
 use andon_engine::sequencer::accepting::Accepting;
 use andon_engine::time::{Clock, Span, Timestamp};
@@ -114,6 +116,11 @@ impl Judging {
     /// Puts a control entry into the journal. Its effect comes in journal order; the sequence says when.
     pub async fn control(&self, control: &Control) -> Result<u64, AppendError> {
         append_control(&self.journal, control, self.clock.now()).await
+    }
+
+    /// A change of the configuration in the steps in which [`Judging::control`] takes it.
+    pub fn steps(&self, change: ConfigurationChange) -> Vec<ConfigurationChange> {
+        entries::steps(change, self.journal.entry_bytes_max())
     }
 
     /// Highest durable sequence of the journal that is judged.

@@ -18,6 +18,7 @@ use andon_engine::effect::Effect;
 use andon_engine::ids::RuleId;
 use andon_engine::intake;
 use andon_engine::level::Level;
+use andon_engine::parts::{ConfigurationChange, PartKind};
 use andon_engine::rule::Configuration;
 use andon_engine::ruleset::RuleSet;
 use andon_engine::sequencer::accepting::Accepting;
@@ -182,7 +183,7 @@ impl Actor for Router {
             },
         );
         a.configuration
-            .send_replace(start.saved.sequencer.rules().configuration().clone());
+            .send_replace(start.saved.sequencer.configuration().clone());
         // What lies before the checkpoint has been routed, by a run before this one.
         a.routed.send_replace(start.cursor);
         let now = a.clock.now();
@@ -351,7 +352,7 @@ impl RouterState {
     fn route_control(&mut self, entry: &Entry, control: Control) -> Result<(), ActorProcessingErr> {
         let (seq, at) = (entry.seq, entry.received_at);
         match control {
-            Control::Configured(configuration) => self.configure(seq, at, &configuration),
+            Control::Changed(change) => self.configure(seq, at, &change),
             Control::TimersFired { subjects, at } => {
                 for (shard, subjects) in self.by_shard(subjects, Subject::hash) {
                     self.send(shard, seq, Work::Timers { subjects, at })?;
@@ -388,24 +389,43 @@ impl RouterState {
         Ok(())
     }
 
-    /// A new configuration: what its change ends is ended in every shard, then its rules hold.
-    fn configure(
-        &mut self,
-        seq: u64,
-        at: Timestamp,
-        configuration: &Arc<Configuration>,
-    ) -> Result<(), ActorProcessingErr> {
-        let Some(changed) = self.state.configure(configuration, at) else {
+    /// A change of the configuration: what it ends is ended in every shard, then its rules hold. What judging does not go by is no shard's
+    /// business.
+    fn configure(&mut self, seq: u64, at: Timestamp, change: &ConfigurationChange) -> Result<(), ActorProcessingErr> {
+        let in_force = self.state.sequencer.configuration().version;
+        let Some(changed) = self.state.configure(change, at) else {
+            tracing::debug!(
+                version = change.version,
+                in_force,
+                "an older change of the configuration was passed over"
+            );
             return Ok(());
         };
-        let silences = changed.silences.into_iter().map(|ended| (ended, at)).collect();
-        self.send_silences_ended(seq, silences, "the device was taken out of the plant")?;
-        let ended: Arc<[_]> = changed.rules.into();
-        for shard in 0..self.a.shards.len() {
-            let (rules, ended) = (self.state.sequencer.rules().clone(), ended.clone());
-            self.send(shard, seq, Work::Rules { rules, ended, at })?;
+        if !change.whole && change.version > in_force + 1 {
+            tracing::error!(
+                version = change.version,
+                in_force,
+                "changes of the configuration between these versions are missing in the journal"
+            );
         }
-        self.a.configuration.send_replace(configuration.clone());
+        if changed.is_judged {
+            let silences = changed.silences.into_iter().map(|ended| (ended, at)).collect();
+            self.send_silences_ended(seq, silences, "the device was taken out of the plant")?;
+            let rules = changed.touched.iter().filter(|part| part.kind == PartKind::Rule);
+            let touched: Arc<[RuleId]> = rules.map(|part| RuleId(part.id.clone())).collect();
+            let ended: Arc<[_]> = changed.rules.into();
+            for shard in 0..self.a.shards.len() {
+                let work = Work::Rules {
+                    rules: self.state.sequencer.rules().clone(),
+                    changed: touched.clone(),
+                    ended: ended.clone(),
+                    at,
+                };
+                self.send(shard, seq, work)?;
+            }
+        }
+        let configuration = self.state.sequencer.configuration().clone();
+        self.a.configuration.send_replace(configuration);
         Ok(())
     }
 

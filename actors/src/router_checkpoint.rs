@@ -1,11 +1,12 @@
 //! What of the router survives a restart, and how little of it a checkpoint has to write.
 //!
 //! Sources, devices watched, what is silent, and names registered are keyed by hashes and fall into pages ([`andon_engine::pages`]); a save
-//! reads and writes the pages in which something changed since the last one. The configuration is an entry of its own, written
-//! when it changes.
+//! reads and writes the pages in which something changed since the last one. So do the parts of the configuration, in pages of their own for
+//! each kind.
 
 use crate::checkpoint;
 use andon_engine::pages::{Pages, page_of};
+use andon_engine::parts::{ConfigurationChange, Part, PartKind, page_hash};
 use andon_engine::rule::Configuration;
 use andon_engine::sequencer::{Reconfigured, Sequencer};
 use andon_engine::silence::{Heard, Open};
@@ -18,7 +19,10 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-const CONFIGURATION: &str = "configuration";
+/// Of the configuration.
+const VERSION: &str = "version";
+/// Followed by the kind, a colon, and the page's number as below.
+const PARTS: &str = "parts:";
 /// How often the tables are searched for what has been idle for long.
 const EXPIRE_EVERY: Span = Span::hours(1);
 /// Followed by the page's number, four hex digits.
@@ -36,7 +40,9 @@ pub(crate) struct Tables {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Unsaved {
     pages: Pages,
+    /// The configuration has another version.
     configuration: bool,
+    parts: BTreeMap<PartKind, Pages>,
 }
 
 impl Unsaved {
@@ -44,6 +50,9 @@ impl Unsaved {
     pub(crate) fn add(&mut self, failed: &Unsaved) {
         self.pages.add(&failed.pages);
         self.configuration |= failed.configuration;
+        for (kind, pages) in &failed.parts {
+            self.parts.entry(*kind).or_default().add(pages);
+        }
     }
 }
 
@@ -77,15 +86,11 @@ pub(crate) struct Snapshot {
 
 impl Tables {
     pub(crate) fn load(entries: &[(String, Bytes)]) -> Result<Self, StoreError> {
-        let configuration = entries.iter().find(|(key, _)| key == CONFIGURATION);
-        let configuration: Configuration = match configuration {
-            Some((key, bytes)) => checkpoint::decode(key, bytes)?,
-            None => Configuration::default(),
-        };
-        let mut sequencer = Sequencer::new(configuration);
+        let mut sequencer = Sequencer::new(load_configuration(entries)?);
         for (key, bytes) in entries {
             match key.as_str() {
-                CONFIGURATION => {}
+                VERSION => {}
+                _ if key.starts_with(PARTS) => {}
                 _ if key.starts_with(PAGE) => {
                     let page: Page = checkpoint::decode(key, bytes)?;
                     sequencer.sources.restore(page.sources);
@@ -111,10 +116,17 @@ impl Tables {
         })
     }
 
-    /// A new configuration holds; `None` when it is older than the one in force.
-    pub(crate) fn configure(&mut self, configuration: &Arc<Configuration>, at: Timestamp) -> Option<Reconfigured> {
-        let changed = self.sequencer.configure(configuration, at)?;
+    /// The configuration is changed; `None` when the change is not newer than what is in force.
+    pub(crate) fn configure(&mut self, change: &ConfigurationChange, at: Timestamp) -> Option<Reconfigured> {
+        let changed = self.sequencer.configure(change, at)?;
         self.unsaved.configuration = true;
+        for part in &changed.touched {
+            self.unsaved
+                .parts
+                .entry(part.kind)
+                .or_default()
+                .mark(page_hash(&part.id));
+        }
         Some(changed)
     }
 
@@ -156,10 +168,25 @@ impl Tables {
         }
         Snapshot {
             pages,
-            configuration: unsaved.configuration.then(|| s.rules().configuration().clone()),
+            configuration: unsaved.configuration.then(|| s.configuration().clone()),
             unsaved,
         }
     }
+}
+
+/// The configuration in force, put together of its parts.
+fn load_configuration(entries: &[(String, Bytes)]) -> Result<Configuration, StoreError> {
+    let mut version = 0;
+    let mut parts: Vec<(Part, u64)> = Vec::new();
+    for (key, bytes) in entries {
+        if key == VERSION {
+            version = checkpoint::decode(key, bytes)?;
+        } else if key.starts_with(PARTS) {
+            let page: Vec<(Part, u64)> = checkpoint::decode(key, bytes)?;
+            parts.extend(page);
+        }
+    }
+    Ok(Configuration::in_force(version, parts))
 }
 
 fn page(pages: &mut BTreeMap<u16, Page>, hash: u64) -> &mut Page {
@@ -182,7 +209,13 @@ impl Snapshot {
             changes.push(entry(format!("{PAGE}{number:04x}"), state));
         }
         if let Some(configuration) = &self.configuration {
-            changes.push(entry(CONFIGURATION.into(), Some(checkpoint::encode(&**configuration))));
+            changes.push(entry(VERSION.into(), Some(checkpoint::encode(&configuration.version))));
+            for (kind, pages) in &self.unsaved.parts {
+                for (number, parts) in configuration.in_pages(*kind, pages) {
+                    let state = (!parts.is_empty()).then(|| checkpoint::encode(&parts));
+                    changes.push(entry(format!("{PARTS}{}:{number:04x}", kind.as_str()), state));
+                }
+            }
         }
         (changes, self.unsaved)
     }
@@ -191,7 +224,8 @@ impl Snapshot {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use andon_engine::ids::RuleId;
+    use andon_engine::ids::{RouteId, RuleId};
+    use andon_engine::rule::{Device, default_rules};
     use andon_engine::subject::SubjectKind;
     use andon_engine::time::{Span, Timestamp};
     use std::collections::BTreeMap;
@@ -230,25 +264,39 @@ mod tests {
         t.sequencer.registry.hear(hash, at);
     }
 
+    fn plant(version: u64, devices: usize) -> Configuration {
+        let device = |n| Device {
+            id: format!("CNV-{n:05}").into(),
+            ..Device::default()
+        };
+        Configuration {
+            version,
+            rules: default_rules(&RouteId::new("r")).into(),
+            devices: (0..devices).map(device).collect(),
+            ..Configuration::default()
+        }
+    }
+
     fn same(a: &Tables, b: &Tables) {
         let (a, b) = (&a.sequencer, &b.sequencer);
         assert_eq!(a.sources, b.sources);
         assert_eq!(a.silence, b.silence);
         assert_eq!(a.registry, b.registry);
-        assert_eq!(a.rules().configuration(), b.rules().configuration());
+        assert_eq!(a.configuration(), b.configuration());
+        let parts = |s: &Sequencer| {
+            let mut parts = Vec::new();
+            s.configuration()
+                .for_each_part(|part, version| parts.push((part, version)));
+            parts
+        };
+        assert_eq!(parts(a), parts(b), "with their versions");
     }
 
     #[test]
     fn what_is_loaded_is_what_was_there_and_a_save_costs_what_changed() {
         let (mut tables, mut store) = (Tables::default(), Store::default());
         (0..10_000).for_each(|d| hear(&mut tables, d, NOW));
-        tables.configure(
-            &Arc::new(Configuration {
-                version: 7,
-                ..Configuration::default()
-            }),
-            NOW,
-        );
+        tables.configure(&ConfigurationChange::whole(&plant(7, 10_000)), NOW);
         let all = store.save(tables.snapshot(Unsaved::default()).changes().0);
         same(&store.load(), &tables);
         let (changes, _) = tables.snapshot(Unsaved::default()).changes();
@@ -256,6 +304,35 @@ mod tests {
         let later = NOW.plus(Span::secs(10));
         (0..10).for_each(|d| hear(&mut tables, d * 997, later));
         let few = store.save(tables.snapshot(Unsaved::default()).changes().0);
+        assert!(few > 0 && few * 200 < all, "{few} of {all} bytes");
+        same(&store.load(), &tables);
+    }
+
+    #[test]
+    fn a_change_of_the_configuration_is_saved_as_what_changed() {
+        let (mut tables, mut store) = (Tables::default(), Store::default());
+        let mut plant = plant(1, 10_000);
+        tables.configure(&ConfigurationChange::whole(&plant), NOW);
+        let all = store.save(tables.snapshot(Unsaved::default()).changes().0);
+        let mut version = 1;
+        let mut change = |tables: &mut Tables, plant: &Configuration| {
+            version += 1;
+            let change = ConfigurationChange {
+                version,
+                whole: false,
+                changes: tables.sequencer.configuration().changes_to(plant),
+            };
+            tables.configure(&change, NOW).expect("it is newer").touched.len()
+        };
+        plant.rules[3].name = "another name".into();
+        plant.devices[5_000].area = Some("hall 1".into());
+        plant.devices.remove(77);
+        assert_eq!(change(&mut tables, &plant), 3);
+        // The first save fails.
+        let (_, failed) = tables.snapshot(Unsaved::default()).changes();
+        plant.devices.remove(78);
+        assert_eq!(change(&mut tables, &plant), 1);
+        let few = store.save(tables.snapshot(failed).changes().0);
         assert!(few > 0 && few * 200 < all, "{few} of {all} bytes");
         same(&store.load(), &tables);
     }
@@ -289,13 +366,7 @@ mod tests {
     fn a_save_that_failed_is_made_good_by_the_next() {
         let (mut tables, mut store) = (Tables::default(), Store::default());
         (0..100).for_each(|d| hear(&mut tables, d, NOW));
-        tables.configure(
-            &Arc::new(Configuration {
-                version: 3,
-                ..Configuration::default()
-            }),
-            NOW,
-        );
+        tables.configure(&ConfigurationChange::whole(&plant(3, 10)), NOW);
         let (_, failed) = tables.snapshot(Unsaved::default()).changes();
         hear(&mut tables, 100, NOW);
         store.save(tables.snapshot(failed).changes().0);

@@ -78,6 +78,8 @@ pub struct ShardObservation {
     pub timers_due: usize,
     pub judged: u64,
     pub panics: u64,
+    /// How often it was given other rules.
+    pub rule_sets: u64,
 }
 
 /// What every shard of a pipeline shares.
@@ -109,6 +111,7 @@ pub struct ShardState {
     applied: u64,
     judged: u64,
     panics_total: u64,
+    rule_sets: u64,
 }
 
 impl std::fmt::Debug for ShardShared {
@@ -176,6 +179,7 @@ impl ShardState {
             applied: saved.cursor.map_or(0, |c| c.seq),
             judged: 0,
             panics_total: 0,
+            rule_sets: 0,
         };
         let now = state.shared.clock.now();
         for (key, bytes) in saved.hot {
@@ -189,10 +193,12 @@ impl ShardState {
 
     async fn judge(&mut self, seq: u64, work: Work) -> Result<(), ActorProcessingErr> {
         // Also when this shard has applied the entry: what follows is judged by the newest rules.
-        if let Work::Rules { rules, .. } = &work {
+        if let Work::Rules { rules, changed, .. } = &work {
             self.rules = rules.clone();
+            self.rule_sets += 1;
             // A delay that is shorter now must not wait for the timer of the longer one.
-            self.hosting.schedule_all(&self.rules, self.shared.clock.now());
+            self.hosting
+                .schedule_under(changed, &self.rules, self.shared.clock.now());
         }
         if seq <= self.applied {
             return Ok(self.shared.stage.done(seq, Vec::new()).await?);
@@ -302,9 +308,10 @@ impl ShardState {
         position: Position,
     ) -> Result<Vec<u64>, ActorProcessingErr> {
         let now = self.shared.clock.now();
-        if !ended.is_empty() {
-            self.hosting.bring_back_all(now).await?;
+        if ended.is_empty() {
+            return Ok(Vec::new());
         }
+        self.hosting.bring_back_all(now).await?;
         Ok(self
             .hosting
             .touch_where(|entity| entity.rules_ended(ended, at, position)))
@@ -401,6 +408,7 @@ impl ShardState {
             timers_due: self.hosting.timers_due(self.shared.clock.now()),
             judged: self.judged,
             panics: self.panics_total,
+            rule_sets: self.rule_sets,
         }
     }
 }

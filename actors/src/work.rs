@@ -35,9 +35,10 @@ pub enum Work {
         work: Arc<RecordWork>,
         items: Vec<Item>,
     },
-    /// From here on these rules hold; those of `ended` judge no more, or otherwise.
+    /// From here on these rules hold. Of those that changed, `ended` judge no more, or otherwise; both are sorted.
     Rules {
         rules: Arc<RuleSet>,
+        changed: Arc<[RuleId]>,
         ended: Arc<[(RuleId, RuleEnd)]>,
         at: Timestamp,
     },

@@ -167,7 +167,7 @@ fn rules(named: usize) -> RuleSet {
         ..model.clone()
     }));
     RuleSet::compile(Arc::new(Configuration {
-        rules,
+        rules: rules.into(),
         ..Configuration::default()
     }))
 }

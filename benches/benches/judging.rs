@@ -17,6 +17,7 @@ use andon_engine::control::Control;
 use andon_engine::ids::RouteId;
 use andon_engine::intake::{IntakeHeader, encode_header};
 use andon_engine::limits::SHARDS;
+use andon_engine::parts::ConfigurationChange;
 use andon_engine::rule::{Configuration, default_rules};
 use andon_engine::time::{ManualClock, Span};
 use andon_storage::journal::{Append, FileIo, Journal, JournalOptions};
@@ -43,14 +44,14 @@ async fn open(dir: &Path, name: &str, clock: &Arc<ManualClock>) -> Journal {
 async fn write(journal: &Journal, records: usize, errors_per_1000: u32) {
     let configuration = Configuration {
         version: 1,
-        rules: default_rules(&RouteId::new("default")),
+        rules: default_rules(&RouteId::new("default")).into(),
         ..Configuration::default()
     };
     let configured = Append {
         kind: CONTROL,
         received_at: START,
         header: Bytes::new(),
-        body: entries::encode_control(&Control::Configured(Arc::new(configuration))),
+        body: entries::encode_control(&Control::Changed(ConfigurationChange::whole(&configuration))),
     };
     journal.append(configured).await.expect("appended");
     let header = Bytes::from(encode_header(&IntakeHeader {

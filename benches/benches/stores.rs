@@ -74,7 +74,7 @@ fn log_index(c: &mut Criterion) {
 /// What judging says when each of `devices` devices has five errors within a second.
 fn effects(devices: usize) -> Vec<Effect> {
     let rules = RuleSet::compile(Arc::new(Configuration {
-        rules: default_rules(&RouteId::new("default")),
+        rules: default_rules(&RouteId::new("default")).into(),
         ..Configuration::default()
     }));
     let sample = Samples::new(1_000, 500)

@@ -1,4 +1,4 @@
-//! A version of the configuration in which every part is found by its id in one step, and what lies behind a gateway too.
+//! A version of the configuration in which every part is found by its id in one step.
 //!
 //! Made once for each version and shared. Of parts with one id the first counts, as in [`Configuration`], which it reads like.
 
@@ -16,8 +16,6 @@ pub struct ConfigurationIndex {
     routes: HashMap<RouteId, usize>,
     recipients: HashMap<RecipientId, usize>,
     devices: HashMap<Arc<str>, usize>,
-    /// By gateway: the devices that reach us through it directly.
-    behind: HashMap<Arc<str>, Vec<usize>>,
 }
 
 impl Deref for ConfigurationIndex {
@@ -39,18 +37,11 @@ fn by_id<T, K: Clone + Eq + Hash>(parts: &[T], id: impl Fn(&T) -> &K) -> HashMap
 impl ConfigurationIndex {
     pub fn new(configuration: Arc<Configuration>) -> Self {
         let c = &*configuration;
-        let mut behind: HashMap<Arc<str>, Vec<usize>> = HashMap::new();
-        for (i, device) in c.devices.iter().enumerate() {
-            if let Some(gateway) = &device.gateway {
-                behind.entry(gateway.clone()).or_default().push(i);
-            }
-        }
         Self {
             rules: by_id(&c.rules, |r| &r.id),
             routes: by_id(&c.routes, |r| &r.id),
             recipients: by_id(&c.recipients, |r| &r.id),
             devices: by_id(&c.devices, |d| &d.id),
-            behind,
             configuration,
         }
     }
@@ -70,16 +61,6 @@ impl ConfigurationIndex {
     pub fn device(&self, id: &str) -> Option<&Device> {
         self.devices.get(id).map(|i| &self.configuration.devices[*i])
     }
-
-    /// Whether a device says that it reaches us through this one, which may itself not be known.
-    pub fn is_gateway(&self, id: &str) -> bool {
-        self.behind.contains_key(id)
-    }
-    /// The devices directly behind a gateway.
-    pub fn behind(&self, gateway: &str) -> impl Iterator<Item = &Device> {
-        let devices = self.behind.get(gateway).into_iter().flatten();
-        devices.map(|i| &self.configuration.devices[*i])
-    }
 }
 
 #[cfg(test)]
@@ -96,20 +77,20 @@ mod tests {
             ..rules[0].clone()
         };
         rules.push(twice);
-        let device = |id: &str, gateway: Option<&str>| Device {
+        let device = |id: &str| Device {
             id: id.into(),
-            gateway: gateway.map(Into::into),
             ..Device::default()
         };
         let configuration = Arc::new(Configuration {
-            rules,
-            devices: vec![device("G", None), device("a", Some("G")), device("b", Some("G"))],
+            rules: rules.into(),
+            devices: vec![device("a"), device("b")].into(),
             routes: vec![Route {
                 id: route.clone(),
                 name: "r".into(),
                 recipients: Vec::new(),
                 channels: Vec::new(),
-            }],
+            }]
+            .into(),
             ..Configuration::default()
         });
         let index = ConfigurationIndex::new(configuration.clone());
@@ -119,7 +100,5 @@ mod tests {
         assert_eq!(index.route(&route), configuration.route(&route));
         assert_eq!(index.recipient(&RecipientId::new("nobody")), None);
         assert_eq!(index.device("a"), configuration.device("a"));
-        assert!(index.is_gateway("G") && !index.is_gateway("a"));
-        assert_eq!(index.behind("G").map(|d| &*d.id).collect::<Vec<_>>(), ["a", "b"]);
     }
 }

@@ -1,7 +1,7 @@
 //! Control entries: whatever besides records changes the state of an entity enters the journal as one of these.
 
 use crate::ids::{IncidentId, OperationId, RuleId};
-use crate::rule::Configuration;
+use crate::parts::ConfigurationChange;
 use crate::subject::Subject;
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -10,8 +10,8 @@ use std::sync::Arc;
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Control {
-    /// From here on this version holds.
-    Configured(Arc<Configuration>),
+    /// From here on the next version of the configuration holds.
+    Changed(ConfigurationChange),
     /// A person did something to an incident.
     Operated(Operation),
     /// Nothing came for these subjects until `at` on the wall: what time alone changes has changed.

@@ -216,6 +216,12 @@ impl Entity {
         next
     }
 
+    /// Whether it has a state under one of these rules, which are sorted.
+    pub fn is_under(&self, rules: &[RuleId]) -> bool {
+        let mut states = self.tracks().flat_map(|t| &t.rules);
+        states.any(|state| rules.binary_search(&state.rule).is_ok())
+    }
+
     /// Nothing is left that a later judgement depends on: it can be deleted.
     pub fn is_blank(&self) -> bool {
         self.tracks().all(|t| t.rules.is_empty())

@@ -20,6 +20,8 @@ pub mod level;
 pub mod limits;
 pub mod mute;
 pub mod pages;
+pub mod parts;
+pub mod plant;
 pub mod record;
 pub mod rule;
 pub mod ruleset;

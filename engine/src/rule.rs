@@ -1,9 +1,10 @@
 //! Rules, routes, recipients, mute windows and the plant: the configuration that judging depends on.
 //!
-//! Plain data. A version of it enters the journal as a control entry, so that a replay judges by what held at the time.
+//! Plain data. What changes of it enters the journal as a control entry ([`crate::parts`]), so that a replay judges by what held at the time.
 
 use crate::ids::{RecipientId, RouteId, RuleId};
 use crate::level::Level;
+use crate::parts::Parts;
 use crate::subject::SubjectKind;
 use crate::time::Span;
 use serde::{Deserialize, Serialize};
@@ -234,26 +235,26 @@ pub enum MuteSchedule {
 pub struct Configuration {
     /// Counts up; the newest wins.
     pub version: u64,
-    pub rules: Vec<Rule>,
-    pub routes: Vec<Route>,
-    pub recipients: Vec<Recipient>,
-    pub mute_windows: Vec<MuteWindow>,
-    pub sites: Vec<Site>,
-    pub devices: Vec<Device>,
+    pub rules: Parts<Rule>,
+    pub routes: Parts<Route>,
+    pub recipients: Parts<Recipient>,
+    pub mute_windows: Parts<MuteWindow>,
+    pub sites: Parts<Site>,
+    pub devices: Parts<Device>,
 }
 
 impl Configuration {
     pub fn route(&self, id: &RouteId) -> Option<&Route> {
-        self.routes.iter().find(|r| r.id == *id)
+        self.routes.part(id.as_str())
     }
     pub fn rule(&self, id: &RuleId) -> Option<&Rule> {
-        self.rules.iter().find(|r| r.id == *id)
+        self.rules.part(id.as_str())
     }
     pub fn recipient(&self, id: &RecipientId) -> Option<&Recipient> {
-        self.recipients.iter().find(|r| r.id == *id)
+        self.recipients.part(id.as_str())
     }
     pub fn device(&self, id: &str) -> Option<&Device> {
-        self.devices.iter().find(|d| &*d.id == id)
+        self.devices.part(id)
     }
 }
 

@@ -5,8 +5,9 @@
 mod fields;
 mod filing;
 
-use crate::configuration_index::ConfigurationIndex;
 use crate::ids::RuleId;
+use crate::parts::{JudgingParts, Parts};
+use crate::plant::Plant;
 use crate::record::Record;
 use crate::rule::{Condition, Configuration, Device, Rule, Selector};
 use crate::silence::SilenceRules;
@@ -49,9 +50,18 @@ impl RuleEnd {
 /// Names beyond which a selector's list is looked up and not walked.
 const WALKED_MAX: usize = 8;
 
+/// What a change of the configuration leaves as it was is shared with the set before.
 #[derive(Debug, Default)]
 pub struct RuleSet {
-    index: ConfigurationIndex,
+    rules: Parts<Rule>,
+    filed: Arc<Filed>,
+    plant: Arc<Plant>,
+}
+
+/// What is made of the rules alone: of which there are, and what each looks for.
+#[derive(Debug, Default)]
+struct Filed {
+    by_id: HashMap<RuleId, RuleIndex>,
     filing: Filing,
     /// The long lists of selectors.
     long_lists: HashMap<(RuleIndex, List), HashSet<Arc<str>>>,
@@ -94,10 +104,10 @@ fn lists(s: &Selector) -> [(List, &[Arc<str>]); 5] {
     ]
 }
 
-impl RuleSet {
-    pub fn compile(config: Arc<Configuration>) -> RuleSet {
+impl Filed {
+    fn new(all: &[Rule]) -> Self {
         let rules = || {
-            let rules = config.rules.iter().enumerate().take(crate::limits::RULES_MAX);
+            let rules = all.iter().enumerate().take(crate::limits::RULES_MAX);
             rules.map(|(i, rule)| (i as RuleIndex, rule)).filter(|(_, r)| r.enabled)
         };
         let mut long_lists = HashMap::new();
@@ -108,35 +118,72 @@ impl RuleSet {
                 }
             }
         }
+        let mut by_id = HashMap::with_capacity(all.len());
+        for (i, rule) in (0..=RuleIndex::MAX).zip(all) {
+            by_id.entry(rule.id.clone()).or_insert(i);
+        }
         // Silence is not found in records but in their absence (module `silence`).
         let is_silence = |rule: &Rule| matches!(rule.condition, Condition::Silence { .. });
-        RuleSet {
+        Filed {
             filing: Filing::new(rules().filter(|(_, r)| !is_silence(r))),
             silence: SilenceRules::new(rules().filter(|(_, r)| is_silence(r))),
             long_lists,
-            index: ConfigurationIndex::new(config.clone()),
+            by_id,
         }
     }
+}
 
-    pub fn configuration(&self) -> &Arc<Configuration> {
-        self.index.configuration()
+/// Whether the same is made of both lists: they differ at most in names, routes, delays and the like.
+fn files_alike(a: &[Rule], b: &[Rule]) -> bool {
+    let alike = |a: &Rule, b: &Rule| {
+        (&a.id, a.enabled, a.subject) == (&b.id, b.enabled, b.subject)
+            && a.selector == b.selector
+            && a.condition == b.condition
+    };
+    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| alike(a, b))
+}
+
+impl RuleSet {
+    pub fn compile(configuration: Arc<Configuration>) -> RuleSet {
+        Self::default().followed_by(configuration.judging())
     }
-    /// The configuration with its parts by id.
-    pub fn index(&self) -> &ConfigurationIndex {
-        &self.index
+
+    /// The set after a change of the configuration.
+    pub fn followed_by(&self, parts: JudgingParts) -> RuleSet {
+        let JudgingParts { rules, devices } = parts;
+        let plant = match devices.is_shared_with(self.plant.devices()) {
+            true => self.plant.clone(),
+            false => Arc::new(Plant::new(devices)),
+        };
+        let filed = match rules.is_shared_with(&self.rules) || files_alike(&rules, &self.rules) {
+            true => self.filed.clone(),
+            false => Arc::new(Filed::new(&rules)),
+        };
+        RuleSet { rules, filed, plant }
+    }
+
+    pub fn rules(&self) -> &Parts<Rule> {
+        &self.rules
+    }
+    pub fn plant(&self) -> &Plant {
+        &self.plant
     }
     pub fn rule(&self, index: RuleIndex) -> &Rule {
-        &self.index.configuration().rules[usize::from(index)]
+        &self.rules[usize::from(index)]
     }
     pub fn find(&self, id: &RuleId) -> Option<&Rule> {
-        self.index.rule(id)
+        self.filed.by_id.get(id).map(|i| self.rule(*i))
     }
     pub(crate) fn silence(&self) -> &SilenceRules {
-        &self.silence
+        &self.filed.silence
+    }
+    /// Whether the two file their rules in one way: a rule that ends, begins or looks for something else makes another one.
+    pub(crate) fn files_as(&self, other: &RuleSet) -> bool {
+        Arc::ptr_eq(&self.filed, &other.filed)
     }
 
-    /// Rules of this set that judge no more, or otherwise, under `next`; sorted by id.
-    pub fn ended(&self, next: &RuleSet) -> Vec<(RuleId, RuleEnd)> {
+    /// Of these rules, those that judge no more, or otherwise, under `next`; sorted by id.
+    pub fn ended<'a>(&self, next: &RuleSet, of: impl IntoIterator<Item = &'a Arc<str>>) -> Vec<(RuleId, RuleEnd)> {
         let end = |rule: &Rule| match next.find(&rule.id) {
             None => Some(RuleEnd::Removed),
             Some(new) if !new.enabled => Some(RuleEnd::Disabled),
@@ -146,19 +193,15 @@ impl RuleSet {
                 (!same).then_some(RuleEnd::Changed)
             }
         };
-        let judging = self.configuration().rules.iter().filter(|r| r.enabled);
+        let rules = of.into_iter().filter_map(|id| self.find(&RuleId(id.clone())));
+        let judging = rules.filter(|r| r.enabled);
         let mut ended: Vec<_> = judging.filter_map(|r| Some((r.id.clone(), end(r)?))).collect();
         ended.sort_unstable_by(|a, b| a.0.cmp(&b.0));
         ended
     }
 
-    /// Devices of this set that are not in the plant under `next`.
-    pub fn devices_gone<'a>(&'a self, next: &'a RuleSet) -> impl Iterator<Item = &'a Arc<str>> {
-        let devices = self.configuration().devices.iter().map(|d| &d.id);
-        devices.filter(|id| next.device(id).is_none())
-    }
     pub fn device(&self, id: &str) -> Option<&Device> {
-        self.index.device(id)
+        self.plant.device(id)
     }
     /// The area that a record speaks of: its device's.
     pub fn area(&self, record: &Record<'_>) -> Option<&Arc<str>> {
@@ -178,7 +221,7 @@ impl RuleSet {
     pub fn matching(&self, record: &Record<'_>, out: &mut Vec<RuleMatch>) {
         let start = out.len();
         let facts = self.facts(record);
-        self.filing.candidates(&facts, |rules| {
+        self.filed.filing.candidates(&facts, |rules| {
             for &rule in rules {
                 if self.takes(rule, &facts) {
                     out.push(RuleMatch { rule, arm: 0 });
@@ -201,7 +244,7 @@ impl RuleSet {
         if names.len() <= WALKED_MAX {
             return names.is_empty() || id.is_some_and(|id| names.iter().any(|n| &**n == id));
         }
-        let names = self.long_lists.get(&(rule, list));
+        let names = self.filed.long_lists.get(&(rule, list));
         id.is_some_and(|id| names.is_some_and(|names| names.contains(id)))
     }
 

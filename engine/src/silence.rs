@@ -452,32 +452,73 @@ impl SilenceTable {
         }
     }
 
-    /// The rules of `next` hold. What its plant has beside that of `before` is watched from `at` on.
-    pub fn configured(&mut self, before: &RuleSet, next: &RuleSet, at: Timestamp) {
-        let is_same_plant = before.configuration().devices == next.configuration().devices;
-        if is_same_plant && rules::of(before).eq(rules::of(next)) {
-            // What a change of another rule costs must not depend on how many devices are watched.
+    /// The rules of `next` hold. `devices` are those that are other than under `before`; what is new of them is watched from `at` on.
+    pub fn configured<'a>(
+        &mut self,
+        before: &RuleSet,
+        next: &RuleSet,
+        devices: impl Iterator<Item = &'a Arc<str>> + Clone,
+        at: Timestamp,
+    ) {
+        for device in devices.clone().filter(|id| next.device(id).is_some()) {
+            self.watch(device, at);
+            let is_new = before.device(device).is_none();
+            if is_new && next.plant().is_gateway(device) {
+                self.resumed.insert(hash(device), at);
+            }
+        }
+        let gateways = devices.clone().filter_map(|id| next.device(id)?.gateway.as_ref());
+        for gateway in gateways {
+            // It came into the plant before those that it is the gateway of: the way is new.
+            if next.device(gateway).is_some() && !before.plant().is_gateway(gateway) {
+                self.resumed.insert(hash(gateway), at);
+            }
+        }
+        // What a change of another rule costs must not depend on how many devices are watched.
+        if next.files_as(before) || rules::of(before).eq(rules::of(next)) {
+            self.wake_around(before, devices.clone());
+            self.wake_around(next, devices);
+        } else {
+            self.follow(next);
+        }
+    }
+
+    fn watch(&mut self, device: &Arc<str>, at: Timestamp) {
+        let key = hash(device);
+        if self.devices.contains(key) {
             return;
         }
-        for device in &next.configuration().devices {
-            let key = hash(&device.id);
-            let is_new = before.device(&device.id).is_none();
-            if is_new && next.index().is_gateway(&device.id) {
-                self.resumed.insert(key, at);
-            }
-            if !self.devices.contains(key) {
-                let registered = Heard {
-                    name: device.id.clone(),
-                    last: at,
-                    is_heard: false,
-                    gaps: Gaps::default(),
-                    timer: Timer::Unset,
-                    learns: false,
-                };
-                self.devices.insert(key, registered);
-            }
+        let registered = Heard {
+            name: device.clone(),
+            last: at,
+            is_heard: false,
+            gaps: Gaps::default(),
+            timer: Timer::Unset,
+            learns: false,
+        };
+        self.devices.insert(key, registered);
+    }
+
+    /// Looks soon at all whose silence may be judged otherwise when these devices are other ones: those that they are gateways of, and those
+    /// with which they share one.
+    fn wake_around<'a>(&mut self, set: &RuleSet, devices: impl Iterator<Item = &'a Arc<str>>) {
+        if self.shortest.is_none() {
+            return;
         }
-        self.follow(next);
+        let mut around: HashSet<&str> = HashSet::new();
+        for device in devices {
+            around.insert(device);
+            around.extend(set.device(device).and_then(|d| d.gateway.as_deref()));
+        }
+        let mut level: Vec<&str> = around.iter().copied().collect();
+        while !level.is_empty() {
+            let behind = level.iter().flat_map(|g| set.plant().behind(g)).map(|d| &*d.id);
+            level = behind.filter(|d| around.insert(d)).collect();
+        }
+        for device in around {
+            self.wake(hash(device));
+            self.wake_behind(hash(device));
+        }
     }
 
     /// Judges by these rules from now on.

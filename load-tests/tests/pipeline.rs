@@ -64,7 +64,7 @@ async fn gateway() -> (String, Arc<Memory>) {
 fn judged(entries: &[Batch<Vec<u8>>]) -> (Vec<Stored>, Vec<Raised>) {
     let mut sequencer = Sequencer::new(Configuration {
         version: 1,
-        rules: default_rules(&RouteId::new("all")),
+        rules: default_rules(&RouteId::new("all")).into(),
         ..Configuration::default()
     });
     let set = sequencer.rules().clone();

@@ -52,10 +52,10 @@ fn of_the_file(mut c: Configuration, has_default_route: bool) -> Configuration {
 }
 
 async fn propose(store: &Arc<dyn Relations>, configuration: Configuration) -> anyhow::Result<u64> {
-    let in_force = store.configuration().await?;
+    let in_force = store.configuration_version().await?;
     let proposal = Proposal {
         id: ProposalId(rand::random()),
-        base_version: in_force.map_or(0, |c| c.version),
+        base_version: in_force.unwrap_or(0),
         who: "andon configure".into(),
         made_at: SystemClock.now(),
         configuration,

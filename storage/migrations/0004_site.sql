@@ -29,12 +29,23 @@ CREATE TABLE IF NOT EXISTS operations (
 CREATE INDEX IF NOT EXISTS operations_unanswered ON operations (made_at, id) WHERE state IN ('waiting', 'taken');
 CREATE INDEX IF NOT EXISTS operations_over ON operations (over_at) WHERE over_at IS NOT NULL;
 
--- One row, written by the owner.
+-- One row, written by the owner: the version in force and how many parts it has. Versions of one series count up.
 CREATE TABLE IF NOT EXISTS configuration_in_force (
     id BIGINT NOT NULL PRIMARY KEY CHECK (id = 1),
     version BIGINT NOT NULL,
-    body TEXT NOT NULL
+    series TEXT NOT NULL,
+    parts BIGINT NOT NULL
 );
+
+-- Its parts, each with the version in which it last changed: who knows an earlier version reads what is newer.
+CREATE TABLE IF NOT EXISTS configuration_parts (
+    kind {id} NOT NULL,
+    id {id} NOT NULL,
+    version BIGINT NOT NULL,
+    body TEXT NOT NULL,
+    PRIMARY KEY (kind, id)
+);
+CREATE INDEX IF NOT EXISTS configuration_parts_by_version ON configuration_parts (version);
 
 CREATE TABLE IF NOT EXISTS configuration_proposals (
     id {id} NOT NULL PRIMARY KEY,

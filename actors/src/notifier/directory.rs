@@ -122,7 +122,8 @@ mod tests {
                 recipient("anna@plant.example", "anna@PLANT.example", "anna@PLANT.example"),
                 recipient("anna", "Anna Meyer", "anna@plant.example"),
                 recipient("bernd", "Bernd", "Anna@plant.example"),
-            ],
+            ]
+            .into(),
             ..Configuration::default()
         }));
         let target = Target::new(ChannelKind::Email, "anna@Plant.Example");
@@ -142,7 +143,7 @@ mod tests {
             channels: vec![webhook("mes", url)],
         };
         let directory = Directory::new(Arc::new(Configuration {
-            routes: vec![route("a", "http://a"), route("b", "http://b")],
+            routes: vec![route("a", "http://a"), route("b", "http://b")].into(),
             ..Configuration::default()
         }));
         let target = Target::new(ChannelKind::Webhook, "mes");

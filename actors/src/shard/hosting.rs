@@ -7,6 +7,7 @@ use crate::checkpoint;
 use crate::metrics;
 use andon_engine::effect::Effect;
 use andon_engine::entity::Entity;
+use andon_engine::ids::RuleId;
 use andon_engine::ruleset::RuleSet;
 use andon_engine::subject::Subject;
 use andon_engine::time::{Span, Timestamp};
@@ -278,7 +279,17 @@ impl Hosting {
         (hashes, subjects)
     }
 
-    /// By other rules, or by a clock that was set back, every deadline is another one.
+    /// These rules, sorted, have changed: so may have the deadlines of what they judge.
+    pub(super) fn schedule_under(&mut self, changed: &[RuleId], rules: &RuleSet, now: Timestamp) {
+        if changed.is_empty() {
+            return;
+        }
+        let under = self.entities.iter().filter(|(_, h)| h.entity.is_under(changed));
+        let under: Vec<u64> = under.map(|(hash, _)| *hash).collect();
+        under.into_iter().for_each(|hash| self.schedule(hash, rules, now));
+    }
+
+    /// By a clock that was set back, every deadline is another one.
     pub(super) fn schedule_all(&mut self, rules: &RuleSet, now: Timestamp) {
         let deadline = |(hash, hosted): (&u64, &Hosted)| (*hash, hosted.entity.deadline(rules, now));
         let all: Vec<_> = self.entities.iter().map(deadline).collect();

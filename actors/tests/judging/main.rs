@@ -2,6 +2,7 @@
 
 mod cut;
 mod panics;
+mod parts;
 mod rules;
 mod silence;
 mod stage;

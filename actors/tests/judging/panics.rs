@@ -4,7 +4,6 @@ use crate::world::*;
 use andon_actors::entries;
 use andon_actors::work::{EngineJudge, Judge};
 use andon_engine::batch::Batch;
-use andon_engine::control::Control;
 use andon_engine::entity::{Entity, Outcome};
 use andon_engine::intake::decode_header;
 use andon_engine::level::Level;
@@ -39,7 +38,7 @@ async fn a_record_that_panics_is_skipped_and_the_entity_and_its_neighbours_live_
     let clock = Arc::new(ManualClock::new(START));
     let journal = open(dir.path(), "journal", &clock).await;
     journal
-        .append(control(&Control::Configured(Arc::new(configuration(1, None))), START))
+        .append(control(&whole(&configuration(1, None)), START))
         .await
         .expect("appended");
     // Four errors, a poisoned one, and a fifth: the fifth opens the incident, so nothing of the four was lost.

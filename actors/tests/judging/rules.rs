@@ -48,7 +48,7 @@ pub(crate) fn clock_now(clock: &ManualClock) -> andon_engine::time::Timestamp {
 
 pub(crate) async fn configure(run: &Run, configuration: Configuration) {
     let at = clock_now(&run.clock);
-    let entry = control(&Control::Configured(Arc::new(configuration)), at);
+    let entry = control(&whole(&configuration), at);
     run.journal.append(entry).await.expect("appended");
 }
 
@@ -193,7 +193,7 @@ pub(crate) fn silent(version: u64, enabled: bool, devices: &[&str]) -> Configura
     };
     Configuration {
         version,
-        rules: vec![rule],
+        rules: vec![rule].into(),
         devices: devices.iter().map(device).collect(),
         ..Configuration::default()
     }

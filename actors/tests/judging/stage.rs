@@ -4,7 +4,6 @@ use crate::world::*;
 use andon_actors::entries;
 use andon_actors::work::{EngineJudge, Judge};
 use andon_engine::batch::BatchBuilder;
-use andon_engine::control::Control;
 use andon_engine::effect::Effect;
 use andon_engine::entity::{Entity, Outcome};
 use andon_engine::level::Level;
@@ -72,7 +71,7 @@ async fn the_alerts_of_one_record_leave_together_however_slow_a_shard_is() {
     let dir = tempfile::tempdir().expect("a folder");
     let clock = Arc::new(ManualClock::new(START));
     let journal = open(dir.path(), "journal", &clock).await;
-    let configured = Control::Configured(Arc::new(one_error_opens_two()));
+    let configured = whole(&one_error_opens_two());
     journal.append(control(&configured, START)).await.expect("appended");
     let mut batch = BatchBuilder::new();
     batch.push(&Record {

@@ -2,7 +2,6 @@
 
 use crate::world::*;
 use andon_engine::batch::BatchBuilder;
-use andon_engine::control::Control;
 use andon_engine::fingerprint::fingerprint;
 use andon_engine::level::Level;
 use andon_engine::limits::{BATCH_RECORDS_MAX, FINGERPRINTS_MAX};
@@ -38,7 +37,7 @@ async fn no_variety_of_one_request_stops_judging() {
     let clock = Arc::new(ManualClock::new(START));
     let journal = open_with(dir.path(), "journal", &clock, 64 << 20).await;
     journal
-        .append(control(&Control::Configured(Arc::new(configuration(1, None))), START))
+        .append(control(&whole(&configuration(1, None)), START))
         .await
         .expect("appended");
     // Every message a template of its own, of one application; then more devices and applications than fit an entry.
@@ -113,7 +112,7 @@ async fn the_effects_of_an_entry_are_a_small_multiple_of_it() {
     let clock = Arc::new(ManualClock::new(START));
     let journal = open_with(dir.path(), "journal", &clock, 64 << 20).await;
     journal
-        .append(control(&Control::Configured(Arc::new(configuration(1, None))), START))
+        .append(control(&whole(&configuration(1, None)), START))
         .await
         .expect("appended");
     let run = run(dir.path(), "effects", &journal, &clock, 0, 2).await;

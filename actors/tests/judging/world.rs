@@ -14,6 +14,7 @@ use andon_engine::ids::{RouteId, RuleId};
 use andon_engine::incident::Incident;
 use andon_engine::intake::{IntakeHeader, encode_header};
 use andon_engine::level::Level;
+use andon_engine::parts::ConfigurationChange;
 use andon_engine::record::Record;
 use andon_engine::rule::{Condition, Configuration, Device, Rule, Selector, default_rules};
 use andon_engine::subject::{Subject, SubjectKind};
@@ -88,10 +89,15 @@ pub(crate) fn configuration(version: u64, without: Option<&str>) -> Configuratio
     };
     Configuration {
         version,
-        rules,
+        rules: rules.into(),
         devices: DEVICES.iter().map(|d| device(d)).collect(),
         ..Configuration::default()
     }
+}
+
+/// It is in force from then on, whatever was before.
+pub(crate) fn whole(configuration: &Configuration) -> Control {
+    Control::Changed(ConfigurationChange::whole(configuration))
 }
 
 pub(crate) fn control(control: &Control, at: Timestamp) -> Append {
@@ -111,10 +117,8 @@ pub(crate) fn pick<'a>(rng: &mut StdRng, from: &[&'a str]) -> &'a str {
 /// Gives the time of the last entry.
 pub(crate) async fn write_history(journal: &Journal, rng: &mut StdRng, entries: usize) -> Timestamp {
     let mut now = START;
-    journal
-        .append(control(&Control::Configured(Arc::new(configuration(1, None))), now))
-        .await
-        .expect("appended");
+    let mut in_force = configuration(1, None);
+    journal.append(control(&whole(&in_force), now)).await.expect("appended");
     for n in 0..entries {
         now = now.plus(Span::millis(rng.random_range(0..8_000)));
         if rng.random_ratio(1, 12) {
@@ -148,8 +152,19 @@ pub(crate) async fn write_history(journal: &Journal, rng: &mut StdRng, entries: 
             } else {
                 None
             };
-            let configured = Control::Configured(Arc::new(configuration(n as u64 + 1, without)));
-            journal.append(control(&configured, now)).await.expect("appended");
+            let next = configuration(n as u64 + 1, without);
+            let change = if rng.random_ratio(1, 4) {
+                ConfigurationChange::whole(&next)
+            } else {
+                ConfigurationChange {
+                    version: next.version,
+                    whole: false,
+                    changes: in_force.changes_to(&next),
+                }
+            };
+            in_force = next;
+            let changed = control(&Control::Changed(change), now);
+            journal.append(changed).await.expect("appended");
             continue;
         }
         let mut batch = BatchBuilder::new();

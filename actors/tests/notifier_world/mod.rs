@@ -80,26 +80,29 @@ pub(crate) fn configuration() -> Configuration {
     rules[0].runbook = Some(Arc::from("https://wiki.example.com/wms"));
     Configuration {
         version: 1,
-        rules,
+        rules: rules.into(),
         routes: vec![Route {
             id: route,
             name: Arc::from("Shift lead"),
             recipients: vec![RecipientId::new("anna")],
             channels: vec![],
-        }],
-        recipients: vec![recipient("anna", "en")],
+        }]
+        .into(),
+        recipients: vec![recipient("anna", "en")].into(),
         sites: vec![Site {
             id: Arc::from("plant"),
             name: Arc::from("Plant"),
             time_zone: Arc::from("Europe/Berlin"),
-        }],
+        }]
+        .into(),
         devices: vec![Device {
             id: Arc::from("CNV-03"),
             site: Some(Arc::from("plant")),
             area: Some(Arc::from("Hall 2")),
             line: Some(Arc::from("Line 3")),
             ..Device::default()
-        }],
+        }]
+        .into(),
         ..Configuration::default()
     }
 }

@@ -24,8 +24,8 @@ fn defaults(extra: Vec<Rule>) -> RuleSet {
         ..Device::default()
     }];
     RuleSet::compile(Arc::new(Configuration {
-        rules,
-        devices,
+        rules: rules.into(),
+        devices: devices.into(),
         ..Configuration::default()
     }))
 }
@@ -283,7 +283,7 @@ proptest! {
             area: area.map(|a| NAMES[a].into()),
             ..Device::default()
         });
-        let set = RuleSet::compile(Arc::new(Configuration { rules, devices: devices.collect(), ..Configuration::default() }));
+        let set = RuleSet::compile(Arc::new(Configuration { rules: rules.into(), devices: devices.collect(), ..Configuration::default() }));
         for words in records {
             let fields = words.field.map_or(String::new(), |(n, v)| format!("{{\"x\":[1],\"{}\":\"{}\"}}", NAMES[n], NAMES[v]));
             let record = Record {
@@ -301,7 +301,7 @@ proptest! {
             set.matching(&record, &mut found);
             let found: Vec<RuleIndex> = found.iter().map(|m| m.rule).collect();
             let facts = set.facts(&record);
-            let walked: Vec<RuleIndex> = (0..set.configuration().rules.len() as RuleIndex)
+            let walked: Vec<RuleIndex> = (0..set.rules().len() as RuleIndex)
                 .filter(|i| set.rule(*i).enabled && set.takes(*i, &facts))
                 .collect();
             prop_assert_eq!(found, walked);
@@ -341,7 +341,7 @@ fn a_record_meets_the_rules_that_may_take_it_and_hardly_another() {
         };
         let set = RuleSet::compile(Arc::new(Configuration {
             rules: rules.collect(),
-            devices: vec![device("v7", "v7"), device("v8", "v8")],
+            devices: vec![device("v7", "v7"), device("v8", "v8")].into(),
             ..Configuration::default()
         }));
         let record = Record {
@@ -355,7 +355,9 @@ fn a_record_meets_the_rules_that_may_take_it_and_hardly_another() {
             ..Record::default()
         };
         let mut met = 0;
-        set.filing.candidates(&set.facts(&record), |rules| met += rules.len());
+        set.filed
+            .filing
+            .candidates(&set.facts(&record), |rules| met += rules.len());
         assert_eq!((met, ids(&set, &record)), (1, vec![format!("{name}-7")]), "{name}");
     }
 }

@@ -10,6 +10,7 @@ pub mod registry;
 use crate::batch::Batch;
 use crate::effect::Registered;
 use crate::ids::RuleId;
+use crate::parts::{Applied, ConfigurationChange, PartId, PartKind};
 use crate::record::{Flags, Record};
 use crate::rule::Configuration;
 use crate::ruleset::{RuleEnd, RuleMatch, RuleSet, subject_id};
@@ -27,6 +28,8 @@ pub struct Sequencer {
     pub sources: Sources,
     pub silence: SilenceTable,
     pub registry: Registry,
+    configuration: Arc<Configuration>,
+    /// Of the parts of the configuration that judging goes by.
     rules: Arc<RuleSet>,
 }
 
@@ -66,9 +69,14 @@ impl Sequenced {
     }
 }
 
-/// What a new configuration ends.
+/// What a change of the configuration does.
 #[derive(Debug, Default)]
 pub struct Reconfigured {
+    /// The parts that are other than before; sorted.
+    pub touched: Vec<PartId>,
+    /// Judging goes by another [`RuleSet`] from here on. Else only the notifier is concerned.
+    pub is_judged: bool,
+    /// Rules that judge no more, or otherwise; sorted.
     pub rules: Vec<(RuleId, RuleEnd)>,
     /// Silences of devices that were taken out of the plant.
     pub silences: Vec<Ended>,
@@ -76,16 +84,22 @@ pub struct Reconfigured {
 
 impl Sequencer {
     pub fn new(configuration: Configuration) -> Self {
-        let rules = Arc::new(RuleSet::compile(Arc::new(configuration)));
+        let configuration = Arc::new(configuration);
+        let rules = Arc::new(RuleSet::compile(configuration.clone()));
         let mut silence = SilenceTable::new();
         silence.follow(&rules);
         Self {
+            configuration,
             rules,
             silence,
             ..Self::default()
         }
     }
 
+    /// The configuration in force.
+    pub fn configuration(&self) -> &Arc<Configuration> {
+        &self.configuration
+    }
     pub fn rules(&self) -> &Arc<RuleSet> {
         &self.rules
     }
@@ -149,25 +163,42 @@ impl Sequencer {
         }
     }
 
-    /// A new configuration holds from `at` on. `None` when it is older than the one in force.
-    pub fn configure(&mut self, configuration: &Arc<Configuration>, at: Timestamp) -> Option<Reconfigured> {
-        if configuration.version < self.rules.configuration().version {
+    /// The configuration is changed from `at` on. `None` when the change is not newer than what is in force.
+    pub fn configure(&mut self, change: &ConfigurationChange, at: Timestamp) -> Option<Reconfigured> {
+        if change.version <= self.configuration.version {
             return None;
         }
-        let next = Arc::new(RuleSet::compile(configuration.clone()));
+        let Applied { configuration, touched } = self.configuration.apply(change);
         let mut out = Reconfigured {
-            rules: self.rules.ended(&next),
-            silences: Vec::new(),
+            is_judged: touched.iter().any(|part| part.kind.is_judged()),
+            ..Reconfigured::default()
         };
-        for device in self.rules.devices_gone(&next) {
+        if out.is_judged {
+            let next = Arc::new(self.rules.followed_by(configuration.judging()));
+            self.judge_by(next, &touched, at, &mut out);
+        }
+        self.configuration = Arc::new(configuration);
+        out.touched = touched;
+        Some(out)
+    }
+
+    fn judge_by(&mut self, next: Arc<RuleSet>, touched: &[PartId], at: Timestamp, out: &mut Reconfigured) {
+        let of = |kind| {
+            touched
+                .iter()
+                .filter(move |part| part.kind == kind)
+                .map(|part| &part.id)
+        };
+        out.rules = self.rules.ended(&next, of(PartKind::Rule));
+        for device in of(PartKind::Device).filter(|id| next.device(id).is_none()) {
             out.silences.extend(self.silence.remove(device));
         }
-        let ended = &out.rules;
-        let has_ended = |rule: &RuleId| ended.binary_search_by(|(r, _)| r.cmp(rule)).is_ok();
-        self.silence.retain_rules(|rule| !has_ended(rule));
-        self.silence.configured(&self.rules, &next, at);
+        if !out.rules.is_empty() {
+            let has_ended = |rule: &RuleId| out.rules.binary_search_by(|(r, _)| r.cmp(rule)).is_ok();
+            self.silence.retain_rules(|rule| !has_ended(rule));
+        }
+        self.silence.configured(&self.rules, &next, of(PartKind::Device), at);
         self.rules = next;
-        Some(out)
     }
 
     /// Who is silent by `now` and was not found before.

@@ -2,8 +2,10 @@
 
 use super::*;
 use crate::ids::RouteId;
-use crate::rule::{Condition, Device, Rule, Selector, default_rules};
+use crate::rule::{Condition, Device, MuteSchedule, MuteScope, MuteWindow, Rule, Selector, default_rules};
 use crate::time::Span;
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
 
 mod silence_model;
 
@@ -53,16 +55,26 @@ impl Plant {
 
     /// Gives the silences that end with it.
     fn configure(&mut self, devices: &[Device]) -> Vec<String> {
+        let rule = self.rule.clone();
+        let changed = self.change(|c| {
+            c.rules = vec![rule].into();
+            c.devices = devices.to_vec().into();
+        });
+        changed.silences.into_iter().map(|e| e.device.to_string()).collect()
+    }
+
+    /// As it is journaled: what makes the next version of the one in force.
+    fn change(&mut self, change: impl FnOnce(&mut Configuration)) -> Reconfigured {
         self.version += 1;
-        let configuration = Configuration {
+        let in_force = self.sequencer.configuration();
+        let mut next = Configuration::clone(in_force);
+        change(&mut next);
+        let change = ConfigurationChange {
             version: self.version,
-            rules: vec![self.rule.clone()],
-            devices: devices.to_vec(),
-            ..Configuration::default()
+            whole: false,
+            changes: in_force.changes_to(&next),
         };
-        let changed = self.sequencer.configure(&Arc::new(configuration), t(self.now));
-        let ended = changed.expect("a newer version").silences;
-        ended.into_iter().map(|e| e.device.to_string()).collect()
+        self.sequencer.configure(&change, t(self.now)).expect("a newer version")
     }
 
     fn hear(&mut self, devices: &[&str]) -> Vec<String> {
@@ -257,4 +269,105 @@ fn devices_that_stop_with_their_gateway_wait_for_it() {
     p.run(26, &["G"]);
     p.run(200, &[]);
     assert_eq!(p.found(), [(86, "G".to_owned(), 3)]);
+}
+
+fn mute(reason: &str) -> MuteWindow {
+    MuteWindow {
+        id: "night".into(),
+        reason: reason.into(),
+        scope: MuteScope::default(),
+        schedule: MuteSchedule::Once {
+            from: t(0),
+            until: t(1),
+        },
+        includes_safety: false,
+    }
+}
+
+#[test]
+fn a_change_concerns_what_depends_on_it_and_nothing_else() {
+    let mut p = Plant::new();
+    let devices: Vec<Device> = (0..1_000)
+        .map(|n| device(&format!("d{n}"), Some(&format!("G{}", n % 100))))
+        .collect();
+    p.configure(&devices);
+    p.run(1, &[]);
+    let rules = p.sequencer.rules().clone();
+    let due = |p: &Plant| p.sequencer.silence.due(t(p.now));
+    assert_eq!(due(&p), 0, "all have been looked at");
+
+    let changed = p.change(|c| c.mute_windows.push(mute("night")));
+    assert!(!changed.is_judged && Arc::ptr_eq(&rules, p.sequencer.rules()));
+    assert_eq!(due(&p), 0);
+    assert_eq!(p.sequencer.configuration().mute_windows.len(), 1);
+
+    // A device: the rules stay filed, and those that may be silent otherwise now are looked at.
+    let changed = p.change(|c| c.devices[7].area = Some("hall 1".into()));
+    assert!(changed.is_judged && changed.rules.is_empty());
+    assert!(rules.files_as(p.sequencer.rules()) && !Arc::ptr_eq(&rules, p.sequencer.rules()));
+    assert!((1..=11).contains(&due(&p)), "{} are looked at", due(&p));
+    p.run(2, &[]);
+
+    // What a rule is called is nothing to judging but its name.
+    let before = p.sequencer.rules().clone();
+    let changed = p.change(|c| c.rules[0].name = "another".into());
+    assert!(changed.is_judged && changed.rules.is_empty());
+    assert!(before.files_as(p.sequencer.rules()) && std::ptr::eq(before.plant(), p.sequencer.rules().plant()));
+    assert_eq!((due(&p), &*p.sequencer.rules().rule(0).name), (0, "another"));
+
+    let changed = p.change(|c| {
+        c.rules[0].condition = Condition::Silence {
+            after: Some(Span::secs(30)),
+        }
+    });
+    assert_eq!(changed.rules, [(RuleId::new("quiet"), RuleEnd::Changed)]);
+    assert_eq!(due(&p), 1_000, "all of them have another deadline");
+}
+
+/// A plant that changes by parts is watched as one of which everything is looked at after each change.
+#[test]
+fn whatever_changes_in_a_plant_no_silence_is_missed() {
+    for seed in 0..300 {
+        let mut rng = StdRng::seed_from_u64(seed);
+        let (mut by_parts, mut anew) = (Plant::new(), Plant::new());
+        let names: Vec<String> = (0..12).map(|n| format!("d{n}")).collect();
+        let random_device = |rng: &mut StdRng, n: usize| Device {
+            area: rng.random::<bool>().then(|| "hall 1".into()),
+            ..device(&names[n], rng.random::<bool>().then(|| &*names[rng.random_range(0..4)]))
+        };
+        for step in 0..25 {
+            let mut next = Configuration::clone(by_parts.sequencer.configuration());
+            if step == 0 {
+                let in_hall = Selector {
+                    areas: vec!["hall 1".into()],
+                    ..Selector::default()
+                };
+                let all = silence_rule("all", Some(Span::secs(100)), Selector::default());
+                next.rules = vec![all, silence_rule("hall", Some(Span::secs(40)), in_hall)].into();
+            }
+            for _ in 0..rng.random_range(0..3) {
+                let n = rng.random_range(0..names.len());
+                next.devices.retain(|d| *d.id != *names[n]);
+                if rng.random_ratio(2, 3) {
+                    next.devices.push(random_device(&mut rng, n));
+                }
+            }
+            for p in [&mut by_parts, &mut anew] {
+                p.change(|c| *c = next.clone());
+            }
+            let rules = anew.sequencer.rules().clone();
+            anew.sequencer.silence.follow(&rules);
+            let sending: Vec<&str> = names
+                .iter()
+                .map(String::as_str)
+                .filter(|_| rng.random_ratio(1, 3))
+                .collect();
+            let until = by_parts.now + rng.random_range(1..60);
+            for p in [&mut by_parts, &mut anew] {
+                p.hear(&sending);
+                p.run(until, &sending[..sending.len() / 2]);
+            }
+            assert_eq!(by_parts.found, anew.found, "seed {seed}, step {step}");
+        }
+    }
 }

@@ -20,7 +20,7 @@ pub struct SilenceRules {
 
 /// What the silence rules of a set are judged by.
 pub(super) fn of(set: &RuleSet) -> impl Iterator<Item = (&RuleId, &Selector, &Condition)> {
-    let rules = set.configuration().rules.iter();
+    let rules = set.rules().iter();
     let silence = rules.filter(|r| r.enabled && matches!(r.condition, Condition::Silence { .. }));
     silence.map(|r| (&r.id, &r.selector, &r.condition))
 }

@@ -86,7 +86,7 @@ impl<'a> Look<'a> {
     fn speaks_by_others(&self, gateway: &Heard) -> bool {
         let from = gateway.last.max(self.accepting.start());
         let is_heard_since = |d: &Arc<str>| self.heard(d).is_some_and(|h| h.last > from);
-        self.set.index().is_gateway(&gateway.name) && self.all_behind(&gateway.name).into_iter().any(is_heard_since)
+        self.set.plant().is_gateway(&gateway.name) && self.all_behind(&gateway.name).into_iter().any(is_heard_since)
     }
 
     fn is_open(&self, rule: RuleIndex, device: u64) -> bool {
@@ -123,7 +123,7 @@ impl<'a> Look<'a> {
         let mut level: Vec<&str> = vec![gateway];
         for _ in 0..DEPTH_MAX {
             let mut next = Vec::new();
-            for child in level.iter().flat_map(|g| self.set.index().behind(g)).map(|d| &d.id) {
+            for child in level.iter().flat_map(|g| self.set.plant().behind(g)).map(|d| &d.id) {
                 if **child != *gateway && seen.insert(child) {
                     out.push(child);
                     next.push(&**child);
@@ -196,14 +196,14 @@ impl<'a> Search<'a> {
     /// `overdue` is sorted.
     pub(super) fn run(mut self, overdue: &[&'a Arc<str>]) -> Vec<Finding> {
         // Gateways that are silent themselves first, the topmost before those behind it.
-        let is_gateway = |d: &&'a Arc<str>| self.look.set.index().is_gateway(d);
+        let is_gateway = |d: &&'a Arc<str>| self.look.set.plant().is_gateway(d);
         let (mut gateways, devices): (Vec<&Arc<str>>, Vec<&Arc<str>>) = overdue.iter().copied().partition(is_gateway);
         gateways.sort_by_key(|d| self.look.above(d).len());
         for device in gateways.into_iter().chain(devices) {
             if self.is_told(device) || self.gateway_explains(device) {
                 continue;
             }
-            if self.look.set.index().is_gateway(device) {
+            if self.look.set.plant().is_gateway(device) {
                 self.tell_silent_gateway(device);
             } else {
                 self.tell(device, self.since(device), Vec::new());
@@ -288,7 +288,7 @@ impl<'a> Search<'a> {
         let is_unheard = itself.is_some_and(|g| {
             !g.is_heard && self.after.is_some() && self.is_overdue(g) && !self.look.speaks_by_others(g)
         });
-        let gateways = devices.iter().filter(|d| self.look.set.index().is_gateway(d));
+        let gateways = devices.iter().filter(|d| self.look.set.plant().is_gateway(d));
         let gateway_heard = gateways.filter_map(|d| self.look.heard(d)).map(|h| h.last).max();
         let line = Rc::new(Line {
             devices,
@@ -304,7 +304,7 @@ impl<'a> Search<'a> {
     fn witness(&self, device: &str) -> Option<Witness> {
         let set = self.look.set;
         let heard = self.look.heard(device)?;
-        if set.index().is_gateway(device) || !rules::covers(set, self.rule, device, set.device(device)) {
+        if set.plant().is_gateway(device) || !rules::covers(set, self.rule, device, set.device(device)) {
             return None;
         }
         Some(Witness {

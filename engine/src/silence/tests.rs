@@ -29,11 +29,12 @@ fn device(id: &str, gateway: Option<&str>) -> Device {
 /// The rule, for a plant of these devices, which were there before anything was heard.
 fn watch(table: &mut SilenceTable, rule: &Rule, devices: &[Device]) -> RuleSet {
     let set = RuleSet::compile(Arc::new(Configuration {
-        rules: vec![rule.clone()],
-        devices: devices.to_vec(),
+        rules: vec![rule.clone()].into(),
+        devices: devices.to_vec().into(),
         ..Configuration::default()
     }));
-    table.configured(&RuleSet::default(), &set, Timestamp::MIN);
+    let all = devices.iter().map(|d| &d.id);
+    table.configured(&RuleSet::default(), &set, all, Timestamp::MIN);
     set
 }
 

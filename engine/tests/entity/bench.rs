@@ -39,7 +39,7 @@ impl Bench {
         let mut rules = default_rules(&RouteId::new("default"));
         rules.extend(extra);
         let configuration = Configuration {
-            rules,
+            rules: rules.into(),
             ..Configuration::default()
         };
         Bench {
@@ -74,8 +74,8 @@ impl Bench {
             ..Device::default()
         };
         let configuration = Configuration {
-            rules: default_rules(&RouteId::new("default")),
-            devices: devices.iter().map(device).collect(),
+            rules: default_rules(&RouteId::new("default")).into(),
+            devices: devices.iter().map(device).collect::<Vec<_>>().into(),
             ..Configuration::default()
         };
         self.set = Arc::new(RuleSet::compile(Arc::new(configuration)));

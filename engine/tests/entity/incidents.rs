@@ -121,7 +121,7 @@ fn a_new_incident_knows_what_it_shares_with_the_one_before() {
     };
     (rule.off_delay, rule.reopen_within) = (Span::ZERO, Span::ZERO);
     b.set = Arc::new(RuleSet::compile(Arc::new(Configuration {
-        rules: vec![rule],
+        rules: vec![rule].into(),
         ..Configuration::default()
     })));
     for (s, message) in [(0.0, "a"), (10.0, "b"), (55.0, "c")] {

@@ -84,7 +84,7 @@ impl Course {
         };
         Configuration {
             version: 1,
-            rules: vec![rule],
+            rules: vec![rule].into(),
             ..Configuration::default()
         }
     }

@@ -9,6 +9,7 @@ use andon_engine::effect::Effect;
 use andon_engine::entity::Entity;
 use andon_engine::ids::{IncidentId, OperationId, Position, RecordId, RuleId};
 use andon_engine::incident::{Incident, TimelineEntry};
+use andon_engine::parts::ConfigurationChange;
 use andon_engine::rule::{Condition, Configuration};
 use andon_engine::ruleset::subject_id;
 use andon_engine::sequencer::Sequencer;
@@ -281,7 +282,16 @@ impl Harness {
     }
 
     fn configured(&mut self, configuration: &Arc<Configuration>, at: Timestamp, position: Position) -> Checked {
-        let changed = self.sequencer.configure(configuration, at);
+        let change = if configuration.version.is_multiple_of(2) {
+            ConfigurationChange {
+                version: configuration.version,
+                whole: false,
+                changes: self.sequencer.configuration().changes_to(configuration),
+            }
+        } else {
+            ConfigurationChange::whole(configuration)
+        };
+        let changed = self.sequencer.configure(&change, at);
         let Some(changed) = changed else {
             self.model.configure(configuration, at);
             return Ok(());
@@ -361,7 +371,7 @@ impl Harness {
     fn silent(&mut self, device: &str, since: Timestamp, at: Timestamp, position: Position) -> Checked {
         let rules = self.sequencer.rules().clone();
         let silence = |r: &&andon_engine::rule::Rule| matches!(r.condition, Condition::Silence { .. });
-        let Some(rule) = rules.configuration().rules.iter().find(silence) else {
+        let Some(rule) = rules.rules().iter().find(silence) else {
             return Ok(());
         };
         let subject = Subject::new(SubjectKind::Device, device);

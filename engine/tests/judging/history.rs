@@ -293,7 +293,8 @@ fn configuration(rng: &mut StdRng) -> Configuration {
             device("D1", Some("hall 1")),
             device("D2", Some("hall 1")),
             device("D3", Some("hall 2")),
-        ],
+        ]
+        .into(),
         ..Configuration::default()
     }
 }

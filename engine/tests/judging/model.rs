@@ -75,7 +75,7 @@ impl Place<'_> {
 impl Model {
     pub fn new(configuration: &Configuration) -> Model {
         Model {
-            rules: configuration.rules.clone(),
+            rules: configuration.rules.to_vec(),
             version: configuration.version,
             ..Model::default()
         }
@@ -143,7 +143,7 @@ impl Model {
 
     /// A new configuration holds; what it ends ends.
     pub fn configure(&mut self, next: &Configuration, at: Timestamp) {
-        if next.version < self.version {
+        if next.version <= self.version {
             return;
         }
         self.version = next.version;
@@ -171,7 +171,7 @@ impl Model {
                 }
             }
         }
-        self.rules = next.rules.clone();
+        self.rules = next.rules.to_vec();
     }
 
     /// The entry is judged: alerts go out, and what no later judgement depends on is forgotten.

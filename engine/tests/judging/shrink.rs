@@ -29,7 +29,7 @@ pub fn shrink(history: History) -> (History, String) {
         for n in 0..failing.history.steps.len() {
             failing.shorten(|h| records(h, n));
         }
-        failing.shorten(|h| Some(&mut h.configuration.rules));
+        failing.shorten(|h| Some(&mut *h.configuration.rules));
         if before == (failing.history.steps.len(), failing.history.records()) {
             break;
         }

@@ -8,9 +8,10 @@ mod plant;
 use andon_engine::batch::BatchBuilder;
 use andon_engine::control::SilenceFound;
 use andon_engine::entity::Entity;
-use andon_engine::ids::{JournalId, Position, RecordId};
+use andon_engine::ids::{JournalId, Position, RecipientId, RecordId};
 use andon_engine::level::Level;
 use andon_engine::record::Record;
+use andon_engine::rule::Recipient;
 use andon_engine::sequencer::accepting::Accepting;
 use andon_engine::subject::{Subject, SubjectKind};
 use andon_engine::time::Span;
@@ -75,12 +76,34 @@ fn a_record_costs_what_concerns_it() {
             (after - before) / large as i64
         );
     }
-    let changed = cpu(|| with_large.change_a_rule());
+    let changed = with_large.change_a_rule();
     println!("a rule changed in a plant of {large} devices: in force after {changed:?}");
     let named = format!("{small} and {large} devices, records of one");
     compare(&named, &mut with_few, &mut with_large, 1);
     let named = format!("{small} and {large} devices, records of {small}");
     compare(&named, &mut with_few, &mut with_large, small);
+}
+
+#[test]
+fn a_change_of_the_configuration_is_in_force_soon() {
+    let (rules, devices) = (size(10_000, 400), size(200_000, 3_000));
+    let mut plant = Plant::new(rules, devices, 0);
+    let name = plant.change_a_rule();
+    let selector = plant.change(|c| c.rules.last_mut().expect("a rule").selector.users = vec!["anna".into()]);
+    let device = plant.change(|c| c.devices.last_mut().expect("a device").area = Some("hall-7".into()));
+    let recipient = plant.change(|c| {
+        c.recipients.push(Recipient {
+            id: RecipientId::new("anna"),
+            name: "Anna".into(),
+            email: "anna@example.com".into(),
+            language: "en".into(),
+            passes_throttle: false,
+        });
+    });
+    println!(
+        "{rules} rules and {devices} devices: a rule has another name after {name:?}, takes other records after {selector:?}, a device is \
+         elsewhere after {device:?}, a recipient is there after {recipient:?}"
+    );
 }
 
 #[test]

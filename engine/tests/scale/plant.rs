@@ -5,6 +5,7 @@ use andon_engine::entity::Entity;
 use andon_engine::fingerprint::fingerprint;
 use andon_engine::ids::{JournalId, RouteId, RuleId};
 use andon_engine::level::Level;
+use andon_engine::parts::ConfigurationChange;
 use andon_engine::record::Record;
 use andon_engine::rule::{Condition, Configuration, Device, Direction, Limit, Rule, Selector, default_rules};
 use andon_engine::ruleset::subject_id;
@@ -113,7 +114,7 @@ fn configuration(version: u64, rules: usize, devices: usize) -> Configuration {
     };
     Configuration {
         version,
-        rules: all,
+        rules: all.into(),
         devices: (0..devices).map(device).collect(),
         ..Configuration::default()
     }
@@ -132,7 +133,7 @@ impl Plant {
     /// All devices are registered and have been heard once. Of the first `speaking` every one goes on.
     pub fn new(rules: usize, devices: usize, speaking: usize) -> Self {
         let mut sequencer = Sequencer::default();
-        let configuration = Arc::new(configuration(1, rules, devices));
+        let configuration = ConfigurationChange::whole(&configuration(1, rules, devices));
         sequencer.configure(&configuration, START).expect("the first");
         let mut plant = Self {
             sequencer,
@@ -169,17 +170,32 @@ impl Plant {
     }
 
     /// Another version that differs by one rule, which judges nothing here.
-    pub fn change_a_rule(&mut self) {
-        let mut next = Configuration::clone(self.sequencer.rules().configuration());
-        next.version += 1;
-        next.rules.last_mut().expect("a rule").name = "changed".into();
-        let changed = self.sequencer.configure(&Arc::new(next), self.now);
-        assert!(changed.is_some_and(|c| c.silences.is_empty()));
+    pub fn change_a_rule(&mut self) -> Duration {
+        self.change(|c| c.rules.last_mut().expect("a rule").name = "changed".into())
+    }
+
+    /// CPU time until what differs from the version in force is found, and until that is in force.
+    pub fn change(&mut self, change: impl FnOnce(&mut Configuration)) -> Duration {
+        let in_force = self.sequencer.configuration();
+        let mut next = Configuration::clone(in_force);
+        change(&mut next);
+        let now = self.now;
+        cpu(|| {
+            let in_force = self.sequencer.configuration();
+            let change = ConfigurationChange {
+                version: in_force.version + 1,
+                whole: false,
+                changes: in_force.changes_to(&next),
+            };
+            assert_eq!(change.changes.len(), 1);
+            let changed = self.sequencer.configure(&change, now);
+            assert!(changed.is_some_and(|c| c.silences.is_empty()));
+        })
     }
 
     /// A plant without devices: gives how many silences that ends.
     pub fn configure_without(&mut self, devices: usize) -> usize {
-        let next = Arc::new(configuration(9, 0, 0));
+        let next = ConfigurationChange::whole(&configuration(9, 0, 0));
         let changed = self.sequencer.configure(&next, self.now).expect("a newer one");
         assert!(self.sequencer.silence.len() <= devices);
         changed.silences.len()

@@ -57,6 +57,8 @@ macro_rules! conformance_checks {
             only_so_many_operations_wait,
             an_unreadable_request_stops_nothing,
             the_configuration_in_force_is_what_the_owner_said,
+            a_change_of_the_configuration_costs_what_changed,
+            a_configuration_that_is_damaged_is_written_again,
             a_proposal_is_taken_over_once_or_refused,
         }
     };

@@ -3,12 +3,15 @@
 use super::assert_refused;
 use super::sample::{self, HOSTILE, huge};
 use crate::ports::StoreError;
-use crate::ports::site::{Asked, OPERATIONS_WAITING_MAX, Proposal, ProposalId, Proposed, SiteStore, Verdict};
+use crate::ports::site::{
+    Asked, OPERATIONS_WAITING_MAX, Proposal, ProposalId, Proposed, Published, SiteStore, Verdict,
+};
 use crate::relational::Relational;
 use crate::relational::database::{Database, Transaction};
 use andon_engine::control::{Action, Operation};
 use andon_engine::ids::{OperationId, RuleId};
-use andon_engine::rule::{Condition, Configuration, Direction, Limit, Site, default_rules};
+use andon_engine::parts::{ConfigurationChange, PartId, PartKind};
+use andon_engine::rule::{Condition, Configuration, Device, Direction, Limit, Site, default_rules};
 use andon_engine::subject::{Subject, SubjectKind};
 use andon_engine::time::{Span, Timestamp};
 use rand::rngs::StdRng;
@@ -43,12 +46,13 @@ pub(super) fn operation(rng: &mut StdRng) -> Operation {
 fn configuration(version: u64, name: &str) -> Configuration {
     Configuration {
         version,
-        rules: default_rules(&andon_engine::ids::RouteId::new(name)),
+        rules: default_rules(&andon_engine::ids::RouteId::new(name)).into(),
         sites: vec![Site {
             id: Arc::from(name),
             name: Arc::from(name),
             time_zone: Arc::from("Europe/Berlin"),
-        }],
+        }]
+        .into(),
         ..Configuration::default()
     }
 }
@@ -245,21 +249,28 @@ pub async fn an_unreadable_request_stops_nothing<D: Database>(open: impl AsyncFn
     ));
 }
 
+async fn in_force<S: SiteStore>(s: &S, known: Option<&Published>) -> Configuration {
+    let published = s.configuration(known).await.unwrap().expect("it was written");
+    Configuration::clone(&published.configuration)
+}
+
 pub async fn the_configuration_in_force_is_what_the_owner_said<S: SiteStore>(open: impl AsyncFn() -> S) {
     let (gateway, dashboard) = (open().await, open().await);
-    assert_eq!(dashboard.configuration().await.unwrap(), None);
+    assert_eq!(dashboard.configuration(None).await.unwrap(), None);
+    assert_eq!(dashboard.configuration_version().await.unwrap(), None);
     let mut generation = dashboard.configuration_generation().await.unwrap();
     for (n, text) in HOSTILE.iter().enumerate() {
         let c = configuration(n as u64 + 1, text);
         gateway.put_configuration(&c).await.unwrap();
-        assert_eq!(dashboard.configuration().await.unwrap().as_deref(), Some(&c));
+        assert_eq!(in_force(&dashboard, None).await, c);
         let next = dashboard.configuration_generation().await.unwrap();
         assert!(next > generation, "it is noticed");
         generation = next;
     }
     // Another journal may begin again with a lower version.
     gateway.put_configuration(&configuration(1, "a")).await.unwrap();
-    assert_eq!(dashboard.configuration().await.unwrap().unwrap().version, 1);
+    assert_eq!(in_force(&dashboard, None).await.version, 1);
+    assert_eq!(dashboard.configuration_version().await.unwrap(), Some(1));
     // What would not read back is not stored.
     let mut broken = configuration(2, "b");
     for bound in [f64::NAN, f64::INFINITY] {
@@ -276,7 +287,153 @@ pub async fn the_configuration_in_force_is_what_the_owner_said<S: SiteStore>(ope
     broken.rules.clear();
     broken.version = u64::MAX;
     assert_refused(gateway.put_configuration(&broken).await);
-    assert_eq!(dashboard.configuration().await.unwrap().unwrap().version, 1);
+    assert_eq!(in_force(&dashboard, None).await.version, 1);
+    assert_eq!(dashboard.configuration_version().await.unwrap(), Some(1));
+}
+
+fn device(n: usize, area: &str) -> Device {
+    Device {
+        id: format!("D-{n}").into(),
+        area: Some(area.into()),
+        ..Device::default()
+    }
+}
+
+fn area(c: &Configuration, n: usize) -> Option<&str> {
+    c.device(&format!("D-{n}")).and_then(|d| d.area.as_deref())
+}
+
+/// The next version, as judging would have it.
+fn next(c: &Configuration, change: impl FnOnce(&mut Configuration)) -> Configuration {
+    let mut next = c.clone();
+    change(&mut next);
+    let step = ConfigurationChange {
+        version: c.version + 1,
+        whole: false,
+        changes: c.changes_to(&next),
+    };
+    c.apply(&step).configuration
+}
+
+fn plant() -> Configuration {
+    let mut plant = configuration(1, "r");
+    plant.devices = (0..2_000).map(|n| device(n, "hall")).collect();
+    Configuration::default()
+        .apply(&ConfigurationChange::whole(&plant))
+        .configuration
+}
+
+/// What is marked where nobody has changed it shows what is read and what is written.
+pub async fn a_change_of_the_configuration_costs_what_changed<D: Database>(open: impl AsyncFn() -> Relational<D>) {
+    let (gateway, dashboard) = (open().await, open().await);
+    let first = plant();
+    gateway.put_configuration(&first).await.unwrap();
+    let mut known = dashboard.configuration(None).await.unwrap().expect("it was written");
+    assert_eq!(*known.configuration, first);
+    let generation = dashboard.configuration_generation().await.unwrap();
+    gateway.put_configuration(&first).await.unwrap();
+    assert_eq!(
+        dashboard.configuration_generation().await.unwrap(),
+        generation,
+        "nothing changed"
+    );
+
+    let mark = |id: &str| {
+        format!(
+            "UPDATE configuration_parts SET body = replace(body, '\"hall\"', '\"marked\"') WHERE kind = 'device' AND id = '{id}'"
+        )
+    };
+    let mut tx = gateway.database().begin().await.unwrap();
+    tx.script(mark("D-7")).await.unwrap();
+    tx.commit().await.unwrap();
+    let marked = Arc::make_mut(&mut known.configuration);
+    *marked = next(marked, |c| c.devices[0].area = Some("known".into()));
+    marked.version = 1;
+    let second = next(&first, |c| {
+        c.devices.push(device(9_999, "yard"));
+        c.rules[2].name = "another".into();
+    });
+    gateway.put_configuration(&second).await.unwrap();
+    let read = dashboard
+        .configuration(Some(&known))
+        .await
+        .unwrap()
+        .expect("it is there");
+    let (version, parts) = (read.configuration.version, read.configuration.len());
+    assert_eq!((version, parts, &read.series), (2, second.len(), &known.series));
+    assert_eq!(read.configuration.rules, second.rules);
+    assert_eq!(area(&read.configuration, 9_999), Some("yard"));
+    assert_eq!(
+        area(&read.configuration, 0),
+        Some("known"),
+        "what did not change is not read"
+    );
+    assert_eq!(area(&read.configuration, 7), Some("hall"));
+    let all = in_force(&dashboard, None).await;
+    assert_eq!(
+        (area(&all, 0), area(&all, 7)),
+        (Some("hall"), Some("marked")),
+        "nor is it written"
+    );
+    for kind in [PartKind::Rule, PartKind::Device] {
+        let id = PartId {
+            kind,
+            id: "D-9999".into(),
+        };
+        assert_eq!(all.version_of(&id), second.version_of(&id));
+    }
+
+    // Something goes: that is told by the number of what is left.
+    let third = next(&second, |c| drop(c.devices.remove(5)));
+    gateway.put_configuration(&third).await.unwrap();
+    let read = dashboard
+        .configuration(Some(&read))
+        .await
+        .unwrap()
+        .expect("it is there");
+    assert_eq!(
+        (read.configuration.version, area(&read.configuration, 0)),
+        (3, Some("hall"))
+    );
+    assert_eq!(read.configuration.len(), third.len());
+
+    // A process that does not know what was written, of another journal perhaps, writes all of it.
+    let other = open().await;
+    let anew = next(&first, |c| c.devices[1].area = Some("anew".into()));
+    other.put_configuration(&anew).await.unwrap();
+    assert_eq!(in_force(&dashboard, Some(&read)).await, anew);
+    // And what it wrote is not what the first one knows.
+    gateway
+        .put_configuration(&next(&third, |c| c.rules.clear()))
+        .await
+        .unwrap();
+    let last = in_force(&dashboard, None).await;
+    assert_eq!(
+        (last.rules.len(), area(&last, 1), area(&last, 7)),
+        (0, Some("hall"), Some("hall"))
+    );
+}
+
+pub async fn a_configuration_that_is_damaged_is_written_again<D: Database>(open: impl AsyncFn() -> Relational<D>) {
+    let (gateway, dashboard) = (open().await, open().await);
+    let plant = plant();
+    gateway.put_configuration(&plant).await.unwrap();
+    let known = dashboard.configuration(None).await.unwrap().expect("it was written");
+    for damage in [
+        "DELETE FROM configuration_parts WHERE id = 'D-7'",
+        "DELETE FROM configuration_parts",
+        "DELETE FROM configuration_in_force",
+    ] {
+        let mut tx = gateway.database().begin().await.unwrap();
+        tx.script(damage.to_owned()).await.unwrap();
+        tx.commit().await.unwrap();
+        let read = dashboard.configuration(None).await;
+        let is_missed = matches!(&read, Ok(None) | Err(StoreError::Unavailable { .. }));
+        assert!(is_missed, "{damage}: half of it is not what is in force: {read:?}");
+        gateway.put_configuration(&plant).await.unwrap();
+        assert_eq!(in_force(&dashboard, None).await, plant);
+        assert_eq!(in_force(&dashboard, Some(&known)).await, plant);
+    }
 }
 
 pub async fn a_proposal_is_taken_over_once_or_refused<S: SiteStore>(open: impl AsyncFn() -> S) {

@@ -14,9 +14,9 @@ use crate::ports::{Result, StoreError};
 use crate::relational::database::{Database, Transaction};
 use crate::relational::{Relational, Sink, tables};
 use andon_engine::effect::Effect;
-use andon_engine::ids::JournalId;
+use andon_engine::ids::{JournalId, RouteId};
 use andon_engine::incident::Incident;
-use andon_engine::rule::Configuration;
+use andon_engine::rule::{Configuration, default_rules};
 use andon_engine::time::{Span, Timestamp};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -190,6 +190,7 @@ async fn gets_everything_back<D: Database>(open: impl AsyncFn() -> Relational<D>
     gateway.claim_site(&claim, NOW).await.unwrap();
     let configuration = Configuration {
         version: 5,
+        rules: default_rules(&RouteId::new("r")).into(),
         ..Configuration::default()
     };
     gateway.put_configuration(&configuration).await.unwrap();
@@ -232,7 +233,8 @@ async fn gets_everything_back<D: Database>(open: impl AsyncFn() -> Relational<D>
         );
         assert_eq!(s.people().await.unwrap(), people);
         assert_eq!(s.link_secret([9; 32]).await.unwrap(), secret);
-        assert_eq!(s.configuration().await.unwrap().as_deref(), Some(&configuration));
+        let published = s.configuration(None).await.unwrap().expect("it is there again");
+        assert_eq!(*published.configuration, configuration);
         assert_eq!(s.owner().await.unwrap().unwrap().epoch, 1);
         assert!(!s.heal().await.unwrap(), "all is well");
     }

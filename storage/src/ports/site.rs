@@ -154,8 +154,9 @@ impl Proposal {
             version: next,
             ..self.configuration
         };
-        if proposed == *in_force {
-            return Verdict::InForce(next);
+        let is_in_force = in_force.version >= next && in_force.changes_to(&proposed).is_empty();
+        if is_in_force {
+            return Verdict::InForce(in_force.version);
         }
         if self.base_version == in_force.version {
             return Verdict::TakeOver(proposed);
@@ -166,6 +167,14 @@ impl Proposal {
             in_force.version, self.base_version
         ))
     }
+}
+
+/// The configuration in force as the store has it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Published {
+    pub configuration: Arc<Configuration>,
+    /// Drawn when all of it is written anew: the versions of two series say nothing about each other.
+    pub series: String,
 }
 
 /// Whether a proposal was left for the owner.
@@ -201,10 +210,13 @@ pub trait SiteStore: Send + Sync + 'static {
     /// Takes an operation back that the owner has not looked at. True: nothing of it happened, nor will. False: look at its answer.
     async fn withdraw_operation(&self, id: OperationId, now: Timestamp) -> Result<bool>;
 
-    /// For the owner: what is in force, for those who have no journal.
+    /// For the owner: what is in force, for those who have no journal. Writes the parts that changed since it last did so, or all if the store
+    /// does not have those any more.
     async fn put_configuration(&self, configuration: &Configuration) -> Result<()>;
-    /// `None`: no gateway has said yet.
-    async fn configuration(&self) -> Result<Option<Arc<Configuration>>>;
+    /// What is in force; of what is `known` from an earlier call only what changed since is read. `None`: no gateway has said yet.
+    async fn configuration(&self, known: Option<&Published>) -> Result<Option<Published>>;
+    /// Which version is in force.
+    async fn configuration_version(&self) -> Result<Option<u64>>;
     /// Counts the changes of the configuration: while it stays the same, so does that.
     async fn configuration_generation(&self) -> Result<u64>;
 
@@ -259,8 +271,11 @@ mod tests {
             matches!(&refused, Verdict::Refuse(why) if why.contains("version 5 is in force")),
             "{refused:?}"
         );
+        // It took several steps, as a large one does.
+        let large = proposal(4, with_site(0, "Bonn")).verdict(&with_site(6, "Bonn"));
+        assert_eq!(large, Verdict::InForce(6));
         // It was in force, and has been changed since.
-        let refused = proposal(4, with_site(0, "Bonn")).verdict(&with_site(6, "Bonn"));
+        let refused = proposal(4, with_site(0, "Bonn")).verdict(&with_site(6, "Jena"));
         assert!(matches!(refused, Verdict::Refuse(_)), "{refused:?}");
         let refused = proposal(u64::MAX, with_site(0, "Bonn")).verdict(&new);
         assert!(matches!(refused, Verdict::Refuse(_)), "{refused:?}");

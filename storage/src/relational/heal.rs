@@ -7,7 +7,7 @@
 
 use super::cursors::{self, Sink};
 use super::database::{Database, Sql, Transaction, Value};
-use super::{Relational, keys, owner, people, site};
+use super::{Relational, configuration, keys, owner, people, site};
 use crate::ports::{Result, StoreError};
 
 const IDENTITY: &str = "identity";
@@ -45,6 +45,7 @@ const OTHERS: &[&str] = &[
     "site_values",
     "operations",
     "configuration_in_force",
+    "configuration_parts",
     "configuration_proposals",
 ];
 
@@ -245,11 +246,11 @@ impl<D: Database> Relational<D> {
                 people,
                 generations,
                 known.link_secret.clone(),
-                known.configuration.clone(),
+                known.published.clone(),
                 told,
             )
         };
-        let (known_keys, known_people, generations, link_secret, configuration, told) = remembered;
+        let (known_keys, known_people, generations, link_secret, published, told) = remembered;
         if anew && known.is_some() {
             keys::put_back::<D>(&mut tx, &known_keys).await?;
             people::put_back::<D>(&mut tx, &known_people).await?;
@@ -257,8 +258,8 @@ impl<D: Database> Relational<D> {
             if let Some(secret) = link_secret {
                 site::keep_value::<D>(&mut tx, site::LINK_SECRET, &secret).await?;
             }
-            if let (Some(configuration), Some(_)) = (configuration, &claim) {
-                site::write_configuration::<D>(&mut tx, &configuration).await?;
+            if let (Some(p), Some(_)) = (published, &claim) {
+                configuration::write_all::<D>(&mut tx, &p.configuration, &p.series).await?;
             }
         } else {
             // The same store without some of its tables: what they held is all that is put back.
@@ -268,10 +269,11 @@ impl<D: Database> Relational<D> {
             if missing.contains(&"people") {
                 people::put_back::<D>(&mut tx, &known_people).await?;
             }
-            if missing.contains(&"configuration_in_force")
-                && let (Some(configuration), Some(_)) = (configuration, &claim)
+            let is_gone = |table| missing.contains(&table);
+            if (is_gone("configuration_in_force") || is_gone("configuration_parts"))
+                && let (Some(p), Some(_)) = (published, &claim)
             {
-                site::write_configuration::<D>(&mut tx, &configuration).await?;
+                configuration::write_all::<D>(&mut tx, &p.configuration, &p.series).await?;
             }
         }
         for (name, generation) in generations {

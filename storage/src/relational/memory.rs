@@ -4,12 +4,11 @@ use super::cursors::Sink;
 use super::telling::Telling;
 use crate::ports::keys::KeyRow;
 use crate::ports::people::PersonRow;
-use crate::ports::site::Claim;
+use crate::ports::site::{Claim, Published};
 use crate::ports::{Cursor, Result, StoreError};
-use andon_engine::rule::Configuration;
 use andon_engine::time::Timestamp;
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 #[derive(Default)]
 pub(super) struct Memory(Mutex<Known>);
@@ -26,7 +25,8 @@ pub(super) struct Known {
     pub(super) people: BTreeMap<String, PersonRow>,
     pub(super) generations: HashMap<&'static str, u64>,
     pub(super) link_secret: Option<String>,
-    pub(super) configuration: Option<Arc<Configuration>>,
+    /// The configuration in force, as it was written last.
+    pub(super) published: Option<Published>,
     pub(super) telling: Telling,
     cursors: HashMap<Sink, Seen>,
 }

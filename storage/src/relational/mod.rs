@@ -4,6 +4,7 @@ pub mod database;
 pub mod migrations;
 
 mod apart;
+mod configuration;
 mod cursors;
 mod deliveries;
 mod delivery_rows;

@@ -4,13 +4,12 @@ use super::Relational;
 use super::database::{Database, Row, Transaction, Value};
 use super::heal::next_generation;
 use super::keys::{hex, unhex};
-use crate::ports::site::{Answer, Asked, OPERATIONS_WAITING_MAX, Proposal, ProposalId, Proposed, SiteStore};
+use crate::ports::site::{Answer, Asked, OPERATIONS_WAITING_MAX, Proposal, ProposalId, Proposed, Published, SiteStore};
 use crate::ports::{Result, StoreError};
 use andon_engine::control::Operation;
 use andon_engine::ids::OperationId;
 use andon_engine::rule::Configuration;
 use andon_engine::time::Timestamp;
-use std::sync::Arc;
 
 pub(super) const LINK_SECRET: &str = "link_secret";
 const KEEP_VALUE: &str = "INSERT INTO site_values (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING";
@@ -28,10 +27,7 @@ const ANSWERED: &str = "SELECT state, answer FROM operations WHERE id = $1";
 const WITHDRAW: &str = "UPDATE operations SET state = 'withdrawn', over_at = $2 WHERE id = $1 AND state = 'waiting'";
 const PRUNE: &str = "DELETE FROM operations WHERE over_at < $1";
 
-const IN_FORCE: &str = "SELECT body FROM configuration_in_force WHERE id = 1";
 const VERSION_IN_FORCE: &str = "SELECT version FROM configuration_in_force WHERE id = 1";
-const PUT_IN_FORCE: &str = "INSERT INTO configuration_in_force (id, version, body) VALUES (1, $1, $2)
-    ON CONFLICT (id) DO UPDATE SET version = excluded.version, body = excluded.body";
 const PROPOSE: &str = "INSERT INTO configuration_proposals (id, base_version, who, made_at, body, state)
     VALUES ($1, $2, $3, $4, $5, 'waiting') ON CONFLICT (id) DO NOTHING";
 const TAKE_PROPOSAL: &str =
@@ -45,7 +41,7 @@ const WITHDRAW_PROPOSAL: &str = "UPDATE configuration_proposals SET state = 'wit
     WHERE id = $1 AND state = 'waiting'";
 const PRUNE_PROPOSALS: &str = "DELETE FROM configuration_proposals WHERE over_at < $1";
 
-const CONFIGURATION: &str = "configuration";
+pub(super) const CONFIGURATION: &str = "configuration";
 const REQUESTS: &str = "requests";
 const UNREADABLE: &str = "the gateway is of another version and cannot read this request";
 
@@ -147,17 +143,16 @@ impl<D: Database> SiteStore for Relational<D> {
     }
 
     async fn put_configuration(&self, configuration: &Configuration) -> Result<()> {
-        let mut tx = self.begin().await?;
-        write_configuration::<D>(&mut tx, configuration).await?;
-        tx.commit().await?;
-        self.memory.lock().configuration = Some(Arc::new(configuration.clone()));
-        Ok(())
+        self.publish(configuration).await
     }
 
-    async fn configuration(&self) -> Result<Option<Arc<Configuration>>> {
-        let rows = self.db.fetch(IN_FORCE.into(), vec![]).await?;
-        let read = |mut r: Row| r.json("the configuration in force").map(Arc::new);
-        rows.into_iter().next().map(read).transpose()
+    async fn configuration(&self, known: Option<&Published>) -> Result<Option<Published>> {
+        self.published(known).await
+    }
+
+    async fn configuration_version(&self) -> Result<Option<u64>> {
+        let mut rows = self.db.fetch(VERSION_IN_FORCE.into(), vec![]).await?;
+        rows.pop().map(|mut row| row.unsigned()).transpose()
     }
 
     async fn configuration_generation(&self) -> Result<u64> {
@@ -282,15 +277,8 @@ pub(super) async fn keep_value<D: Database>(tx: &mut D::Transaction, name: &str,
         .map(drop)
 }
 
-pub(super) async fn write_configuration<D: Database>(tx: &mut D::Transaction, c: &Configuration) -> Result<()> {
-    let version = Value::unsigned(D::STORE, "a version", c.version)?;
-    let body = Value::text(&json::<D, _>("a configuration", c)?);
-    tx.execute(PUT_IN_FORCE.into(), vec![version, body]).await?;
-    next_generation::<D>(tx, CONFIGURATION).await
-}
-
 /// JSON that reads back as the same: a number that is not finite would not.
-fn json<D: Database, T>(what: &str, value: &T) -> Result<String>
+pub(super) fn json<D: Database, T>(what: &str, value: &T) -> Result<String>
 where
     T: serde::Serialize + serde::de::DeserializeOwned + PartialEq,
 {
@@ -329,7 +317,7 @@ fn refused<D: Database>(reason: String) -> StoreError {
     }
 }
 
-fn unavailable<D: Database>(reason: &str) -> StoreError {
+pub(super) fn unavailable<D: Database>(reason: &str) -> StoreError {
     StoreError::Unavailable {
         store: D::STORE,
         reason: reason.to_owned(),

@@ -306,30 +306,34 @@ pub fn plant_configuration() -> Configuration {
     let route = RouteId::new("shift");
     Configuration {
         version: 1,
-        rules: default_rules(&route),
+        rules: default_rules(&route).into(),
         routes: vec![Route {
             id: route,
             name: "Shift".into(),
             recipients: vec![RecipientId::new("anna")],
             channels: Vec::new(),
-        }],
+        }]
+        .into(),
         recipients: vec![Recipient {
             id: RecipientId::new("anna"),
             name: "Anna Krüger".into(),
             email: "anna@plant.example".into(),
             language: "de".into(),
             passes_throttle: false,
-        }],
+        }]
+        .into(),
         sites: vec![Site {
             id: "s1".into(),
             name: "Werk 1".into(),
             time_zone: "Europe/Berlin".into(),
-        }],
+        }]
+        .into(),
         devices: vec![Device {
             id: "CNV-03".into(),
             area: Some("pick".into()),
             ..Device::default()
-        }],
+        }]
+        .into(),
         ..Configuration::default()
     }
 }
