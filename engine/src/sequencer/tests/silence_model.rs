@@ -275,6 +275,7 @@ impl Model {
             self.open.retain(|g, _| !ended.contains(g));
         }
         let name = |id: &str| NAMES.into_iter().find(|n| *n == id);
+        let gateways: Vec<Name> = NAMES.into_iter().filter(|n| self.is_gateway(n)).collect();
         self.gateway = plant
             .iter()
             .filter_map(|(n, d)| Some((*n, name(d.gateway.as_deref()?)?)))
@@ -286,7 +287,9 @@ impl Model {
             .collect();
         let before = std::mem::replace(&mut self.plant, plant.keys().copied().collect());
         for d in self.plant.clone() {
-            if !before.contains(d) && self.is_gateway(d) {
+            // The way through it is new.
+            let was_gateway = before.contains(d) && gateways.contains(&d);
+            if !was_gateway && self.is_gateway(d) {
                 self.resumed.insert(d, self.now);
             }
             if self.last(d).is_none() {
