@@ -15,9 +15,18 @@ const KEY_WITHIN: Duration = Duration::from_secs(120);
 /// Whom the default route mails.
 const ALERT_TO: &str = "oracle@example.com";
 
-/// A configuration by which each fatal incident is an e-mail at once: the promise of one in five minutes would make a run wait for digests.
+/// A configuration by which each fatal incident is an e-mail at once: the promise of one in five minutes would make a run wait for digests. Of
+/// these rules only: 10 e-mails at most pass in a window.
 pub fn mailed_at_once() -> String {
-    format!("version = 1\n[[recipients]]\nid = \"lead\"\nemail = \"{ALERT_TO}\"\nemail_at_once = true\n")
+    let fatal = |subject: &str, without: &str| {
+        format!(
+            "[[rules]]\nid = \"fatal-per-{subject}\"\nname = \"Fatal error\"\nsubject = \"{subject}\"\npriority = \"P1\"\n\
+             min_level = \"FATAL\"\n{without}count = {{ n = 1, within = \"60s\" }}\nemail_at_once = true\n"
+        )
+    };
+    let of_devices = fatal("device", "");
+    let of_applications = fatal("application", "without = [\"device\"]\n");
+    format!("version = 1\n{of_devices}{of_applications}")
 }
 
 /// Where its stores are; one that is not named is the embedded one.
