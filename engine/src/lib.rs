@@ -7,7 +7,6 @@
 pub mod address;
 pub mod batch;
 pub mod condition;
-pub mod configuration_index;
 pub mod control;
 pub mod dedup;
 pub mod effect;

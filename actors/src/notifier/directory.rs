@@ -1,11 +1,10 @@
-//! A configuration by what the notifier asks it for: made once for each version, so that no alert costs a walk over rules or devices.
+//! A configuration by what only the notifier asks it for, addresses and channels: made once for each version, so that no alert costs a walk.
 
 use super::expand::target_of;
 use andon_engine::address;
-use andon_engine::configuration_index::ConfigurationIndex;
-use andon_engine::ids::{RecipientId, RouteId, RuleId};
+use andon_engine::ids::{RecipientId, RouteId};
 use andon_engine::mute::Mute;
-use andon_engine::rule::{Channel, Configuration, Device, Recipient, Route, Rule, Site};
+use andon_engine::rule::{Channel, Configuration, Recipient};
 use andon_storage::ports::deliveries::Target;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,7 +12,6 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub(super) struct Directory {
     pub(super) config: Arc<Configuration>,
-    index: ConfigurationIndex,
     /// Who has an address: the first of them is whom a message greets.
     addresses: HashMap<String, Vec<RecipientId>>,
     /// Route and place of each channel.
@@ -47,7 +45,6 @@ impl Directory {
             }
         });
         Self {
-            index: ConfigurationIndex::new(config.clone()),
             addresses,
             channels,
             windows: windows.collect(),
@@ -55,34 +52,18 @@ impl Directory {
         }
     }
 
-    pub(super) fn rule(&self, id: &RuleId) -> Option<&Rule> {
-        self.index.rule(id)
-    }
-    pub(super) fn route(&self, id: &RouteId) -> Option<&Route> {
-        self.index.route(id)
-    }
-    pub(super) fn recipient(&self, id: &RecipientId) -> Option<&Recipient> {
-        self.index.recipient(id)
-    }
-    pub(super) fn device(&self, id: &str) -> Option<&Device> {
-        self.index.device(id)
-    }
-    pub(super) fn sites(&self) -> &[Site] {
-        &self.config.sites
-    }
-
     /// Everybody whose address it is.
     pub(super) fn at_address(&self, target: &Target) -> &[RecipientId] {
         self.addresses.get(&*target.name).map_or(&[], Vec::as_slice)
     }
     pub(super) fn person_at(&self, target: &Target) -> Option<&Recipient> {
-        self.recipient(self.at_address(target).first()?)
+        self.config.recipient(self.at_address(target).first()?)
     }
 
     /// The channel of that name: of this route, if it has one, else wherever it is. Names are unique; a configuration of before that was
     /// checked may have two of one name.
     pub(super) fn channel(&self, target: &Target, route: Option<&RouteId>) -> Option<&Channel> {
-        let of_route = route.and_then(|id| self.route(id));
+        let of_route = route.and_then(|id| self.config.route(id));
         let own = of_route.and_then(|r| r.channels.iter().find(|c| target_of(c) == *target));
         own.or_else(|| {
             let (route, place) = self.channels.get(target)?;
@@ -94,6 +75,7 @@ impl Directory {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use andon_engine::rule::Route;
     use andon_storage::ports::deliveries::ChannelKind;
 
     fn recipient(id: &str, name: &str, email: &str) -> Recipient {

@@ -1,7 +1,6 @@
 //! From an alert to its deliveries: the rule's route, its people and its channels.
 
 use super::directory::Directory;
-use andon_engine::configuration_index::ConfigurationIndex;
 use andon_engine::effect::{Alert, AlertContext, AlertReason};
 use andon_engine::ids::{IncidentId, RouteId, RuleId};
 use andon_engine::incident::{Activity, Incident, Occurrence};
@@ -27,7 +26,7 @@ pub(super) fn expand(alert: &Alert, incident: &Incident, directory: &Directory, 
     };
     // With whether somebody at that address chose not to wait. An address listed twice is mailed once.
     let mut targets: Vec<(Target, bool)> = Vec::new();
-    let people = route.recipients.iter().filter_map(|id| directory.recipient(id));
+    let people = route.recipients.iter().filter_map(|id| directory.config.recipient(id));
     let people = people.map(|r| (Target::new(ChannelKind::Email, &r.email), r.passes_throttle));
     let mut places: HashMap<Target, usize> = HashMap::new();
     for (target, passes) in people.chain(route.channels.iter().map(|c| (target_of(c), false))) {
@@ -75,8 +74,8 @@ pub(super) fn target_of(channel: &Channel) -> Target {
 
 /// A rule, or a route, that has been deleted since must not make its alerts vanish: they go to the first route.
 fn route_of<'c>(incident: &Incident, directory: &'c Directory) -> Option<&'c Route> {
-    let rule = directory.rule(&incident.rule);
-    let named = rule.and_then(|rule| directory.route(&rule.route));
+    let rule = directory.config.rule(&incident.rule);
+    let named = rule.and_then(|rule| directory.config.route(&rule.route));
     named.or_else(|| directory.config.routes.first())
 }
 
@@ -100,8 +99,7 @@ fn suppressed(alert: &Alert, incident: &Incident, kind: ChannelKind) -> Option<&
 }
 
 /// Routes of enabled rules by which nobody would be told: what start-up and the dashboard say.
-pub fn routes_without_people(config: &Arc<Configuration>) -> Vec<RouteId> {
-    let config = ConfigurationIndex::new(config.clone());
+pub fn routes_without_people(config: &Configuration) -> Vec<RouteId> {
     let mut seen: HashSet<&RouteId> = HashSet::new();
     let enabled = config.rules.iter().filter(|r| r.enabled);
     let routes = enabled.map(|rule| &rule.route).filter(|id| seen.insert(id));

@@ -296,7 +296,7 @@ fn muted(
             });
         }
     }
-    let device = about.device.as_deref().and_then(|id| directory.device(id));
+    let device = about.device.as_deref().and_then(|id| directory.config.device(id));
     let email = target.kind == ChannelKind::Email;
     let area = about.area.as_deref().or_else(|| device.and_then(|d| d.area.as_deref()));
     let context = MuteContext {
@@ -308,7 +308,7 @@ fn muted(
         device: about.device.as_deref(),
         rule: &incident.rule,
         // A rule that has been deleted since was no safety rule as far as anybody can tell.
-        safety: directory.rule(&incident.rule).is_some_and(|r| r.safety),
+        safety: directory.config.rule(&incident.rule).is_some_and(|r| r.safety),
         recipients: if email { directory.at_address(target) } else { &[] },
         // E-mail is a channel of that name; the others have names of their own.
         channel: Some(if email {

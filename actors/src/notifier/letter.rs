@@ -91,7 +91,7 @@ impl Writer<'_> {
         subject: Option<String>,
     ) -> Letter {
         let more = notice.items.len().saturating_sub(shown.len());
-        let route = notice.route.as_ref().map(|id| match self.directory.route(id) {
+        let route = notice.route.as_ref().map(|id| match self.directory.config.route(id) {
             Some(r) => r.name.to_string(),
             None => id.to_string(),
         });
@@ -149,7 +149,7 @@ impl Writer<'_> {
     }
 
     pub(super) fn rule(&self, incident: &Incident) -> Option<&Rule> {
-        self.directory.rule(&incident.rule)
+        self.directory.config.rule(&incident.rule)
     }
 
     pub(super) fn rule_name(&self, incident: &Incident) -> String {
@@ -268,7 +268,7 @@ impl Writer<'_> {
             beside(SubjectKind::Application, &about.application).as_deref(),
         );
         fact(language.user(), beside(SubjectKind::User, &about.user).as_deref());
-        let device = about.device.as_deref().and_then(|d| self.directory.device(d));
+        let device = about.device.as_deref().and_then(|d| self.directory.config.device(d));
         let area = beside(SubjectKind::Area, &about.area).or_else(|| device.and_then(|d| d.area.clone()));
         fact(language.area(), area.as_deref());
         fact(language.line(), device.and_then(|d| d.line.as_deref()));
@@ -307,9 +307,9 @@ impl Writer<'_> {
 
     /// Of the site, else of the device's site, else of the first site, else UTC.
     pub(super) fn zone(&self, about: &AlertContext) -> TimeZone {
-        let device = || about.device.as_deref().and_then(|d| self.directory.device(d));
+        let device = || about.device.as_deref().and_then(|d| self.directory.config.device(d));
         let site = about.site.as_deref().or_else(|| device()?.site.as_deref());
-        let sites = self.directory.sites();
+        let sites = &self.directory.config.sites;
         let site = sites.iter().find(|s| Some(&*s.id) == site).or_else(|| sites.first());
         site.and_then(|s| TimeZone::get(&s.time_zone).ok())
             .unwrap_or(TimeZone::UTC)

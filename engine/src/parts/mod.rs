@@ -178,7 +178,7 @@ pub(crate) use for_each_kind;
 #[derive(Clone, Debug)]
 pub struct Parts<T> {
     list: Arc<Vec<T>>,
-    /// By id. Empty in one that is not in force.
+    /// By id. Empty in one that is not in force; where there are any, the list is sorted.
     versions: Arc<HashMap<Arc<str>, u64>>,
 }
 
@@ -210,13 +210,13 @@ impl<T: ConfigurationPart> Parts<T> {
         }
     }
 
-    /// In few steps where they are sorted, and else by a walk.
+    /// In few steps of those in force, whether it is there or not; else by a walk.
     pub fn part(&self, id: &str) -> Option<&T> {
-        let found = self.list.binary_search_by(|part| (**part.id()).cmp(id)).ok();
-        match found {
-            Some(at) => self.list.get(at),
-            None => self.list.iter().find(|part| **part.id() == *id),
+        if self.versions.is_empty() {
+            return self.list.iter().find(|part| **part.id() == *id);
         }
+        let at = self.list.binary_search_by(|part| (**part.id()).cmp(id)).ok()?;
+        self.list.get(at)
     }
 
     fn is_sorted(&self) -> bool {
@@ -262,6 +262,7 @@ impl<T> Deref for Parts<T> {
 /// For a configuration that is being written: one in force changes by [`Configuration::apply`].
 impl<T: Clone> DerefMut for Parts<T> {
     fn deref_mut(&mut self) -> &mut Vec<T> {
+        self.versions = Arc::default();
         Arc::make_mut(&mut self.list)
     }
 }

@@ -182,3 +182,28 @@ fn a_configuration_in_force_is_what_it_was_when_its_parts_are_put_together_again
         assert_eq!(PartKind::parse(kind.as_str()), Some(kind));
     }
 }
+
+#[test]
+fn every_part_is_found_as_a_walk_finds_it_in_force_or_not() {
+    let device = |id: &str, gateway: Option<&str>| Device {
+        id: id.into(),
+        gateway: gateway.map(Into::into),
+        ..Device::default()
+    };
+    // As a file may have them: in no order, one id twice.
+    let of_a_file: Parts<Device> = vec![
+        device("b", Some("G")),
+        device("G", None),
+        device("a", Some("G")),
+        device("b", Some("the same id again")),
+    ]
+    .into();
+    let in_force = Parts::in_force(of_a_file[..3].iter().cloned().zip(1..));
+    let mut written = in_force.clone();
+    written.insert(0, device("z", None));
+    for parts in [&of_a_file, &in_force, &written] {
+        for id in ["G", "a", "b", "z", "nobody"] {
+            assert_eq!(parts.part(id), parts.iter().find(|d| &*d.id == id), "{id} of {parts:?}");
+        }
+    }
+}
